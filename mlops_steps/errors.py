@@ -1,0 +1,93 @@
+"""Every error a user can meet, each with its exit code.
+
+The first line of a message is enough for the person who reads a Jenkins log at night: what failed, on which
+node. ``live`` says what runs in production now, ``next_step`` what to do; ``details`` hold the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class MlopsError(Exception):
+    """Base of all errors that end a step. ``str(error)`` is its first line."""
+
+    exit_code: ClassVar[int] = 3
+    label: ClassVar[str] = "error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: Sequence[str] = (),
+        live: str | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = tuple(details)
+        self.live = live
+        self.next_step = next_step
+
+    def lines(self) -> list[str]:
+        """The whole message, first line first, without terminal colours."""
+        lines = [self.message]
+        if self.live:
+            lines.append(f"  live now: {self.live}")
+        if self.next_step:
+            lines.append(f"  next: {self.next_step}")
+        lines.extend(f"  {detail}" for detail in self.details)
+        return lines
+
+
+class CheckFailed(MlopsError):
+    """A check was made and did not hold: a rule, a scenario, a test, a gate. Production is untouched."""
+
+    exit_code = 1
+    label = "check failed"
+
+
+class ConfigError(MlopsError):
+    """Wrong usage or configuration. Nothing was changed."""
+
+    exit_code = 2
+    label = "configuration"
+
+
+class NodeError(MlopsError):
+    """A node refused, could not be reached, or answered nonsense, after retries."""
+
+    exit_code = 3
+    label = "node"
+
+
+class DeadlineExceeded(NodeError):
+    """A wait reached its limit."""
+
+    label = "time limit"
+
+
+class RolledBack(MlopsError):
+    """The release failed and the previous version is live again, verified."""
+
+    exit_code = 4
+    label = "rolled back"
+
+
+class ProductionInDoubt(MlopsError):
+    """The release failed and the previous version could not be restored: a person must act."""
+
+    exit_code = 5
+    label = "PRODUCTION IN DOUBT"
+
+
+class Interrupted(MlopsError):
+    """The step was interrupted by SIGINT (130) or SIGTERM (143)."""
+
+    exit_code = 130
+    label = "interrupted"
+
+    def __init__(self, message: str, *, signal_number: int, live: str | None = None, next_step: str | None = None):
+        super().__init__(message, live=live, next_step=next_step)
+        self.exit_code = 128 + signal_number  # type: ignore[misc]
