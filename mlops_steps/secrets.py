@@ -1,0 +1,44 @@
+"""What must never be printed, and its masking.
+
+Keys are kept out of every text in the first place; masking is the second line of defence, for texts that come from
+elsewhere (a node's error message, a scenario's log).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from urllib.parse import quote
+
+MASK = "********"
+
+# Shorter values would mask ordinary words.
+_SHORTEST = 6
+
+# user:password@ in a URL
+_USER_INFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@'\"<>]+@", re.IGNORECASE)
+
+_lock = threading.Lock()
+_forms: list[str] = []
+
+
+def register(secret: str) -> None:
+    """Remembers a secret, so that :func:`redact` masks it in each form in which it may appear."""
+    if len(secret) < _SHORTEST:
+        return
+    forms = {secret, quote(secret, safe="")}
+    # The key travels as the user name or as the password of HTTP basic authentication.
+    forms.update(base64.b64encode(text.encode()).decode() for text in (f"{secret}:", f":{secret}", secret))
+    with _lock:
+        _forms.extend(form for form in forms if form not in _forms)
+        _forms.sort(key=len, reverse=True)
+
+
+def redact(text: str) -> str:
+    """Returns the text with registered secrets, and user info in URLs, masked."""
+    with _lock:
+        forms = list(_forms)
+    for form in forms:
+        text = text.replace(form, MASK)
+    return _USER_INFO.sub(rf"\g<scheme>{MASK}@", text)

@@ -1,0 +1,74 @@
+"""Waits that have a limit."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from mlops_steps.errors import DeadlineExceeded
+
+T = TypeVar("T")
+
+
+class Deadline:
+    """A point in time that waiting must not pass. ``seconds`` is the limit it was made with."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        return self.remaining <= 0.0
+
+    def at_most(self, seconds: float) -> Deadline:
+        """A deadline of its own that lies not later than this one."""
+        return Deadline(min(seconds, self.remaining))
+
+    def check(self, what: str) -> None:
+        """Raises :class:`DeadlineExceeded` when the time is up."""
+        if self.passed:
+            raise DeadlineExceeded(f"{what}: no end after {duration(self.seconds)}")
+
+
+def poll(
+    ask: Callable[[], T | None],
+    *,
+    deadline: Deadline,
+    what: str,
+    first: float = 0.2,
+    factor: float = 1.5,
+    longest: float = 10.0,
+) -> T:
+    """Asks until the answer is not ``None``, and returns it.
+
+    The pause between two questions grows from ``first`` to ``longest`` seconds by ``factor``, with jitter, so that
+    many builds do not ask at once. Raises :class:`DeadlineExceeded` (its first line begins with ``what``) when the
+    time is up; the last question is asked at the deadline, not before it.
+    """
+    pause = first
+    while True:
+        answer = ask()
+        if answer is not None:
+            return answer
+        deadline.check(what)
+        time.sleep(min(pause * random.uniform(0.8, 1.2), deadline.remaining))
+        pause = min(pause * factor, longest)
+
+
+def duration(seconds: float) -> str:
+    """``90`` → ``1m30s``; below ten seconds with one decimal."""
+    if seconds < 10 and seconds != int(seconds):
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = [f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if value]
+    return "".join(parts) or "0s"
