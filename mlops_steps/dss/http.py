@@ -1,0 +1,275 @@
+"""How requests reach a DSS node: time limits, retries, size limits, no redirects.
+
+The official client sends its requests through one ``requests.Session`` without a timeout and without retries
+(dataiku-api-client 15.2.0, ``DSSClient._perform_http``). This session takes its place.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+import tenacity
+import urllib3
+
+from dataikuapi.utils import DataikuException
+from mlops_steps.secrets import redact
+from mlops_steps.waiting import Deadline, duration
+
+log = logging.getLogger("mlops_steps.http")
+
+# An answer that is not a download; a log of a long scenario run is the largest.
+LARGEST_ANSWER = 128 * 1024 * 1024
+
+_RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
+
+# Requests that may be sent twice: they read, or they set a state to a given value.
+_REPEATABLE_PUT = re.compile(r"/project-deployer/deployments/[^/]+/settings$")
+
+
+class Refused(DataikuException):
+    """The node answered with an HTTP error. ``status`` is its code."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class BadAnswer(requests.RequestException):
+    """The answer is not one of DSS: cut, garbled, too long, or the page of a proxy."""
+
+
+class HttpLimits:
+    """Limits of the requests to one node, in seconds; ``retries`` and ``max_wait`` bound the repetitions."""
+
+    def __init__(self, connect: float, read: float, retries: int, max_wait: float) -> None:
+        self.connect = connect
+        self.read = read
+        self.retries = retries
+        self.max_wait = max_wait
+
+
+class NodeSession(requests.Session):
+    """A session that gives each request a time limit and repeats those that are safe to repeat."""
+
+    def __init__(self, limits: HttpLimits) -> None:
+        super().__init__()
+        self.limits = limits
+        self._local = threading.local()
+
+    @contextmanager
+    def within(self, deadline: Deadline, read: float | None = None) -> Iterator[None]:
+        """Within the block, requests of this thread end at ``deadline``; ``read`` replaces the read limit."""
+        before = getattr(self._local, "scope", (None, None))
+        self._local.scope = (deadline, read)
+        try:
+            yield
+        finally:
+            self._local.scope = before
+
+    def request(self, method: str, url: str, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+        deadline, read = getattr(self._local, "scope", (None, None))
+        patience = read or self.limits.read
+        limit = deadline.at_most(1e9) if deadline else Deadline(1e9)
+        retryer = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self.limits.retries + 1) | _StopAfterWaiting(self.limits.max_wait, limit),
+            wait=_wait,
+            retry=tenacity.retry_if_exception(lambda error: _may_repeat(method, url, error)),
+            before_sleep=_log_retry(method, url),
+            reraise=True,
+        )
+        return retryer(self._send_once, method, url, patience, limit, kwargs)
+
+    def _send_once(
+        self, method: str, url: str, patience: float, limit: Deadline, kwargs: dict[str, Any]
+    ) -> requests.Response:
+        stream = kwargs.pop("stream", False) if "stream" in kwargs else False
+        kwargs["stream"] = stream  # kept for the next attempt
+        allowed = Deadline(max(0.1, min(patience, limit.remaining)))
+        options = {
+            **kwargs,
+            "stream": True,
+            "allow_redirects": False,
+            "timeout": (min(self.limits.connect, allowed.remaining), allowed.remaining),
+        }
+        response = super().request(method, url, **options)
+        try:
+            if response.is_redirect or response.is_permanent_redirect:
+                raise Refused(
+                    response.status_code,
+                    f"answers with a redirect to {redact(response.headers.get('Location', '?'))}: "
+                    "the URL in the configuration must be the node's own",
+                )
+            if response.status_code >= 400:
+                _read_body(response, allowed)
+                raise _refusal(response)
+            if not stream:
+                _read_body(response, allowed)
+                _check_answer(response)
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+
+def _read_body(response: requests.Response, allowed: Deadline) -> None:
+    """Reads the body within the time limit, however slowly it drips, and not beyond the largest size."""
+    parts, size = [], 0
+    for part in response.iter_content(64 * 1024):
+        parts.append(part)
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raise BadAnswer(f"the answer is longer than {LARGEST_ANSWER} bytes", response=response)
+        if allowed.passed:
+            raise requests.ReadTimeout(f"the answer was not complete after {duration(allowed.seconds)}")
+    response._content = b"".join(parts)
+    announced = response.headers.get("Content-Length")
+    raw = response.raw
+    if announced and announced.isdigit() and "Content-Encoding" not in response.headers:
+        if size != int(announced) and response.request.method != "HEAD":
+            raise BadAnswer(f"the answer was cut after {size} of {announced} bytes", response=response)
+    if isinstance(raw, urllib3.HTTPResponse):
+        raw.release_conn()
+
+
+def _check_answer(response: requests.Response) -> None:
+    kind = response.headers.get("Content-Type", "")
+    if "html" in kind:
+        raise BadAnswer("an HTML page instead of an answer of DSS (a proxy or a login page?)", response=response)
+    if "json" in kind and response.content:
+        try:
+            json.loads(response.content)
+        except ValueError:
+            raise BadAnswer("an answer that is not whole JSON", response=response) from None
+
+
+def _refusal(response: requests.Response) -> Refused:
+    """The exception the official client would raise, with the status, and with a proxy's page left out."""
+    try:
+        document = response.json()
+        kind = document.get("errorType", "Unknown error")
+        message = document.get("detailedMessage") or document.get("message") or "No message"
+        text = f"{kind}: {message}"
+    except (ValueError, AttributeError):
+        text = f"HTTP {response.status_code} {response.reason or ''}".rstrip()
+        if "html" not in response.headers.get("Content-Type", "") and response.text.strip():
+            text += f": {response.text.strip()[:300]}"
+    refused = Refused(response.status_code, redact(text))
+    refused.retry_after = _retry_after(response)  # type: ignore[attr-defined]
+    return refused
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def _is_repeatable(method: str, url: str) -> bool:
+    return method in ("GET", "HEAD") or (method == "PUT" and _REPEATABLE_PUT.search(url.split("?")[0]) is not None)
+
+
+def _never_arrived(error: BaseException) -> bool:
+    """No connection came about, so the node has seen nothing of the request."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return False
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", cause)
+    return isinstance(error, requests.ConnectionError) and isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _may_repeat(method: str, url: str, error: BaseException) -> bool:
+    if isinstance(error, requests.exceptions.SSLError):
+        return False
+    if isinstance(error, Refused):
+        # 429 says that the request was not worked on.
+        return error.status == 429 or (error.status in _RETRIED_STATUS and _is_repeatable(method, url))
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
+        return False
+    if isinstance(error, requests.RequestException):
+        return _is_repeatable(method, url) or _never_arrived(error)
+    return False
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Exponential with full jitter; a Retry-After of the node is honoured."""
+    asked = getattr(state.outcome.exception() if state.outcome else None, "retry_after", None)
+    if asked is not None:
+        return float(asked)
+    return tenacity.wait_random_exponential(multiplier=0.25, max=10)(state)
+
+
+class _StopAfterWaiting(tenacity.stop.stop_base):
+    """Stops when the sum of the pauses, the next one included, would pass the limits."""
+
+    def __init__(self, longest: float, limit: Deadline) -> None:
+        self._longest = longest
+        self._limit = limit
+
+    def __call__(self, state: tenacity.RetryCallState) -> bool:
+        return state.idle_for + state.upcoming_sleep > self._longest or state.upcoming_sleep >= self._limit.remaining
+
+
+def _log_retry(method: str, url: str) -> Any:
+    path = redact(url.split("?")[0])
+
+    def say(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning(
+            "%s %s: %s; attempt %d follows in %s",
+            method,
+            path,
+            redact(explain(error)) if error else "no answer",
+            state.attempt_number + 1,
+            duration(state.upcoming_sleep),
+        )
+
+    return say
+
+
+def explain(error: BaseException) -> str:
+    """One line on why a request failed, without Python's inner names."""
+    if isinstance(error, (Refused, BadAnswer)):
+        return str(error)
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"TLS: {_innermost(error)}"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return f"the proxy could not be used: {_innermost(error)}"
+    if isinstance(error, requests.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.ReadTimeout) or "timed out" in str(error):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the answer was cut"
+    if isinstance(error, requests.ConnectionError):
+        return f"no connection: {_innermost(error)}"
+    return str(error) or type(error).__name__
+
+
+def _innermost(error: BaseException) -> str:
+    """The text of the operating system's or OpenSSL's own error at the bottom of the chain."""
+    seen: set[int] = set()
+    current: Any = error
+    while id(current) not in seen:
+        seen.add(id(current))
+        inner = getattr(current, "reason", None)
+        inner = inner if isinstance(inner, BaseException) else next(
+            (arg for arg in getattr(current, "args", ()) if isinstance(arg, BaseException)), None
+        )
+        current = inner or current.__cause__ or current
+    text = getattr(current, "strerror", None) or str(current).rpartition(": ")[2] or type(current).__name__
+    return str(text)

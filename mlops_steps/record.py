@@ -1,0 +1,203 @@
+"""The release record: what the steps of one release know of each other.
+
+It is written whole and flushed to disk before anything that it describes is changed, so that after a crash, on another
+agent, the next command knows what was live and what is owed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mlops_steps.errors import ConfigError
+
+SCHEMA = 1
+
+# A record holds a few stages; a larger file is none.
+LARGEST = 4 * 1024 * 1024
+
+Result = Literal["started", "passed", "failed", "error", "skipped"]
+
+
+def now() -> str:
+    """UTC in ISO 8601 with seconds."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+
+
+class Outcome(_Part):
+    """How something that a step did has ended, or that it has begun."""
+
+    result: Result = "started"
+    bundle: str | None = None
+    started: str = Field(default_factory=now)
+    ended: str | None = None
+    message: str = ""
+
+    def end(self, result: Result, message: str = "") -> None:
+        """Notes the end."""
+        self.result, self.message, self.ended = result, message, now()
+
+
+class Bundle(_Part):
+    """The bundle this record is about. ``sha256`` and ``size`` (bytes) are of the archive on the Project Deployer."""
+
+    id: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+    created: str = Field(default_factory=now)
+
+
+class Build(_Part):
+    """The Jenkins build, and the commit of the repository that holds the Jenkinsfile."""
+
+    number: str | None = None
+    job: str | None = None
+    url: str | None = None
+    commit: str | None = None
+
+
+class Previous(_Part):
+    """What was live before a change. ``bundle`` is None when nothing was."""
+
+    bundle: str | None = None
+    deployment_existed: bool = True
+    enabled: bool = True
+    health: str = "UNKNOWN"
+
+
+class Stage(_Part):
+    """What was done on one stage."""
+
+    infra: str
+    deployment: str
+    previous: Previous | None = None
+    owed: Literal["nothing", "verify", "restore"] = "nothing"
+    deploy: Outcome | None = None
+    test: Outcome | None = None
+    smoke_test: Outcome | None = None
+    rollback: Outcome | None = None
+
+    @property
+    def live_before(self) -> str:
+        """What was live before, in words."""
+        return (self.previous and self.previous.bundle) or "nothing"
+
+
+class ReleaseRecord(_Part):
+    """The whole record. ``schema_version`` is written as ``schema``."""
+
+    model_config = ConfigDict(extra="ignore", validate_assignment=True, populate_by_name=True)
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    project: str
+    bundle: Bundle | None = None
+    project_commit: str | None = None
+    build: Build = Field(default_factory=Build)
+    stages: dict[str, Stage] = Field(default_factory=dict)
+
+    def stage(self, name: str, infra: str, deployment: str) -> Stage:
+        """The stage's part, made when it is not there yet."""
+        if name not in self.stages:
+            self.stages[name] = Stage(infra=infra, deployment=deployment)
+        return self.stages[name]
+
+    def tested(self, stage: str) -> bool:
+        """Whether this record's bundle passed its tests on the stage."""
+        part = self.stages.get(stage)
+        test = part.test if part else None
+        return bool(self.bundle and test and test.result == "passed" and test.bundle == self.bundle.id)
+
+    def save(self, path: Path) -> None:
+        """Writes the record atomically and flushes it to disk. Raises :class:`ConfigError` when that fails."""
+        try:
+            write_atomically(path, self.model_dump_json(indent=2, by_alias=True).encode() + b"\n")
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write the release record {path}: {error.strerror}",
+                next_step="nothing is changed without a record: make room or rights, then run the step again",
+            ) from None
+
+    @classmethod
+    def load(cls, path: Path) -> ReleaseRecord | None:
+        """Reads the record; ``None`` when there is no file. Raises :class:`ConfigError` when it can't be used."""
+        try:
+            if path.stat().st_size > LARGEST:
+                raise ConfigError(f"{path}: larger than {LARGEST} bytes, so not a release record")
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"cannot read the release record {path}: {error.strerror}") from None
+        return cls.parse(data, str(path))
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> ReleaseRecord:
+        """Reads a record from bytes; ``source`` names them in the :class:`ConfigError` that nonsense raises."""
+        try:
+            record = cls.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise ConfigError(
+                f"{source}: not a release record: {where}: {first['msg']}",
+                next_step="take the record that the last build archived, or delete the file and begin with "
+                "`mlops-steps package`",
+            ) from None
+        if record.schema_version != SCHEMA:
+            raise ConfigError(
+                f"{source}: schema {record.schema_version}, but this version of mlops-steps reads schema {SCHEMA}",
+                next_step="use the version of mlops-steps that wrote the record",
+            )
+        return record
+
+
+def load_for(path: Path, project: str) -> ReleaseRecord:
+    """The record of the project, or a new one. Raises :class:`ConfigError` when the file is another project's."""
+    record = ReleaseRecord.load(path)
+    if record is None:
+        return ReleaseRecord(project=project)
+    if record.project != project:
+        raise ConfigError(f"{path} is the record of project {record.project}, not of {project}")
+    return record
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes the file whole or not at all, private to its owner and group, and flushed to disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o640)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def build_from(environ: Any) -> Build:
+    """The build as Jenkins' environment variables tell it (BUILD_NUMBER, JOB_NAME, BUILD_URL, GIT_COMMIT)."""
+
+    def value(name: str) -> str | None:
+        return re.sub(r"[\x00-\x1f\x7f]", "", environ.get(name, ""))[:500] or None
+
+    return Build(
+        number=value("BUILD_NUMBER"), job=value("JOB_NAME"), url=value("BUILD_URL"), commit=value("GIT_COMMIT")
+    )
