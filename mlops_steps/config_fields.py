@@ -1,0 +1,136 @@
+"""The kinds of values that ``mlops.yml`` holds, each with the check that its text must pass.
+
+Ids end up in the paths of requests, so nothing but the characters that DSS allows in them gets through here. No
+message repeats the value of a URL: it may hold a password.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+NODE_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,49}$"
+_PROJECT_KEY = r"^[A-Za-z0-9_]{1,200}$"
+_ID = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$"
+_SCENARIO_PATTERN = r"^[A-Za-z0-9_.*?\[\]!-]{1,200}$"
+_RULE_REFERENCE = r"^(?:[^:\x00-\x1f]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*$"
+_BUNDLE_FIELDS = ("build", "commit", "project", "date")
+_LOOPBACK = re.compile(r"^(localhost|127(\.[0-9]{1,3}){3}|::1)$")
+
+
+def _text(pattern: str, message: str) -> Any:
+    """A field of text that matches the pattern."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(value: str) -> str:
+        if not compiled.match(value) or value.endswith("\n"):
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
+
+
+def _check_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if "@" in value:
+        raise ValueError("must not hold a user name or a password; the key comes from the environment")
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("must begin with https:// (or http://)")
+    if not host or port == 0 or re.search(r"[\s\x00-\x20\x7f\"'<>\\^`{|}]", value) or not value.isascii():
+        raise ValueError("is not a URL such as https://design.example.com:11200")
+    if parts.query or parts.fragment or "?" in value or "#" in value:
+        raise ValueError("must be the address of the node alone, without ? or #")
+    return value.rstrip("/")
+
+
+def is_plain_http(url: str) -> bool:
+    """Whether keys would travel in clear text to another machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not _LOOPBACK.match(parts.hostname or "")
+
+
+def _check_path(value: object) -> object:
+    text = str(value)
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must be a path")
+    return value
+
+
+def _parse_verify(value: object) -> bool | Path:
+    if isinstance(value, (bool, Path)):
+        return value
+    text = str(value).strip()
+    word = text.lower()
+    if word in ("true", "yes", "on"):
+        return True
+    if word in ("false", "no", "off"):
+        return False
+    if not isinstance(value, str) or not text or not text.isprintable():
+        raise ValueError("must be true, false, or the path of a file with certificates (PEM)")
+    return Path(text)
+
+
+def _check_bundle_template(value: str) -> str:
+    fields = ", ".join(f"{{{name}}}" for name in _BUNDLE_FIELDS)
+    try:
+        parsed = list(string.Formatter().parse(value))
+    except ValueError:
+        raise ValueError(f"has an unpaired brace; the fields are {fields}") from None
+    for literal, name, spec, conversion in parsed:
+        if not re.match(r"^[A-Za-z0-9._-]*\Z", literal):
+            raise ValueError("may hold letters, digits, '.', '_', '-' and fields only")
+        if name is not None and (name not in _BUNDLE_FIELDS or spec or conversion):
+            raise ValueError(f"has an unknown field; the fields are {fields}")
+    names = {name for _, name, _, _ in parsed}
+    if not names & {"build", "commit"}:
+        raise ValueError("must hold {build} or {commit}, else two builds make the same bundle")
+    return value
+
+
+def _check_reason(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must say why the exception is made")
+    return value.strip()
+
+
+ProjectKey = Annotated[str, _text(_PROJECT_KEY, "must be a project key: letters, digits and '_'")]
+NodeName = Annotated[
+    str,
+    _text(
+        NODE_NAME,
+        "must be a node name: a letter, then letters, digits, '-' and '_', at most 50 characters",
+    ),
+]
+Id = Annotated[str, _text(_ID, "must be an id: letters, digits, '_', '-' and '.'")]
+ScenarioPattern = Annotated[
+    str,
+    _text(
+        _SCENARIO_PATTERN,
+        "must be a scenario id or a pattern: letters, digits, '_', '-', '.', '*', '?', '[…]'",
+    ),
+]
+RuleReference = Annotated[
+    str,
+    _text(
+        _RULE_REFERENCE,
+        "must be 'path/to/file.py:function' or 'package.module:function'",
+    ),
+]
+Url = Annotated[str, AfterValidator(_check_url)]
+FilePath = Annotated[Path, BeforeValidator(_check_path)]
+Verify = Annotated[
+    bool | Path,
+    BeforeValidator(_parse_verify),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string"}]}),
+]
+BundleTemplate = Annotated[str, AfterValidator(_check_bundle_template)]
+Reason = Annotated[str, AfterValidator(_check_reason)]
