@@ -35,12 +35,13 @@ _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 _REPEATABLE_PUT = re.compile(r"/project-deployer/deployments/[^/]+/settings$")
 
 
-class Refused(DataikuException):
-    """The node answered with an HTTP error. ``status`` is its code."""
+class Refused(DataikuException):  # type: ignore[misc]
+    """The node answered with an HTTP error. ``status`` is its code, ``retry_after`` the seconds it asks to wait."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after = retry_after
 
 
 class BadAnswer(requests.RequestException):
@@ -91,8 +92,7 @@ class NodeSession(requests.Session):
     def _send_once(
         self, method: str, url: str, patience: float, limit: Deadline, kwargs: dict[str, Any]
     ) -> requests.Response:
-        stream = kwargs.pop("stream", False) if "stream" in kwargs else False
-        kwargs["stream"] = stream  # kept for the next attempt
+        stream = bool(kwargs.get("stream"))
         allowed = Deadline(max(0.1, min(patience, limit.remaining)))
         options = {
             **kwargs,
@@ -162,9 +162,7 @@ def _refusal(response: requests.Response) -> Refused:
         text = f"HTTP {response.status_code} {response.reason or ''}".rstrip()
         if "html" not in response.headers.get("Content-Type", "") and response.text.strip():
             text += f": {response.text.strip()[:300]}"
-    refused = Refused(response.status_code, redact(text))
-    refused.retry_after = _retry_after(response)  # type: ignore[attr-defined]
-    return refused
+    return Refused(response.status_code, redact(text), _retry_after(response))
 
 
 def _retry_after(response: requests.Response) -> float | None:
