@@ -34,17 +34,21 @@ class Waiting:
     def state(self, text: str) -> None:
         """Shows the state. Off a terminal a line is printed when the state changed or PLAIN_EVERY seconds passed."""
         now = time.monotonic()
-        changed = text != self._state
-        if changed or now - self._last_line >= self._console.plain_every:
+        if text != self._state or now - self._last_line >= self._console.plain_every:
             self._state, self._last_line = text, now
-            self._console._show_wait(self._label, f"{text} ({duration(now - self._start)})", changed)
+            self._console._show_wait(self._label, f"{text} ({duration(now - self._start)})")
 
 
 class Console:
     """What a step says while it works. All texts are masked. Safe to use from several threads."""
 
     def __init__(
-        self, stream: TextIO | None = None, *, live: bool | None = None, quiet: bool = False, plain_every: float = PLAIN_EVERY
+        self,
+        stream: TextIO | None = None,
+        *,
+        live: bool | None = None,
+        quiet: bool = False,
+        plain_every: float = PLAIN_EVERY,
     ) -> None:
         self.stream = stream or sys.stderr
         self.live = self._is_terminal() if live is None else live
@@ -107,7 +111,7 @@ class Console:
                     # Nobody reads any more; the work, a restore above all, goes on.
                     self.quiet = True
 
-    def _show_wait(self, label: str, text: str, changed: bool) -> None:
+    def _show_wait(self, label: str, text: str) -> None:
         with self._lock:
             if self.live and self._status is not None:
                 others = f" (and {len(self._waits) - 1} more)" if len(self._waits) > 1 else ""

@@ -132,12 +132,9 @@ def _read_body(response: requests.Response, allowed: Deadline) -> None:
             raise requests.ReadTimeout(f"the answer was not complete after {duration(allowed.seconds)}")
     response._content = b"".join(parts)
     announced = response.headers.get("Content-Length")
-    raw = response.raw
-    if announced and announced.isdigit() and "Content-Encoding" not in response.headers:
-        if size != int(announced) and response.request.method != "HEAD":
-            raise BadAnswer(f"the answer was cut after {size} of {announced} bytes", response=response)
-    if isinstance(raw, urllib3.HTTPResponse):
-        raw.release_conn()
+    plain = announced and announced.isdigit() and "Content-Encoding" not in response.headers
+    if announced and plain and size != int(announced) and response.request.method != "HEAD":
+        raise BadAnswer(f"the answer was cut after {size} of {announced} bytes", response=response)
 
 
 def _check_answer(response: requests.Response) -> None:

@@ -1,0 +1,209 @@
+"""Bundles: export on the Design node, publish to the Project Deployer, download, check."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import tenacity
+
+from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
+from mlops_steps.errors import CheckFailed, NodeError
+from mlops_steps.waiting import Deadline, poll
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 1024 * 1024
+_LARGEST_MANIFEST = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A bundle's archive. ``size`` in bytes."""
+
+    sha256: str
+    size: int
+
+
+def exported_bundles(design: Dss, project_key: str) -> list[str]:
+    """Ids of the bundles that exist on the Design node. Raises :class:`NodeError`."""
+    with design.asking(f"list the bundles of project {project_key}"):
+        answer = expect(design.client.get_project(project_key).list_exported_bundles(), dict, "the list")
+        return [expect(item["bundleId"], str, "a bundle id") for item in expect(answer["bundles"], list, "bundles")]
+
+
+def export(design: Dss, project_key: str, bundle_id: str, notes: str, deadline: Deadline) -> None:
+    """Exports the bundle and waits until it is there.
+
+    The request is answered when the export is done, which takes minutes for a large project. When the answer is
+    lost, the bundle is looked for until the deadline, for a second export would be refused or made twice.
+    """
+    project = design.client.get_project(project_key)
+    try:
+        with design.within(deadline, read=deadline.remaining), design.asking(f"export bundle {bundle_id}"):
+            project.export_bundle(bundle_id, release_notes=notes)
+    except (Unreachable, NonsenseAnswer) as error:
+        log.warning("%s; looking whether the bundle was made", error)
+        with design.within(deadline):
+            _await_lost(lambda: bundle_id in exported_bundles(design, project_key), deadline, error)
+
+
+def published_bundles(deployer: Dss, project_key: str) -> list[str]:
+    """Ids of the bundles that were published to the Project Deployer; none when the project never was."""
+    try:
+        with deployer.asking(f"list the published bundles of project {project_key}"):
+            status = deployer.client.get_projectdeployer().get_project(project_key).get_status()
+            return [expect(item["id"], str, "a bundle id") for item in expect(status.get_bundles(), list, "packages")]
+    except Refusal as error:
+        if error.status == 404:
+            return []
+        raise
+
+
+def publish(design: Dss, deployer: Dss, project_key: str, bundle_id: str, deadline: Deadline) -> None:
+    """Publishes the bundle to the Project Deployer. A lost answer is made up for by looking."""
+    try:
+        with design.within(deadline, read=deadline.remaining), design.asking(f"publish bundle {bundle_id}"):
+            design.client.get_project(project_key).publish_bundle(bundle_id)
+    except (Unreachable, NonsenseAnswer) as error:
+        log.warning("%s; looking whether the bundle was published", error)
+        with deployer.within(deadline):
+            _await_lost(lambda: bundle_id in published_bundles(deployer, project_key), deadline, error)
+
+
+def _await_lost(is_there: Callable[[], bool], deadline: Deadline, error: NodeError) -> None:
+    """Waits for the effect of a request whose answer was lost; raises the error when it does not come."""
+    try:
+        poll(lambda: True if is_there() else None, deadline=deadline.at_most(60), what="the lost request")
+    except NodeError:
+        raise error from None
+
+
+def download(
+    deployer: Dss,
+    project_key: str,
+    bundle_id: str,
+    deadline: Deadline,
+    into: Path | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Archive:
+    """Streams the archive from the Project Deployer, into a file if one is given, and returns its SHA-256 and size.
+
+    Memory does not grow with the archive. A download that breaks off is begun anew, three times at most. Raises
+    :class:`NodeError`.
+    """
+    attempts = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(4) | tenacity.stop_after_delay(deadline.remaining),
+        wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, Unreachable) and not deadline.passed),
+        before_sleep=lambda state: log.warning(
+            "%s; the download is begun anew", state.outcome.exception() if state.outcome else ""
+        ),
+        reraise=True,
+    )
+    return attempts(_download_once, deployer, project_key, bundle_id, deadline, into, on_bytes)
+
+
+def _download_once(
+    deployer: Dss,
+    project_key: str,
+    bundle_id: str,
+    deadline: Deadline,
+    into: Path | None,
+    on_bytes: Callable[[int], None] | None,
+) -> Archive:
+    digest, size = hashlib.sha256(), 0
+    with deployer.within(deadline), deployer.asking(f"download bundle {bundle_id}"):
+        project = deployer.client.get_projectdeployer().get_project(project_key)
+        with project.get_bundle_stream(bundle_id) as response, _sink(into) as sink:
+            for chunk in response.iter_content(_CHUNK):
+                deadline.check(f"download of bundle {bundle_id}")
+                digest.update(chunk)
+                size += len(chunk)
+                if sink:
+                    sink.write(chunk)
+                if on_bytes:
+                    on_bytes(size)
+            announced = response.headers.get("Content-Length")
+    if announced and announced.isdigit() and int(announced) != size:
+        raise Unreachable(f"{deployer}: bundle {bundle_id}: the download was cut after {size} of {announced} bytes")
+    return Archive(digest.hexdigest(), size)
+
+
+class _sink:  # noqa: N801, reads as a function
+    """The open file, or ``None`` when there is no path."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._file: BinaryIO | None = path.open("wb") if path else None
+
+    def __enter__(self) -> BinaryIO | None:
+        return self._file
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+
+
+def check_archive(path: Path, project_key: str, bundle_id: str) -> dict[str, Any]:
+    """Checks that the file is a whole zip of a bundle of this project, and returns its manifest.
+
+    Every entry is read and its checksum compared, in pieces. Raises :class:`CheckFailed`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+            if broken:
+                raise CheckFailed(f"bundle {bundle_id}: the archive is damaged: {broken!r} has a wrong checksum")
+            manifest = _manifest(archive, bundle_id)
+            params = archive.NameToInfo.get("project_config/params.json")
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
+        raise CheckFailed(f"bundle {bundle_id}: the archive is not a whole zip: {error}") from None
+    if params is None:
+        raise CheckFailed(f"bundle {bundle_id}: the archive holds no project_config/params.json, so no bundle")
+    found = manifest.get("originalProjectKey") or manifest.get("projectKey")
+    if found is not None and found != project_key:
+        raise CheckFailed(f"bundle {bundle_id}: the archive is of project {found}, not of {project_key}")
+    return manifest
+
+
+def _manifest(archive: zipfile.ZipFile, bundle_id: str) -> dict[str, Any]:
+    info = archive.NameToInfo.get("export-manifest.json")
+    if info is None or info.file_size > _LARGEST_MANIFEST:
+        raise CheckFailed(f"bundle {bundle_id}: the archive holds no usable export-manifest.json, so no bundle")
+    try:
+        manifest = json.loads(archive.read(info))
+    except ValueError:
+        raise CheckFailed(f"bundle {bundle_id}: export-manifest.json is not JSON") from None
+    if not isinstance(manifest, dict):
+        raise CheckFailed(f"bundle {bundle_id}: export-manifest.json is not an object")
+    return manifest
+
+
+def project_commits(design: Dss, project_key: str, most: int = 50) -> list[dict[str, str]]:
+    """The project's last commits on the Design node, newest first: id, author, date and message.
+
+    An empty list when the node does not tell (a key without the right to read the project's Git).
+    """
+    try:
+        with design.asking(f"read the Git log of project {project_key}"):
+            answer = expect(design.client.get_project(project_key).get_project_git().log(count=most), dict, "the log")
+            entries = expect(answer.get("entries") or answer.get("logEntries") or [], list, "entries")
+            return [_commit(expect(entry, dict, "an entry")) for entry in entries]
+    except NodeError as error:
+        log.warning("%s; release notes go without commits", error)
+        return []
+
+
+def _commit(entry: dict[str, Any]) -> dict[str, str]:
+    return {
+        "id": str(entry.get("commitId") or entry.get("id") or ""),
+        "author": str(entry.get("author") or ""),
+        "message": str(entry.get("message") or "").strip(),
+    }

@@ -1,0 +1,270 @@
+"""Scenarios of a project: list them, run one with a time limit, fetch what a run has left."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
+from mlops_steps.errors import DeadlineExceeded, NodeError
+from mlops_steps.waiting import Deadline, duration, poll
+
+log = logging.getLogger(__name__)
+
+ScenarioResult = Literal["SUCCESS", "WARNING", "FAILED", "ABORTED", "NOT_STARTED", "TIMED_OUT"]
+
+# Seconds that a node gets to note an abort after a time limit; less than what a step may outlive its limit.
+_ABORT_GRACE = 5.0
+
+
+@dataclass(frozen=True)
+class ScenarioInfo:
+    """A scenario as the project lists it. ``marked_as_test``: DSS 13 and later keep test reports for it."""
+
+    id: str
+    name: str
+    marked_as_test: bool = False
+    active: bool = False
+    running: bool = False
+
+
+@dataclass(frozen=True)
+class ScenarioOutcome:
+    """How a run ended. ``reports`` are the JUnit documents that DSS has for it, the whole run's first."""
+
+    scenario_id: str
+    outcome: ScenarioResult
+    run_id: str | None = None
+    seconds: float = 0.0
+    message: str = ""
+    log: str = ""
+    reports: list[bytes] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome == "SUCCESS"
+
+
+def list_scenarios(dss: Dss, project_key: str) -> list[ScenarioInfo]:
+    """All scenarios of the project, sorted by id. Raises :class:`NodeError`."""
+    with dss.asking(f"list the scenarios of project {project_key}"):
+        items = expect(dss.client.get_project(project_key).list_scenarios(as_type="listitems"), list, "the list")
+        scenarios = [_info(item._data) for item in items]
+    return sorted(scenarios, key=lambda scenario: scenario.id)
+
+
+def _info(item: Any) -> ScenarioInfo:
+    data = expect(item, dict, "a scenario")
+    identifier = expect(data["id"], str, "the id of a scenario")
+    return ScenarioInfo(
+        id=identifier,
+        name=str(data.get("name") or identifier),
+        marked_as_test=bool(data.get("markedAsTest")),
+        active=bool(data.get("active")),
+        running=bool(data.get("running")),
+    )
+
+
+def abort(dss: Dss, project_key: str, scenario_id: str) -> None:
+    """Aborts the scenario's current run; does nothing when there is none. Raises :class:`NodeError`."""
+    with dss.asking(f"abort scenario {scenario_id}"):
+        dss.client.get_project(project_key).get_scenario(scenario_id).abort()
+
+
+def run_scenario(
+    dss: Dss,
+    project_key: str,
+    scenario_id: str,
+    *,
+    limit: float,
+    on_state: Callable[[str], None] | None = None,
+    refire: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> ScenarioOutcome:
+    """Runs the scenario and waits for its end, ``limit`` seconds at most.
+
+    At the limit, and when ``stopped`` says so, the run is aborted on the node (``TIMED_OUT``, ``ABORTED``).
+    A trigger that the node cancels, because the scenario runs already, is ``NOT_STARTED``; with ``refire`` it is
+    fired again until the limit. Raises :class:`NodeError` when the node cannot be asked.
+    """
+    deadline = Deadline(limit)
+    say = on_state or (lambda _state: None)
+    run: Any = None
+    try:
+        with dss.within(deadline):
+            run = _start(dss, project_key, scenario_id, deadline, say, refire)
+            if run is None:
+                message = "the node cancelled the trigger: the scenario was running already"
+                return ScenarioOutcome(scenario_id, "NOT_STARTED", message=message)
+            finished = _await_end(dss, run, deadline, say, stopped)
+    except (DeadlineExceeded, Unreachable):
+        if not deadline.passed:
+            raise
+        finished = False
+    if not finished:
+        return _give_up(dss, project_key, scenario_id, run, deadline, stopped())
+    return _outcome(dss, scenario_id, run)
+
+
+def _start(
+    dss: Dss, project_key: str, scenario_id: str, deadline: Deadline, say: Callable[[str], None], refire: bool
+) -> Any:
+    """Fires the manual trigger and waits for the run; ``None`` when the node cancelled the trigger."""
+    while True:
+        fire, run = _fire(dss, project_key, scenario_id)
+        if run is None:
+            say("waiting for the run to start")
+            run = poll(
+                lambda fire=fire: _run_of(dss, scenario_id, fire),  # type: ignore[misc]
+                deadline=deadline,
+                what=f"scenario {scenario_id} on {dss.name}: the run did not start",
+                longest=3.0,
+            )
+        if run is not False:
+            return run
+        if not refire:
+            return None
+        say("waiting for another run of the scenario to end")
+        poll(
+            lambda: None if _is_running(dss, project_key, scenario_id) else True,
+            deadline=deadline,
+            what=f"scenario {scenario_id} on {dss.name}: another run did not end",
+        )
+
+
+def _fire(dss: Dss, project_key: str, scenario_id: str) -> tuple[Any, Any]:
+    """Requests a run; returns the trigger fire, or the run itself when the answer was lost but the run is there.
+
+    A run must not be started twice. So it carries a token in its trigger's parameters, and after a lost answer the
+    last runs are searched for it before the error is passed on.
+    """
+    scenario = dss.client.get_project(project_key).get_scenario(scenario_id)
+    token = uuid.uuid4().hex
+    try:
+        with dss.asking(f"run scenario {scenario_id}"):
+            return scenario.run({"mlopsStepsRun": token}), None
+    except (Unreachable, NonsenseAnswer) as error:
+        log.warning("%s; looking whether the run was started", error)
+        with dss.asking(f"look for the run of scenario {scenario_id}"):
+            runs = scenario.get_last_runs(limit=10)
+            found = [run for run in runs if token in json.dumps(run.get_info().get("trigger", {}))]
+        if found:
+            return None, found[0]
+        raise
+
+
+def _run_of(dss: Dss, scenario_id: str, fire: Any) -> Any:
+    """The run of the fire, ``False`` when the fire was cancelled, ``None`` when neither is known yet."""
+    with dss.asking(f"look for the run of scenario {scenario_id}"):
+        run = fire.get_scenario_run()
+        if run is not None:
+            return run
+        return False if fire.is_cancelled(refresh=True) else None
+
+
+def _is_running(dss: Dss, project_key: str, scenario_id: str) -> bool:
+    with dss.asking(f"look at scenario {scenario_id}"):
+        return bool(dss.client.get_project(project_key).get_scenario(scenario_id).get_status().running)
+
+
+def _await_end(
+    dss: Dss, run: Any, deadline: Deadline, say: Callable[[str], None], stopped: Callable[[], bool]
+) -> bool:
+    """Waits for the end of the run; ``False`` when ``stopped`` said to give up."""
+    scenario_id = run.run["scenario"]["id"]
+
+    def look() -> bool | None:
+        if stopped():
+            return False
+        with dss.asking(f"look at the run of scenario {scenario_id}"):
+            run.refresh()
+            running = bool(run.running)
+        say("running" if running else "ended")
+        return None if running else True
+
+    return poll(look, deadline=deadline, what=f"scenario {scenario_id} on {dss.name}", longest=5.0)
+
+
+def _give_up(
+    dss: Dss, project_key: str, scenario_id: str, run: Any, deadline: Deadline, stopped: bool
+) -> ScenarioOutcome:
+    """Aborts the run on the node and says what is known of it."""
+    why = "stopped by the step" if stopped else f"no end after {duration(deadline.seconds)}"
+    message = f"{why}; aborted on the node"
+    try:
+        with dss.within(Deadline(_ABORT_GRACE)):
+            abort(dss, project_key, scenario_id)
+    except NodeError as error:
+        message = f"{why}; it could not be aborted: {error}"
+    text = ""
+    if run is not None:
+        try:
+            with dss.within(Deadline(_ABORT_GRACE)), dss.asking("fetch the log"):
+                text = expect(run.get_log(), str, "the log")
+        except NodeError as error:
+            text = f"(no log: {error})"
+    return ScenarioOutcome(
+        scenario_id,
+        "ABORTED" if stopped else "TIMED_OUT",
+        run_id=run.id if run is not None else None,
+        seconds=deadline.seconds,
+        message=message,
+        log=text,
+    )
+
+
+def _outcome(dss: Dss, scenario_id: str, run: Any) -> ScenarioOutcome:
+    with dss.asking(f"read the outcome of scenario {scenario_id}"):
+        outcome = run.outcome
+        if outcome not in ("SUCCESS", "WARNING", "FAILED", "ABORTED"):
+            raise ValueError(f"outcome {outcome!r}")
+        run_id = expect(run.id, str, "the run's id")
+        seconds = float(run.get_duration())
+    message = "" if outcome == "SUCCESS" else _first_error(dss, run) or f"outcome {outcome}"
+    return ScenarioOutcome(
+        scenario_id, outcome, run_id, seconds, message, log=_log_of(dss, run), reports=_reports_of(dss, run)
+    )
+
+
+def _first_error(dss: Dss, run: Any) -> str:
+    """The first error of the run's steps, or nothing: the outcome stands without it."""
+    try:
+        with dss.asking("read the details of the run"):
+            details = run.get_details()
+            error = details.first_error_details
+            return str(error.get("message") or error.get("detailedMessage") or "") if error else ""
+    except NodeError as error:
+        return f"(no details: {error})"
+
+
+def _log_of(dss: Dss, run: Any) -> str:
+    try:
+        with dss.asking("fetch the log of the run"):
+            return expect(run.get_log(), str, "the log")
+    except NodeError as error:
+        return f"(no log: {error})"
+
+
+def _reports_of(dss: Dss, run: Any) -> list[bytes]:
+    """DSS's own JUnit reports: of the run, and of each of its steps that has one. Older nodes have none."""
+    if not run.run["scenario"].get("markedAsTest"):
+        return []
+    try:
+        with dss.asking("fetch the test report of the run"):
+            reports = [run.get_report().content]
+            steps = [step.get("step", {}) for step in run.get_details().get("stepRuns", [])]
+    except NodeError as error:
+        log.warning("%s", error)
+        return []
+    for step in steps:
+        if "test" in str(step.get("type", "")):
+            try:
+                with dss.asking(f"fetch the test report of step {step.get('id')}"):
+                    reports.append(run.get_step_run_report(step.get("id")).content)
+            except Refusal as error:
+                log.info("%s", error)
+    return reports
