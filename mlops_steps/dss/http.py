@@ -19,8 +19,8 @@ from typing import Any
 import requests
 import tenacity
 import urllib3
-
 from dataikuapi.utils import DataikuException
+
 from mlops_steps.secrets import redact
 from mlops_steps.waiting import Deadline, duration
 
@@ -262,8 +262,10 @@ def _innermost(error: BaseException) -> str:
     while id(current) not in seen:
         seen.add(id(current))
         inner = getattr(current, "reason", None)
-        inner = inner if isinstance(inner, BaseException) else next(
-            (arg for arg in getattr(current, "args", ()) if isinstance(arg, BaseException)), None
+        inner = (
+            inner
+            if isinstance(inner, BaseException)
+            else next((arg for arg in getattr(current, "args", ()) if isinstance(arg, BaseException)), None)
         )
         current = inner or current.__cause__ or current
     text = getattr(current, "strerror", None) or str(current).rpartition(": ")[2] or type(current).__name__

@@ -171,9 +171,7 @@ def _is_running(dss: Dss, project_key: str, scenario_id: str) -> bool:
         return bool(dss.client.get_project(project_key).get_scenario(scenario_id).get_status().running)
 
 
-def _await_end(
-    dss: Dss, run: Any, deadline: Deadline, say: Callable[[str], None], stopped: Callable[[], bool]
-) -> bool:
+def _await_end(dss: Dss, run: Any, deadline: Deadline, say: Callable[[str], None], stopped: Callable[[], bool]) -> bool:
     """Waits for the end of the run; ``False`` when ``stopped`` said to give up."""
     scenario_id = run.run["scenario"]["id"]
 

@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
-
 from dataikuapi import DSSClient
 from dataikuapi.utils import DataikuException
+
 from mlops_steps.dss.http import BadAnswer, HttpLimits, NodeSession, Refused, explain
 from mlops_steps.errors import DeadlineExceeded, NodeError
 from mlops_steps.secrets import redact

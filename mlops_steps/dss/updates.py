@@ -1,0 +1,160 @@
+"""Updates of a deployment: start one, once, and wait for its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlops_steps.dss.deployments import message_texts
+from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
+from mlops_steps.errors import NodeError
+from mlops_steps.waiting import Deadline, poll
+
+log = logging.getLogger(__name__)
+
+# Seconds in which an update, whose start's answer was lost, must show up in the history.
+_LOST = 20.0
+
+
+@dataclass(frozen=True)
+class Past:
+    """An update in the deployer's history. ``started`` in milliseconds since 1970, as DSS gives it."""
+
+    started: int
+    status: str
+    bundle: str | None = None
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class UpdateResult:
+    """How an update ended; ``messages`` are the deployer's warnings and errors."""
+
+    succeeded: bool
+    messages: list[str] = field(default_factory=list)
+
+
+def history(deployer: Dss, deployment_id: str) -> list[Past]:
+    """The deployment's updates, newest first. Raises :class:`NodeError`."""
+    with deployer.asking(f"list the updates of deployment {deployment_id}"):
+        items = deployer.client.get_projectdeployer().get_deployment(deployment_id).list_updates()
+        past = [_past(expect(item.get_raw(), dict, "an update")) for item in items]
+    return sorted(past, key=lambda update: update.started, reverse=True)
+
+
+def details(deployer: Dss, deployment_id: str, started: int) -> dict[str, Any]:
+    """One update in full. Raises :class:`NodeError`."""
+    with deployer.asking(f"read an update of deployment {deployment_id}"):
+        deployment = deployer.client.get_projectdeployer().get_deployment(deployment_id)
+        return expect(deployment.get_update(started).get_raw(), dict, "the update")
+
+
+def _past(raw: dict[str, Any]) -> Past:
+    bundle = raw.get("bundleId")
+    return Past(int(raw["startTimestamp"]), str(raw.get("status", "")), str(bundle) if bundle else None, raw)
+
+
+def update(deployer: Dss, deployment_id: str, deadline: Deadline, say: Callable[[str], None]) -> UpdateResult:
+    """Starts an update and waits for its end.
+
+    An update must not be started twice: after a lost answer the history is searched for it. The same history tells
+    the end when the future is lost (a deployer that was restarted). Raises :class:`NodeError`.
+    """
+    with deployer.within(deadline):
+        before = max((past.started for past in history(deployer, deployment_id)), default=0)
+        say("starting the update")
+        future = _start(deployer, deployment_id, before, deadline)
+        if future is not None:
+            ended = _await_future(deployer, deployment_id, future, deadline, say)
+            if ended is not None:
+                return ended
+        return _await_history(deployer, deployment_id, before, deadline, say)
+
+
+def _start(deployer: Dss, deployment_id: str, before: int, deadline: Deadline) -> Any:
+    """The future of the update; ``None`` when the answer was lost, but the update has begun."""
+    try:
+        with deployer.asking(f"start the update of deployment {deployment_id}"):
+            future = deployer.client.get_projectdeployer().get_deployment(deployment_id).start_update()
+            return future if future.job_id else None
+    except (Unreachable, NonsenseAnswer) as error:
+        log.warning("%s; looking whether the update has begun", error)
+        try:
+            poll(
+                lambda: _newest(deployer, deployment_id, before),
+                deadline=deadline.at_most(_LOST),
+                what="the update",
+                longest=2.0,
+            )
+        except NodeError:
+            raise error from None
+        return None
+
+
+def _newest(deployer: Dss, deployment_id: str, before: int) -> Past | None:
+    return next((past for past in history(deployer, deployment_id) if past.started > before), None)
+
+
+def _await_future(
+    deployer: Dss, deployment_id: str, future: Any, deadline: Deadline, say: Callable[[str], None]
+) -> UpdateResult | None:
+    """Waits for the future; ``None`` when it is lost or ended without a result, so that the history must tell."""
+
+    def look() -> dict[str, Any] | None:
+        with deployer.asking(f"look at the update of deployment {deployment_id}"):
+            state = expect(future.get_state(), dict, "the future's state")
+        if state.get("hasResult") or not state.get("alive", True):
+            return state
+        say("updating")
+        return None
+
+    try:
+        state = poll(look, deadline=deadline, what=f"update of deployment {deployment_id}", longest=3.0)
+    except Refusal as error:
+        log.warning("%s; the history must tell how the update ended", error)
+        return None
+    result = state.get("result")
+    if not isinstance(result, dict):
+        return None
+    return _result_of(result)
+
+
+def _result_of(result: dict[str, Any]) -> UpdateResult:
+    """Reads the report of an update: errors in its messages, or a status that says so, mean that it failed."""
+    report = result.get("infoMessages") or result.get("messages") or {}
+    found = report.get("messages") if isinstance(report, dict) else report
+    messages = [message for message in found or [] if isinstance(message, dict)]
+    failed = (
+        any(message.get("severity") == "ERROR" for message in messages)
+        or (isinstance(report, dict) and bool(report.get("error") or report.get("fatal")))
+        or str(result.get("status") or result.get("state") or "").upper() in ("ERROR", "FAILED", "ABORTED", "FAILURE")
+    )
+    return UpdateResult(not failed, message_texts(messages))
+
+
+def _await_history(
+    deployer: Dss, deployment_id: str, before: int, deadline: Deadline, say: Callable[[str], None]
+) -> UpdateResult:
+    def look() -> Past | None:
+        newest = _newest(deployer, deployment_id, before)
+        running = newest is None or newest.status.upper() in ("", "RUNNING", "STARTED", "PENDING", "IN_PROGRESS")
+        say("updating")
+        return None if running else newest
+
+    past = poll(look, deadline=deadline, what=f"update of deployment {deployment_id}", longest=3.0)
+    return _result_of(details(deployer, deployment_id, past.started) | {"status": past.status})
+
+
+def wait_until_idle(deployer: Dss, deployment_id: str, deadline: Deadline, say: Callable[[str], None]) -> None:
+    """Waits for an update that somebody (or this step before a crash) has started. Raises :class:`NodeError`."""
+
+    def look() -> bool | None:
+        running = any(past.status.upper() in ("RUNNING", "STARTED") for past in history(deployer, deployment_id)[:1])
+        if running:
+            say("waiting for an update that is under way")
+        return None if running else True
+
+    with deployer.within(deadline):
+        poll(look, deadline=deadline, what=f"the update of deployment {deployment_id} that is under way", longest=3.0)
