@@ -155,6 +155,10 @@ class DeploySettings(Section):
         default=1800.0,
         description="Limit until the deployment is healthy and the bundle active.",
     )
+    health_timeout: Duration = Field(
+        default=60.0,
+        description="How long a deployment may take to become HEALTHY after its update has ended; for release too.",
+    )
 
 
 class TestSettings(Section):
@@ -211,7 +215,7 @@ class HttpSettings(Section):
         le=50,
         description="How often a failed request is sent again, where that is safe.",
     )
-    max_wait: Duration = Field(default=60.0, description="Longest pause between two tries.")
+    max_wait: Duration = Field(default=60.0, description="Sum of the pauses between the tries of one request.")
 
 
 def variable_prefix(node: str) -> str:

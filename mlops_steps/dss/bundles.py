@@ -187,14 +187,15 @@ def _manifest(archive: zipfile.ZipFile, bundle_id: str) -> dict[str, Any]:
 
 
 def project_commits(design: Dss, project_key: str, most: int = 50) -> list[dict[str, str]]:
-    """The project's last commits on the Design node, newest first: id, author, date and message.
+    """The project's last commits on the Design node, newest first: id, author, message and time
+    (milliseconds since 1970).
 
     An empty list when the node does not tell (a key without the right to read the project's Git).
     """
     try:
         with design.asking(f"read the Git log of project {project_key}"):
             answer = expect(design.client.get_project(project_key).get_project_git().log(count=most), dict, "the log")
-            entries = expect(answer.get("entries") or answer.get("logEntries") or [], list, "entries")
+            entries = expect(answer.get("entries") or [], list, "entries")
             return [_commit(expect(entry, dict, "an entry")) for entry in entries]
     except NodeError as error:
         log.warning("%s; release notes go without commits", error)
@@ -203,7 +204,8 @@ def project_commits(design: Dss, project_key: str, most: int = 50) -> list[dict[
 
 def _commit(entry: dict[str, Any]) -> dict[str, str]:
     return {
-        "id": str(entry.get("commitId") or entry.get("id") or ""),
+        "id": str(entry.get("commitId") or ""),
         "author": str(entry.get("author") or ""),
         "message": str(entry.get("message") or "").strip(),
+        "time": str(entry.get("timestamp") or ""),
     }

@@ -1,0 +1,66 @@
+"""Signals: the first one stops the step, and nothing but a second Ctrl-C stops a restore.
+
+Jenkins sends SIGTERM when a build is aborted, and once more when the ``node`` block is left.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stop(BaseException):
+    """Raised in the main thread when a signal asks the step to stop. ``signal`` is its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.signal = number
+
+
+class Interrupts:
+    """Handles SIGTERM and SIGINT for one step. In other threads than the main one it does nothing."""
+
+    def __init__(self) -> None:
+        self._shielded = False
+        self._typed = 0
+        self.received: int | None = None
+
+    @contextmanager
+    def handled(self) -> Iterator[Interrupts]:
+        """Signals in the block raise :class:`Stop`."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Signals in the block are noted only; a second Ctrl-C on a terminal still raises :class:`Stop`."""
+        before, self._shielded = self._shielded, True
+        try:
+            yield
+        finally:
+            self._shielded = before
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.received = self.received or number
+        if number == signal.SIGINT:
+            self._typed += 1
+        if not self._shielded:
+            # From now on the way out is under way; it must not be cut off by the signal that follows.
+            self._shielded = True
+            raise Stop(number)
+        if number == signal.SIGINT and self._typed > 1 and sys.stdin.isatty():
+            raise Stop(number)
+        # print() is not safe here: the signal may have come in the middle of another print().
+        os.write(2, f"{signal.Signals(number).name} noted: production is being put in order first\n".encode())

@@ -1,0 +1,51 @@
+"""One process at a time changes a stage. The kernel frees the lock of a process that is gone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlops_steps.console import Console
+from mlops_steps.errors import DeadlineExceeded, NodeError
+from mlops_steps.waiting import Deadline, poll
+
+
+@contextmanager
+def stage_lock(folder: Path, stage: str, console: Console, wait: float = 0.0) -> Iterator[None]:
+    """Holds the lock of the stage in this workspace, waiting ``wait`` seconds at most for the one who has it.
+
+    Raises :class:`NodeError` when another process keeps it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stage}.lock"
+    with path.open("a+") as file:
+        _take(file.fileno(), path, stage, console, wait)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+def _take(handle: int, path: Path, stage: str, console: Console, wait: float) -> None:
+    def take() -> bool | None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        return True
+
+    if take():
+        return
+    owner = path.read_text(errors="replace").strip()[:200] or "another process"
+    try:
+        with console.waiting(f"{owner} works on stage {stage}; waiting for it"):
+            poll(take, deadline=Deadline(wait), what="the lock", longest=1.0)
+    except DeadlineExceeded:
+        raise NodeError(
+            f"stage {stage}: {owner} is at work on it; two releases of one stage must not mix",
+            next_step="wait until it has ended, then run the step again",
+        ) from None
