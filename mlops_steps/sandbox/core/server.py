@@ -1,0 +1,220 @@
+"""The sandbox: all its nodes in one process, one server per node, on loopback only."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import secrets
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import uvicorn
+
+from mlops_steps.errors import ConfigError, NodeError
+from mlops_steps.sandbox.core.app import create_app
+from mlops_steps.sandbox.core.http import NodeType
+from mlops_steps.sandbox.core.node import Node
+from mlops_steps.sandbox.core.store import PRIVATE_DIR, read_json, write_json
+
+HOST = "127.0.0.1"
+START_SECONDS = 20.0
+STOP_SECONDS = 5.0
+DEFAULT_PROJECT = "DKU_CHURN"
+STATE_FILE = "sandbox.json"
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A node that a new sandbox gets. ``name`` is its entry in mlops.yml and in the environment variables."""
+
+    name: str
+    id: str
+    type: NodeType
+    infra: str | None = None
+    stage: str | None = None
+
+
+NODES = (
+    NodeSpec("design", "design", "DESIGN"),
+    NodeSpec("test", "auto-test", "AUTOMATION", "auto-test", "Test"),
+    NodeSpec("prod", "auto-prod", "AUTOMATION", "auto-prod", "Production"),
+)
+
+log = logging.getLogger(__name__)
+
+
+class Sandbox:
+    """The nodes of one folder. Use it as a context manager, or call :meth:`start` and :meth:`stop`."""
+
+    def __init__(self, directory: Path, state: dict[str, Any], lock: Any) -> None:
+        self.dir = directory
+        self._state = state
+        self._lock = lock
+        self._servers: dict[str, NodeServer] = {}
+        self.nodes: dict[str, Node] = {
+            node_id: Node(self, node_id, entry["type"], directory / node_id, entry["apiKey"])
+            for node_id, entry in state["nodes"].items()
+        }
+
+    @classmethod
+    def open(cls, directory: Path) -> Sandbox:
+        """The sandbox in ``directory``, made when there is none yet. Nothing runs before :meth:`start`.
+
+        Raises :class:`ConfigError` when another process uses the folder, or when it holds something else.
+        """
+        directory = directory.absolute()
+        directory.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+        state_file = directory / STATE_FILE
+        if not state_file.exists() and any(path.name != ".lock" for path in directory.iterdir()):
+            raise ConfigError(f"{directory} is not empty and holds no sandbox: choose another folder")
+        lock = _lock(directory)
+        state = read_json(state_file)
+        if state is None:
+            state = {"version": 1, "project": DEFAULT_PROJECT, "nodes": {spec.id: _entry(spec) for spec in NODES}}
+            write_json(state_file, state)
+        return cls(directory, state, lock)
+
+    def infrastructures(self) -> dict[str, tuple[Node, str]]:
+        """Infrastructure id → its Automation node and its stage."""
+        return {
+            entry["infra"]: (self.nodes[node_id], entry["stage"])
+            for node_id, entry in self._state["nodes"].items()
+            if entry.get("infra")
+        }
+
+    @property
+    def design(self) -> Node:
+        """The Design node, which hosts the Project Deployer."""
+        return next(node for node in self.nodes.values() if node.type == "DESIGN")
+
+    def environment(self, project: str | None = None) -> dict[str, str]:
+        """The environment variables with which mlops-steps finds the nodes. Holds the keys."""
+        environment = {"MLOPS_PROJECT": project or self._state["project"]}
+        for node_id, entry in self._state["nodes"].items():
+            prefix = f"MLOPS_{entry['name'].upper()}"
+            environment[f"{prefix}_URL"] = self.nodes[node_id].url
+            environment[f"{prefix}_API_KEY"] = self.nodes[node_id].api_key
+            if entry.get("infra"):
+                environment[f"{prefix}_INFRA"] = entry["infra"]
+        return environment
+
+    def start(self) -> None:
+        """Starts every node and returns when all of them answer. Raises :class:`NodeError`."""
+        for node_id in self.nodes:
+            self.start_node(node_id)
+
+    def start_node(self, node_id: str) -> None:
+        """Starts one node, on its old port when that is free."""
+        node, entry = self.nodes[node_id], self._state["nodes"][node_id]
+        listener = _listen(int(entry.get("port") or 0))
+        port = listener.getsockname()[1]
+        node.url = f"http://{HOST}:{port}"
+        if entry.get("port") != port:
+            entry["port"] = port
+            write_json(self.dir / STATE_FILE, self._state)
+        node.futures = type(node.futures)()
+        self._servers[node_id] = NodeServer(node, listener)
+        self._servers[node_id].start()
+
+    def stop_node(self, node_id: str) -> None:
+        """Stops one node: it can't be reached any more. Its state stays."""
+        server = self._servers.pop(node_id, None)
+        if server is not None:
+            self.nodes[node_id].futures.close()
+            server.stop()
+
+    def stop(self) -> None:
+        """Stops every node. The state stays in the folder."""
+        for node_id in list(self._servers):
+            self.stop_node(node_id)
+
+    def close(self) -> None:
+        """Stops everything and gives the folder free for another process."""
+        self.stop()
+        self._lock.close()
+
+    def __enter__(self) -> Sandbox:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class NodeServer:
+    """One uvicorn server in a thread of its own."""
+
+    def __init__(self, node: Node, listener: socket.socket) -> None:
+        self.node = node
+        self.listener = listener
+        self.server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(node),
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                # Longer than a client keeps an idle connection, so that none is closed under a request.
+                timeout_keep_alive=300,
+                timeout_graceful_shutdown=int(STOP_SECONDS),
+            )
+        )
+        self.thread = threading.Thread(
+            target=self.server.run, kwargs={"sockets": [listener]}, name=f"node-{node.id}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Returns when the server accepts connections. Raises :class:`NodeError`."""
+        self.thread.start()
+        limit = time.monotonic() + START_SECONDS
+        while not self.server.started:
+            if not self.thread.is_alive() or time.monotonic() > limit:
+                raise NodeError(f"Node {self.node.id} of the sandbox did not start")
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        """Lets running requests end, within a limit, and closes the port."""
+        self.server.should_exit = True
+        self.thread.join(STOP_SECONDS)
+        if self.thread.is_alive():
+            self.server.force_exit = True
+            self.thread.join(STOP_SECONDS)
+        self.listener.close()
+
+
+def _entry(spec: NodeSpec) -> dict[str, Any]:
+    entry = {"name": spec.name, "type": spec.type, "port": 0, "apiKey": "dku-sandbox-" + secrets.token_urlsafe(32)}
+    return {**entry, "infra": spec.infra, "stage": spec.stage} if spec.infra else entry
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError:
+        if port == 0:
+            raise
+        log.warning("port %s is taken; another one is used", port)
+        listener.bind((HOST, 0))
+    listener.listen(128)
+    return listener
+
+
+def _lock(directory: Path) -> Any:
+    file = (directory / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise ConfigError(f"Another sandbox runs in {directory}: stop it, or choose another folder") from error
+    return file
