@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextvars
 import random
+import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from mlops_steps.errors import DeadlineExceeded
 
@@ -72,3 +74,31 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(rest, 60)
     parts = [f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if value]
     return "".join(parts) or "0s"
+
+
+class Aside(Generic[T]):
+    """A question asked in a thread of its own while the caller asks another one.
+
+    The thread is a daemon, and nothing waits for it but :meth:`result`: a signal must not have to wait for an answer.
+    """
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._answers: list[T] = []
+        self._errors: list[BaseException] = []
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._run, ask), daemon=True)
+        self._thread.start()
+
+    def _run(self, ask: Callable[[], T]) -> None:
+        try:
+            self._answers.append(ask())
+        except BaseException as error:  # handed over to the caller's thread
+            self._errors.append(error)
+
+    def result(self) -> T:
+        """The answer, when it is there. Raises what the question raised."""
+        while self._thread.is_alive():
+            self._thread.join(0.5)  # in pieces, so that a signal handler gets its turn
+        if self._errors:
+            raise self._errors[0]
+        return self._answers[0]

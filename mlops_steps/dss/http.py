@@ -10,10 +10,10 @@ import email.utils
 import json
 import logging
 import re
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import requests
@@ -64,20 +64,19 @@ class NodeSession(requests.Session):
     def __init__(self, limits: HttpLimits) -> None:
         super().__init__()
         self.limits = limits
-        self._local = threading.local()
+        self._scope: ContextVar[tuple[Deadline | None, float | None]] = ContextVar("scope", default=(None, None))
 
     @contextmanager
     def within(self, deadline: Deadline, read: float | None = None) -> Iterator[None]:
-        """Within the block, requests of this thread end at ``deadline``; ``read`` replaces the read limit."""
-        before = getattr(self._local, "scope", (None, None))
-        self._local.scope = (deadline, read)
+        """Within the block, requests of this context end at ``deadline``; ``read`` replaces the read limit."""
+        token = self._scope.set((deadline, read))
         try:
             yield
         finally:
-            self._local.scope = before
+            self._scope.reset(token)
 
     def request(self, method: str, url: str, **kwargs: Any) -> requests.Response:  # type: ignore[override]
-        deadline, read = getattr(self._local, "scope", (None, None))
+        deadline, read = self._scope.get()
         patience = read or self.limits.read
         limit = deadline.at_most(1e9) if deadline else Deadline(1e9)
         retryer = tenacity.Retrying(

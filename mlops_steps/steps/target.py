@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from mlops_steps.dss import automation, deployments, updates
 from mlops_steps.dss.deployments import Deployment, Health
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, DeadlineExceeded
-from mlops_steps.waiting import Deadline, duration, poll
+from mlops_steps.waiting import Aside, Deadline, duration, poll
 
 if TYPE_CHECKING:
     from mlops_steps.config import Settings
@@ -78,11 +77,10 @@ class Target:
 
     def observe(self) -> Live:
         """Asks the deployer and the node, side by side, what is live. Raises :class:`NodeError`."""
-        with ThreadPoolExecutor(2) as pool:
-            active = pool.submit(automation.active_bundle, self.node, self.project)
-            deployment = self.find_deployment()
-            health = deployments.health(self.deployer, deployment.id) if deployment else None
-            bundle = active.result()
+        active = Aside(lambda: automation.active_bundle(self.node, self.project))
+        deployment = self.find_deployment()
+        health = deployments.health(self.deployer, deployment.id) if deployment else None
+        bundle = active.result()
         if deployment and deployment.project_key != self.project:
             bundle = automation.active_bundle(self.node, deployment.project_key)
         return Live(self.infra, bundle, deployment, health)

@@ -1,0 +1,236 @@
+"""release: make the tested bundle live on a stage, smoke-test it there, and put things back when that fails."""
+
+from __future__ import annotations
+
+from mlops_steps.config import Settings
+from mlops_steps.console import Console
+from mlops_steps.dss import bundles
+from mlops_steps.errors import CheckFailed, ConfigError, Interrupted, MlopsError, ProductionInDoubt, RolledBack
+from mlops_steps.interrupts import Interrupts, Stop
+from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord, load_for
+from mlops_steps.report.model import Report
+from mlops_steps.steps.lock import stage_lock
+from mlops_steps.steps.restore import Change, in_doubt, restore
+from mlops_steps.steps.smoke import smoke
+from mlops_steps.steps.target import Live, Target, open_target
+from mlops_steps.waiting import Deadline
+
+
+def run(
+    settings: Settings,
+    report: Report,
+    console: Console,
+    stage: str,
+    *,
+    dry_run: bool = False,
+    interrupts: Interrupts | None = None,
+) -> None:
+    """Releases the record's bundle to the stage.
+
+    Raises :class:`CheckFailed` when the bundle may not be released or is damaged (nothing was changed),
+    :class:`RolledBack` when the release failed and the previous bundle is live again, :class:`ProductionInDoubt` when
+    it is not, :class:`Interrupted` after a signal, when the previous bundle is live again.
+    """
+    record = load_for(settings.record, settings.project)
+    with report.case("gate"):
+        bundle = gate(settings, record, stage)
+    report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
+    with stage_lock(settings.record.parent, stage, console), open_target(settings, stage) as target:
+        with report.case("archive"):
+            check_same_archive(target, bundle, console, settings.package.timeout)
+        live = _observe(target)
+        change = Change(target, report, console, record, settings.record)
+        previous = _previous(change, live, bundle.id)
+        _announce(change, live, previous, bundle.id)
+        report.set(deployment=change.stage.deployment, previous_bundle=previous.bundle)
+        if dry_run:
+            console.line("dry run: nothing was changed")
+            return
+        release_bundle(change, live, previous, bundle.id, interrupts or Interrupts())
+
+
+def gate(settings: Settings, record: ReleaseRecord, stage: str) -> Bundle:
+    """The record's bundle, if it may go to the stage: its tests passed on the stage before."""
+    if record.bundle is None:
+        raise CheckFailed(
+            f"{settings.record}: there is no bundle to release",
+            next_step="run `mlops-steps package` first, or unstash the record of the stages before",
+        )
+    before = settings.stage_before(stage)
+    if before is None:
+        raise ConfigError(
+            f"{stage} is the first stage: there is none before it on which the bundle could have been tested",
+            next_step="release to a later stage, or use `mlops-steps deploy` for this one",
+        )
+    if not record.tested(before):
+        part = record.stages.get(before)
+        found = f"its tests there: {part.test.result} (bundle {part.test.bundle})" if part and part.test else "no tests"
+        raise CheckFailed(
+            f"bundle {record.bundle.id} has not passed its tests on stage {before} ({found}); {stage} is untouched",
+            next_step=f"run `mlops-steps deploy --stage {before}` and `mlops-steps test --stage {before}`",
+        )
+    return record.bundle
+
+
+def check_same_archive(target: Target, bundle: Bundle, console: Console, limit: float) -> None:
+    """Raises :class:`CheckFailed` unless the published archive is the one that was packaged and tested."""
+    with console.waiting(f"checking the archive of bundle {bundle.id}") as wait:
+        archive = bundles.download(
+            target.deployer,
+            target.project,
+            bundle.id,
+            Deadline(limit),
+            on_bytes=lambda size: wait.state(f"{100 * size // max(bundle.size, 1)} %"),
+        )
+    if archive.sha256 != bundle.sha256:
+        raise CheckFailed(
+            f"bundle {bundle.id}: the archive on the Project Deployer is not the one that was tested; "
+            f"{target.stage} is untouched",
+            details=[f"tested:   {bundle.sha256}", f"deployer: {archive.sha256}"],
+            next_step="find out who replaced it, and package again",
+        )
+
+
+def _observe(target: Target) -> Live:
+    with target.within(Deadline(target.settings.release.timeout)):
+        return target.observe()
+
+
+def _previous(change: Change, live: Live, bundle: str) -> Previous:
+    """What to return to: what is live, or, when an earlier run was cut off, what was live before it."""
+    stage = change.stage
+    if stage.owed != "nothing" and stage.previous is not None:
+        change.console.warn(f"an earlier release to {change.target.stage} was cut off; going on from its record")
+        return stage.previous
+    if live.bundle and live.deployment is None:
+        raise CheckFailed(
+            f"project {change.target.project} is live on {live.infra} without a deployment of the Project Deployer: "
+            f"{live}; a failed release could not be rolled back",
+            next_step="create a deployment for what is live there (same bundle, update it), then release",
+        )
+    # Released already, by this very build: what was there before it stays what was there before.
+    if live.bundle == bundle and stage.previous is not None and stage.deploy and stage.deploy.bundle == bundle:
+        return stage.previous
+    return Previous(
+        bundle=live.bundle,
+        deployment_existed=live.deployment is not None,
+        enabled=live.deployment.enabled if live.deployment else True,
+        health=live.health.status if live.health else "UNKNOWN",
+    )
+
+
+def _announce(change: Change, live: Live, previous: Previous, bundle: str) -> None:
+    console, target = change.console, change.target
+    if live.deployment:
+        change.stage.deployment = live.deployment.id
+    console.line(f"live on {target.stage} now: {live}")
+    console.line(f"will be live: bundle {bundle}, then smoke test {target.settings.release.smoke_scenario}")
+    if target.settings.release.rollback == "off":
+        console.warn("release.rollback is off: a failed release stays as it is")
+    elif previous.bundle is None:
+        console.warn(
+            f"first release to {target.stage}: there is nothing to return to; "
+            "if it fails, the deployment that it creates is disabled"
+        )
+    else:
+        console.line(f"if that fails: back to bundle {previous.bundle}")
+
+
+def release_bundle(change: Change, live: Live, previous: Previous, bundle: str, interrupts: Interrupts) -> None:
+    """Makes the bundle live and smoke-tests it; whatever goes wrong, what was live is restored and verified."""
+    target, stage, console = change.target, change.stage, change.console
+    done = stage.smoke_test is not None and stage.smoke_test.result == "passed" and stage.smoke_test.bundle == bundle
+    if live.is_healthy(bundle) and stage.owed == "nothing" and done:
+        console.good(f"bundle {bundle} is live, healthy and smoke-tested already: nothing to do")
+        return
+    with interrupts.handled():
+        try:
+            _deploy(change, live, previous, bundle)
+            _smoke(change, bundle)
+            with interrupts.shielded():
+                stage.owed = "nothing"
+                change.save()
+                console.good(f"released: bundle {bundle} is live on {target.infra}, healthy and smoke-tested")
+        except (MlopsError, Stop) as failure:
+            with interrupts.shielded():
+                _put_back(change, previous, bundle, failure)
+
+
+def _deploy(change: Change, live: Live, previous: Previous, bundle: str) -> None:
+    target, stage = change.target, change.stage
+    seen = live.deployment
+    stage.previous, stage.owed, stage.rollback, stage.smoke_test = previous, "restore", None, None
+    stage.deploy = Outcome(bundle=bundle)
+    change.save()  # flushed to disk before anything is changed
+    with change.report.case("deploy"):
+        deadline = Deadline(target.settings.release.timeout)
+        if not live.is_healthy(bundle):
+            target.make_live(
+                bundle,
+                deadline,
+                change.console,
+                expected=lambda now: seen is None or (now.bundle, now.enabled) == (seen.bundle, seen.enabled),
+            )
+    stage.deploy.end("passed")
+    change.save()
+
+
+def _smoke(change: Change, bundle: str) -> None:
+    change.stage.smoke_test = Outcome(bundle=bundle)
+    smoke(change.target, change.report, change.console)
+    change.stage.smoke_test.end("passed")
+
+
+def _put_back(change: Change, previous: Previous, bundle: str, failure: MlopsError | Stop) -> None:
+    """Restores, and raises the error that says how it ended."""
+    stage, target = change.stage, change.target
+    why = f"interrupted by {failure}" if isinstance(failure, Stop) else failure.message
+    for part in (stage.deploy, stage.smoke_test):
+        if part and part.result == "started":
+            part.end("failed", why)
+    details = failure.details if isinstance(failure, MlopsError) else ()
+    if target.settings.release.rollback == "off":
+        raise in_doubt(change, "release.rollback is off", why, details)
+    untouched = _untouched(change, previous, bundle)
+    if untouched:
+        stage.owed = "nothing"
+        change.save()
+        if isinstance(failure, MlopsError):
+            failure.live = failure.live or untouched
+            raise failure
+        raise Interrupted(f"{why}; nothing was changed", signal_number=failure.signal, live=untouched) from None
+    live = restore(change, why)
+    if isinstance(failure, Stop):
+        raise Interrupted(
+            f"{target.stage}: the release of bundle {bundle} was {why}; what was live before is live again, verified",
+            signal_number=failure.signal,
+            live=live,
+        ) from None
+    raise RolledBack(
+        f"{target.stage}: bundle {bundle} was not released: {why}",
+        details=details,
+        live=f"{live}, verified",
+        next_step="look at the failed check in the report, fix it on the Design node, then run the pipeline again",
+    ) from None
+
+
+def _untouched(change: Change, previous: Previous, bundle: str) -> str | None:
+    """What is live, in words, when the failure came before anything was changed; otherwise ``None``."""
+    try:
+        with change.target.within(Deadline(30)):
+            live = change.target.observe()
+    except MlopsError:
+        return None
+    if previous.bundle is None:
+        return str(live) if live.bundle is None and live.deployment is None else None
+    same = live.is_healthy(previous.bundle) and previous.bundle != bundle
+    return str(live) if same and not _update_began(change) else None
+
+
+def _update_began(change: Change) -> bool:
+    """Whether the smoke test or a finished deploy shows that the new bundle was live for a while."""
+    stage = change.stage
+    return stage.smoke_test is not None or (stage.deploy is not None and stage.deploy.result == "passed")
+
+
+__all__ = ["ProductionInDoubt", "check_same_archive", "gate", "release_bundle", "run"]

@@ -1,0 +1,141 @@
+"""Brings back what was live before a change, and proves it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_steps.console import Console
+from mlops_steps.dss import scenarios
+from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError, ProductionInDoubt
+from mlops_steps.interrupts import Stop
+from mlops_steps.record import Outcome, Previous, ReleaseRecord, Stage
+from mlops_steps.report.model import Report
+from mlops_steps.steps.smoke import smoke
+from mlops_steps.steps.target import Target
+from mlops_steps.waiting import Deadline
+
+# A restore that the deployer refuses twice is refused for good; a node that cannot be reached is tried until the limit.
+_REFUSED_AT_MOST = 2
+_PAUSE = 3.0
+
+
+@dataclass
+class Change:
+    """A change of a stage under way: where it is written down, and how it is reported."""
+
+    target: Target
+    report: Report
+    console: Console
+    record: ReleaseRecord
+    record_path: Path
+
+    @property
+    def stage(self) -> Stage:
+        """The stage's part of the record."""
+        target = self.target
+        return self.record.stage(target.stage, target.infra, target.default_deployment)
+
+    def save(self) -> None:
+        """Writes the record."""
+        self.record.save(self.record_path)
+
+
+def restore(change: Change, why: str) -> str:
+    """Restores what the record says was live before, verifies it, runs its smoke test, and says what is live now.
+
+    When nothing was live before, what was created is disabled. Raises :class:`ProductionInDoubt` when that could not
+    be done or verified within ``release.rollback_timeout``; the record then still says that it is owed.
+    """
+    settings, target, stage = change.target.settings, change.target, change.stage
+    previous = stage.previous or Previous()
+    deadline = Deadline(settings.release.rollback_timeout)
+    stage.rollback = Outcome(bundle=previous.bundle, message=why)
+    _save_if_possible(change)
+    change.console.line(
+        f"restoring {previous.bundle or 'nothing (disabling what was created)'} on {target.infra}: {why}"
+    )
+    try:
+        with change.report.case("rollback"):
+            live = _restore_until(change, previous, deadline)
+    except Stop:
+        raise in_doubt(change, "the restore was interrupted", why) from None
+    except MlopsError as error:
+        raise in_doubt(change, error.message, why, error.details) from None
+    stage.rollback.end("passed", live)
+    stage.owed = "nothing"
+    _save_if_possible(change)
+    change.console.good(f"restored: {live}")
+    return live
+
+
+def _restore_until(change: Change, previous: Previous, deadline: Deadline) -> str:
+    refused = 0
+    while True:
+        try:
+            return _restore_once(change, previous, deadline)
+        except CheckFailed as error:
+            refused += 1
+            if refused >= _REFUSED_AT_MOST or deadline.remaining < _PAUSE:
+                raise
+            change.console.warn(f"{error.message}; trying once more")
+        except ConfigError:
+            raise
+        except NodeError as error:
+            if deadline.remaining < _PAUSE:
+                raise
+            change.console.warn(f"{error.message}; trying again")
+        time.sleep(_PAUSE)
+
+
+def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str:
+    target, console = change.target, change.console
+    if previous.bundle is None:
+        disabled = target.disable(deadline, console)
+        return f"nothing on {target.infra} (deployment {disabled.id} is disabled)" if disabled else "nothing"
+    with target.within(deadline):
+        live = target.observe()
+    settled = live.is_healthy(previous.bundle) and live.deployment and live.deployment.enabled == previous.enabled
+    if not settled:
+        live = target.make_live(previous.bundle, deadline, console, enabled=previous.enabled)
+    if not previous.enabled:
+        return str(live)
+    # The smoke test of the version that is gone may still run, and a scenario runs once at a time.
+    with target.within(deadline):
+        scenarios.abort(target.node, target.deployed_key, target.settings.release.smoke_scenario)
+    smoke(target, change.report, console, name="smoke-test after rollback", limit=deadline.remaining)
+    return str(live)
+
+
+def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ()) -> ProductionInDoubt:
+    """The error that says loudly that a person must act, with what is live as far as it can be told."""
+    stage, target = change.stage, change.target
+    try:
+        with target.within(Deadline(10)):
+            live = str(target.observe())
+    except (MlopsError, Stop) as error:
+        live = f"unknown ({error})"
+    if stage.rollback:
+        stage.rollback.end("failed", what)
+    _save_if_possible(change)
+    wanted = stage.previous.bundle if stage.previous else None
+    by_hand = (
+        f"in the Project Deployer set deployment {stage.deployment} to bundle {wanted} and update it"
+        if wanted
+        else f"in the Project Deployer disable deployment {stage.deployment} and update it"
+    )
+    return ProductionInDoubt(
+        f"{target.stage}: the release failed and what was live before could not be restored: {what}",
+        details=(f"the release failed because: {why}", *details),
+        live=live,
+        next_step=f"run `mlops-steps recover --stage {target.stage}`, or {by_hand}",
+    )
+
+
+def _save_if_possible(change: Change) -> None:
+    """A full disk must not keep production from being restored; what is owed was written before."""
+    try:
+        change.save()
+    except ConfigError as error:
+        change.console.warn(error.message)
