@@ -6,9 +6,7 @@ agent, the next command knows what was live and what is owed.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlops_steps.errors import ConfigError
+from mlops_steps.files import write_atomically
 
 SCHEMA = 1
 
@@ -111,6 +110,16 @@ class ReleaseRecord(_Part):
             self.stages[name] = Stage(infra=infra, deployment=deployment)
         return self.stages[name]
 
+    def begin(self, bundle: Bundle) -> None:
+        """Makes the record one of this bundle. Of other bundles only what is still owed is kept."""
+        if self.bundle is None or self.bundle.id != bundle.id:
+            for name, part in list(self.stages.items()):
+                if part.owed == "nothing":
+                    del self.stages[name]
+                else:
+                    part.deploy = part.test = part.smoke_test = None
+        self.bundle = bundle
+
     def tested(self, stage: str) -> bool:
         """Whether this record's bundle passed its tests on the stage."""
         part = self.stages.get(stage)
@@ -169,27 +178,6 @@ def load_for(path: Path, project: str) -> ReleaseRecord:
     if record.project != project:
         raise ConfigError(f"{path} is the record of project {record.project}, not of {project}")
     return record
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes the file whole or not at all, private to its owner and group, and flushed to disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o640)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def build_from(environ: Any) -> Build:

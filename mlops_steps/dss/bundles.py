@@ -209,3 +209,14 @@ def _commit(entry: dict[str, Any]) -> dict[str, str]:
         "message": str(entry.get("message") or "").strip(),
         "time": str(entry.get("timestamp") or ""),
     }
+
+
+def release_notes(design: Dss, project_key: str, bundle_id: str) -> str:
+    """The release notes of a bundle on the Design node; empty when it is not there. Raises :class:`NodeError`."""
+    with design.asking(f"read the release notes of bundle {bundle_id}"):
+        answer = expect(design.client.get_project(project_key).list_exported_bundles(), dict, "the list")
+        for item in expect(answer["bundles"], list, "bundles"):
+            if item.get("bundleId") == bundle_id:
+                manifest = item.get("exportManifest") or {}
+                return str(item.get("releaseNotes") or manifest.get("releaseNotes") or "")
+    return ""

@@ -56,12 +56,13 @@ def gate(settings: Settings, record: ReleaseRecord, stage: str) -> Bundle:
             f"{settings.record}: there is no bundle to release",
             next_step="run `mlops-steps package` first, or unstash the record of the stages before",
         )
-    before = settings.stage_before(stage)
-    if before is None:
+    earlier = settings.stage_before(stage)
+    if earlier is None:
         raise ConfigError(
             f"{stage} is the first stage: there is none before it on which the bundle could have been tested",
             next_step="release to a later stage, or use `mlops-steps deploy` for this one",
         )
+    before = earlier.name
     if not record.tested(before):
         part = record.stages.get(before)
         found = f"its tests there: {part.test.result} (bundle {part.test.bundle})" if part and part.test else "no tests"

@@ -1,0 +1,180 @@
+"""package: export the bundle, publish it to the Project Deployer, check its archive, begin the release record."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+
+from mlops_steps.config import Settings
+from mlops_steps.console import Console
+from mlops_steps.dss import bundles
+from mlops_steps.dss.bundles import Archive
+from mlops_steps.dss.session import Dss, connect
+from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
+from mlops_steps.record import Build, Bundle, ReleaseRecord, build_from, load_for
+from mlops_steps.report.model import Report
+from mlops_steps.steps.names import valid_bundle_id
+from mlops_steps.waiting import Deadline
+
+_COMMIT_LINE = "Project commit: "
+_MOST_COMMITS = 50
+
+
+def run(
+    settings: Settings,
+    report: Report,
+    console: Console,
+    *,
+    bundle_id: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Packages the project as it is on the Design node. Run again for the same commit and build, it makes nothing twice.
+
+    ``bundle_id`` replaces the id that ``package.bundle_id`` gives. Raises :class:`CheckFailed` when the archive is not
+    what it should be, :class:`NodeError` when a node refuses.
+    """
+    record = load_for(settings.record, settings.project)
+    build = build_from(os.environ if environ is None else environ)
+    deadline = Deadline(settings.package.timeout)
+    with connect(settings, settings.node("design")) as design, connect(settings, settings.deployer()) as deployer:
+        with design.within(deadline), deployer.within(deadline):
+            commits = bundles.project_commits(design, settings.project)
+            name = valid_bundle_id(bundle_id or _bundle_id(settings, build, commits))
+            report.set(bundle=name, project_commit=commits[0]["id"] if commits else None, commit=build.commit)
+            with report.case("export"):
+                _export(settings, design, deployer, name, commits, deadline, console)
+            with report.case("publish"):
+                _publish(settings, design, deployer, name, deadline, console)
+            with report.case("archive"):
+                archive = _check(settings, deployer, name, deadline, console)
+    _same_as_before(record, name, archive)
+    report.set(sha256=archive.sha256, size=str(archive.size))
+    record.begin(Bundle(id=name, sha256=archive.sha256, size=archive.size))
+    record.build, record.project_commit = build, commits[0]["id"] if commits else None
+    record.save(settings.record)
+    console.good(f"bundle {name}: {archive.size} bytes, SHA-256 {archive.sha256}; record in {settings.record}")
+
+
+def _bundle_id(settings: Settings, build: Build, commits: list[dict[str, str]]) -> str:
+    """The id by the template: unique per build and commit, sortable, the same when the same build runs again.
+
+    Outside of Jenkins there is no build number; then the time of the commit stands for it.
+    """
+    newest = commits[0] if commits else {}
+    commit = (newest.get("id") or build.commit or "")[:8]
+    if not commit:
+        raise ConfigError(
+            "no bundle id can be made: the Design node tells no commit of the project, and GIT_COMMIT is not set",
+            next_step="give the key the right to read the project, or choose an id with --bundle-id",
+        )
+    when = _commit_time(newest)
+    number = build.number
+    values = {
+        "build": f"{int(number):06d}" if number and number.isdigit() and len(number) < 10 else number or when,
+        "commit": commit,
+        "project": settings.project,
+        "date": when,
+    }
+    return settings.package.bundle_id.format(**values)
+
+
+def _commit_time(commit: Mapping[str, str]) -> str:
+    with suppress(ValueError, OverflowError, OSError):
+        moment = datetime.fromtimestamp(float(commit.get("time", "")) / 1000, timezone.utc)
+        return moment.strftime("%Y%m%dT%H%M%SZ")
+    return "local"
+
+
+def _export(
+    settings: Settings,
+    design: Dss,
+    deployer: Dss,
+    name: str,
+    commits: list[dict[str, str]],
+    deadline: Deadline,
+    console: Console,
+) -> None:
+    if name in bundles.exported_bundles(design, settings.project):
+        console.line(f"bundle {name} was exported already")
+        return
+    notes = _release_notes(settings, design, deployer, commits)
+    with console.waiting(f"exporting bundle {name} of project {settings.project}"):
+        bundles.export(design, settings.project, name, notes, deadline)
+
+
+def _publish(settings: Settings, design: Dss, deployer: Dss, name: str, deadline: Deadline, console: Console) -> None:
+    if name in bundles.published_bundles(deployer, settings.project):
+        console.line(f"bundle {name} was published already")
+        return
+    with console.waiting(f"publishing bundle {name} to the Project Deployer"):
+        bundles.publish(design, deployer, settings.project, name, deadline)
+
+
+def _check(settings: Settings, deployer: Dss, name: str, deadline: Deadline, console: Console) -> Archive:
+    """Downloads the published archive into a private temporary file, and checks it."""
+    settings.record.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.record.parent, prefix="bundle-") as folder:
+        path = Path(folder) / "bundle.zip"
+        with console.waiting(f"downloading the archive of bundle {name}") as wait:
+            try:
+                archive = bundles.download(
+                    deployer,
+                    settings.project,
+                    name,
+                    deadline,
+                    into=path,
+                    on_bytes=lambda size: wait.state(f"{size // 2**20} MiB"),
+                )
+            except OSError as error:
+                raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
+        bundles.check_archive(path, settings.project, name)
+    return archive
+
+
+def _same_as_before(record: ReleaseRecord, name: str, archive: Archive) -> None:
+    if record.bundle and record.bundle.id == name and record.bundle.sha256 != archive.sha256:
+        raise CheckFailed(
+            f"bundle {name}: its archive on the Project Deployer is not the one that this build made",
+            details=[f"made:     {record.bundle.sha256}", f"deployer: {archive.sha256}"],
+            next_step="find out who replaced it; a new build makes a new bundle",
+        )
+
+
+def _release_notes(settings: Settings, design: Dss, deployer: Dss, commits: list[dict[str, str]]) -> str:
+    """The commits since the last released bundle, and the newest one's id for the notes of the next bundle."""
+    if settings.package.release_notes == "off" or not commits:
+        return ""
+    last = _last_released_commit(settings, design, deployer)
+    new = []
+    for commit in commits:
+        if last and commit["id"] == last:
+            break
+        new.append(commit)
+    lines = [
+        f"- {commit['message'].splitlines()[0] if commit['message'] else '(no message)'} ({commit['id'][:8]})"
+        for commit in new
+    ]
+    heading = f"Changes since {last[:8]}:" if last else f"The last {len(new)} commits:"
+    return "\n".join([heading, *(lines or ["- none"]), "", f"{_COMMIT_LINE}{commits[0]['id']}"])
+
+
+def _last_released_commit(settings: Settings, design: Dss, deployer: Dss) -> str | None:
+    """The project's commit in the bundle that the release stage has, as its release notes tell it."""
+    from mlops_steps.dss import deployments
+
+    try:
+        stage = settings.release_stage()
+        found = deployments.find(
+            deployer, settings.project, str(stage.infra), stage.deployment, settings.deployment_id(stage)
+        )
+        notes = bundles.release_notes(design, settings.project, found.bundle) if found else ""
+    except MlopsError:
+        return None
+    for line in reversed(notes.splitlines()):
+        if line.startswith(_COMMIT_LINE):
+            return line.removeprefix(_COMMIT_LINE).strip()
+    return None

@@ -1,0 +1,93 @@
+"""rollback: go back to an earlier bundle, on purpose."""
+
+from __future__ import annotations
+
+from mlops_steps.config import Settings
+from mlops_steps.console import Console
+from mlops_steps.dss import bundles
+from mlops_steps.errors import CheckFailed
+from mlops_steps.interrupts import Interrupts
+from mlops_steps.record import Previous, load_for
+from mlops_steps.report.model import Report
+from mlops_steps.steps.history import bundle_before
+from mlops_steps.steps.lock import stage_lock
+from mlops_steps.steps.names import valid_bundle_id
+from mlops_steps.steps.restore import Change, restore
+from mlops_steps.steps.target import Live, Target, open_target
+from mlops_steps.waiting import Deadline
+
+
+def run(
+    settings: Settings,
+    report: Report,
+    console: Console,
+    stage: str,
+    *,
+    to: str | None = None,
+    interrupts: Interrupts | None = None,
+) -> None:
+    """Makes an earlier bundle live, healthy and smoke-tested: ``to``, or the one that was live before.
+
+    Raises :class:`CheckFailed` when there is no such bundle (nothing was changed), :class:`ProductionInDoubt` when the
+    rollback did not succeed.
+    """
+    record = load_for(settings.record, settings.project)
+    report.set(infrastructure=settings.stage(stage).infra)
+    with stage_lock(settings.record.parent, stage, console), open_target(settings, stage) as target:
+        change = Change(target, report, console, record, settings.record)
+        with target.within(Deadline(settings.release.rollback_timeout)), report.case("find"):
+            live = target.observe()
+            bundle = _find(change, live, to)
+        report.set(bundle=bundle, previous_bundle=live.bundle)
+        if live.is_healthy(bundle):
+            console.good(f"{live}: nothing to do")
+            return
+        console.line(f"live on {stage} now: {live}")
+        if live.deployment:
+            change.stage.deployment = live.deployment.id
+        change.stage.previous, change.stage.owed = previous_of(live, bundle), "restore"
+        change.save()
+        with (interrupts or Interrupts()).handled() as signals, signals.shielded():
+            now = restore(change, f"rollback from bundle {live.bundle}")
+        console.good(f"rolled back: {now}, verified")
+
+
+def previous_of(live: Live, bundle: str) -> Previous:
+    """What a restore to the bundle has to bring about."""
+    return Previous(bundle=bundle, enabled=True, health=live.health.status if live.health else "UNKNOWN")
+
+
+def _find(change: Change, live: Live, to: str | None) -> str:
+    target = change.target
+    published = bundles.published_bundles(target.deployer, target.project)
+    if live.deployment is None:
+        raise CheckFailed(f"{target.stage}: project {target.project} has no deployment on {target.infra}")
+    bundle = valid_bundle_id(to) if to else _recorded(change, live) or bundle_before(target, live, live.bundle or "")
+    if bundle is None:
+        raise CheckFailed(
+            f"{target.stage}: neither the record nor the deployer's history names an earlier bundle",
+            live=str(live),
+            next_step=f"choose one with --to: {_newest(published)}",
+        )
+    if bundle not in published:
+        raise CheckFailed(
+            f"bundle {bundle} is not on the Project Deployer; nothing was changed",
+            live=str(live),
+            next_step=f"choose one with --to: {_newest(published)}",
+        )
+    return bundle
+
+
+def _recorded(change: Change, live: Live) -> str | None:
+    """The bundle that the record says was live before, when the record is about what is live now."""
+    record, previous = change.record, change.stage.previous
+    if previous and previous.bundle and record.bundle and record.bundle.id == live.bundle != previous.bundle:
+        return previous.bundle
+    return None
+
+
+def _newest(published: list[str]) -> str:
+    return ", ".join(sorted(published, reverse=True)[:10]) or "none is published"
+
+
+__all__ = ["Target", "previous_of", "run"]

@@ -1,0 +1,28 @@
+"""smoke-test: run the smoke scenario on what is live on a stage."""
+
+from __future__ import annotations
+
+from mlops_steps.config import Settings
+from mlops_steps.console import Console
+from mlops_steps.errors import CheckFailed
+from mlops_steps.report.model import Report
+from mlops_steps.steps.smoke import smoke
+from mlops_steps.steps.target import open_target
+from mlops_steps.waiting import Deadline
+
+
+def run(settings: Settings, report: Report, console: Console, stage: str) -> None:
+    """Runs the smoke scenario. Changes nothing. Raises :class:`CheckFailed` when it does not succeed."""
+    report.set(infrastructure=settings.stage(stage).infra)
+    with open_target(settings, stage) as target:
+        with target.within(Deadline(settings.release.smoke_timeout)):
+            live = target.observe()
+        report.set(bundle=live.bundle)
+        if live.bundle is None:
+            raise CheckFailed(f"{stage}: no bundle of project {settings.project} is live on {live.infra}")
+        console.line(f"live on {stage}: {live}")
+        try:
+            smoke(target, report, console)
+        except CheckFailed as error:
+            error.live = str(live)
+            raise
