@@ -32,7 +32,7 @@ def run(
     bundle_id: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> None:
-    """Packages the project as it is on the Design node. Run again for the same commit and build, it makes nothing twice.
+    """Packages the project as it is on the Design node; again for the same commit and build, it makes nothing twice.
 
     ``bundle_id`` replaces the id that ``package.bundle_id`` gives. Raises :class:`CheckFailed` when the archive is not
     what it should be, :class:`NodeError` when a node refuses.

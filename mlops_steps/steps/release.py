@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlops_steps.config import Settings
 from mlops_steps.console import Console
 from mlops_steps.dss import bundles
-from mlops_steps.errors import CheckFailed, ConfigError, Interrupted, MlopsError, ProductionInDoubt, RolledBack
+from mlops_steps.errors import CheckFailed, ConfigError, Interrupted, MlopsError, NodeError, RolledBack
 from mlops_steps.interrupts import Interrupts, Stop
 from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord, load_for
 from mlops_steps.report.model import Report
@@ -152,9 +152,11 @@ def release_bundle(change: Change, live: Live, previous: Previous, bundle: str, 
                 stage.owed = "nothing"
                 change.save()
                 console.good(f"released: bundle {bundle} is live on {target.infra}, healthy and smoke-tested")
-        except (MlopsError, Stop) as failure:
+        except (Exception, Stop) as failure:
+            # A mistake of our own must not leave production in doubt either.
+            known = failure if isinstance(failure, (MlopsError, Stop)) else NodeError(f"internal error: {failure!r}")
             with interrupts.shielded():
-                _put_back(change, previous, bundle, failure)
+                _put_back(change, previous, bundle, known)
 
 
 def _deploy(change: Change, live: Live, previous: Previous, bundle: str) -> None:
@@ -232,6 +234,3 @@ def _update_began(change: Change) -> bool:
     """Whether the smoke test or a finished deploy shows that the new bundle was live for a while."""
     stage = change.stage
     return stage.smoke_test is not None or (stage.deploy is not None and stage.deploy.result == "passed")
-
-
-__all__ = ["ProductionInDoubt", "check_same_archive", "gate", "release_bundle", "run"]

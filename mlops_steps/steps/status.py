@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from mlops_steps.config import Settings
 from mlops_steps.console import Console
 from mlops_steps.dss import updates
-from mlops_steps.errors import MlopsError
+from mlops_steps.errors import MlopsError, NodeError
 from mlops_steps.record import ReleaseRecord, load_for
 from mlops_steps.report.model import Report
 from mlops_steps.steps.target import Live, Target, open_target
@@ -33,19 +33,7 @@ class StageStatus:
 
 
 def run(settings: Settings, report: Report, console: Console) -> list[StageStatus]:
-    """Asks all stages at once and returns a row for each. Raises the :class:`NodeError` of a stage that can't be asked.
-
-    The rows are complete then too: see :func:`rows`.
-    """
-    found = rows(settings, report)
-    for row in found:
-        if row.problem:
-            console.warn(f"{row.stage}: {row.problem}")
-    return found
-
-
-def rows(settings: Settings, report: Report) -> list[StageStatus]:
-    """A row for each stage; one whose nodes cannot be asked says so in ``problem``."""
+    """Asks all stages at once and returns a row for each; one whose nodes cannot be asked says so in ``problem``."""
     record = load_for(settings.record, settings.project)
     asked = [(stage, Aside(lambda name=stage.name: _row(settings, record, name))) for stage in settings.stages()]  # type: ignore[misc]
     found = []
@@ -54,8 +42,16 @@ def rows(settings: Settings, report: Report) -> list[StageStatus]:
             with report.case(stage.name):
                 found.append(aside.result())
         except MlopsError as error:
+            console.warn(f"{stage.name}: {error.message}")
             found.append(StageStatus(stage.name, str(stage.infra), problem=error.message))
     return found
+
+
+def check(found: list[StageStatus]) -> None:
+    """Raises :class:`NodeError` when a stage could not be asked."""
+    silent = [row.stage for row in found if row.problem]
+    if silent:
+        raise NodeError(f"could not ask: {', '.join(silent)}", next_step="run `mlops-steps doctor`")
 
 
 def _row(settings: Settings, record: ReleaseRecord, stage: str) -> StageStatus:
@@ -95,3 +91,23 @@ def _tested(settings: Settings, record: ReleaseRecord, stage: str) -> str:
 def as_dicts(found: list[StageStatus]) -> list[dict[str, str | None]]:
     """The rows as plain data, for ``--json``."""
     return [asdict(row) for row in found]
+
+
+def table(found: list[StageStatus]) -> str:
+    """The rows as a table for people."""
+    heads = ["stage", "infrastructure", "live", "health", "since", "commit", "build", "tested"]
+    lines = [heads, *([_cell(value) for value in _values(row)] for row in found)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _values(row: StageStatus) -> list[str | None]:
+    commit = row.commit[:8] if row.commit else None
+    live = "(not known)" if row.problem else row.bundle or "nothing"
+    return [row.stage, row.infra, live, row.health, row.since, commit, row.build, row.tested]
+
+
+def _cell(value: str | None) -> str:
+    return value or "-"

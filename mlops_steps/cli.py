@@ -1,0 +1,71 @@
+"""The console command ``mlops-steps``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from mlops_steps import __version__
+
+# Modules are imported when their command is used: starting a step must be quick, and the sandbox is an extra.
+COMMANDS = {
+    "doctor": "mlops_steps.commands.steps:doctor",
+    "validate": "mlops_steps.commands.steps:validate",
+    "package": "mlops_steps.commands.steps:package",
+    "deploy": "mlops_steps.commands.steps:deploy",
+    "test": "mlops_steps.commands.steps:test",
+    "release": "mlops_steps.commands.steps:release",
+    "smoke-test": "mlops_steps.commands.steps:smoke_test",
+    "recover": "mlops_steps.commands.steps:recover",
+    "rollback": "mlops_steps.commands.steps:rollback",
+    "status": "mlops_steps.commands.steps:status",
+    "config": "mlops_steps.commands.config:config",
+    "sandbox": "mlops_steps.sandbox.commands:sandbox",
+    "completion": "mlops_steps.commands.completion:completion",
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are asked for, listed in the order of the pipeline."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "--version", "-V", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Take Dataiku DSS projects to production: validate, package, deploy, test, release, roll back.
+
+    \b
+      mlops-steps doctor                 is everything there, before anything else
+      mlops-steps validate               the project on the Design node, against the rules
+      mlops-steps package                the bundle, on the Project Deployer
+      mlops-steps deploy --stage test
+      mlops-steps test --stage test
+      mlops-steps release --stage prod   deploy, smoke test, rollback if it fails
+
+    Settings are read from mlops.yml, keys from MLOPS_<NODE>_API_KEY or the file that MLOPS_<NODE>_API_KEY_FILE names.
+    Each step writes JUnit XML to reports/. Exit codes: 0 done, 1 a check did not hold, 2 usage or configuration,
+    3 a node refused or was not reached, 4 rolled back, 5 production in doubt, 130 and 143 interrupted.
+
+    No Dataiku at hand? `mlops-steps sandbox demo` starts nodes on this machine and takes a real project through.
+    """
+
+
+def main() -> None:
+    """Entry point."""
+    if hasattr(sys.stdout, "reconfigure") and os.environ.get("PYTHONIOENCODING") is None:
+        sys.stdout.reconfigure(errors="backslashreplace")
+    cli(prog_name="mlops-steps")

@@ -1,0 +1,1 @@
+"""The commands of ``mlops-steps``: they parse, call one step, and say how it ended."""

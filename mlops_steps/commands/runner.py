@@ -1,0 +1,146 @@
+"""Runs one step: settings in, exit code and report out, on every way out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_steps.console import Console
+from mlops_steps.errors import Interrupted, MlopsError, NodeError
+from mlops_steps.interrupts import Interrupts, Stop
+from mlops_steps.report.model import Case, Outcome, Report
+from mlops_steps.secrets import redact
+
+if TYPE_CHECKING:
+    from mlops_steps.config import Settings
+
+
+@dataclass(frozen=True)
+class Common:
+    """Options that every step has."""
+
+    config: Path | None = None
+    overrides: dict[str, Any] | None = None
+    verbose: int = 0
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a step is given."""
+
+    settings: Settings
+    report: Report
+    console: Console
+    interrupts: Interrupts
+
+
+def run_step(common: Common, step: str, stage: str | None, call: Callable[[Run], None]) -> int:
+    """Runs the step and returns its exit code. A JUnit report is written whatever happens."""
+    console = Console(quiet=common.quiet)
+    _log_to(console, common.verbose)
+    report = Report(os.environ.get("MLOPS_PROJECT", "unconfigured"), step, stage)
+    folder = Path("reports")
+    interrupts = Interrupts()
+    code = 0
+    with interrupts.handled():
+        try:
+            settings = _settings(common)
+            report.project, folder = settings.project, settings.reports
+            for warning in settings.warnings:
+                console.warn(warning)
+            call(Run(settings, report, console, interrupts))
+        except MlopsError as error:
+            code = _say(error, report, console)
+        except Stop as stop:
+            code = _say(Interrupted(f"{step}: interrupted by {stop}", signal_number=stop.signal), report, console)
+        except Exception as error:
+            code = _say(_internal(error), report, console)
+        with interrupts.shielded():
+            return _write(report, folder, console) or code
+
+
+def _settings(common: Common) -> Settings:
+    from mlops_steps.config import load
+
+    return load(common.config, os.environ, common.overrides or {})
+
+
+def _say(error: MlopsError, report: Report, console: Console) -> int:
+    """Prints the error, and makes sure that the report tells it too; returns its exit code."""
+    for number, line in enumerate(error.lines()):
+        console.error(f"{error.label}: {line}" if number == 0 else line)
+    if error.live:
+        report.set(live=error.live)
+    told = any(error.message in case.message for case in report.failed)
+    if not told:
+        outcome = Outcome.FAILURE if error.exit_code in (1, 4) else Outcome.ERROR
+        report.add(Case(report.step, outcome, message=error.message, details="\n".join(error.lines())))
+    return error.exit_code
+
+
+def _internal(error: Exception) -> NodeError:
+    """A mistake of ours: said in one line, with the place, so that it can be reported."""
+    trace = redact("".join(traceback.format_exception(error))).splitlines()
+    return NodeError(
+        f"internal error: {type(error).__name__}: {redact(str(error))}",
+        details=trace,
+        next_step="please report this with the lines below",
+    )
+
+
+def _write(report: Report, folder: Path, console: Console) -> int:
+    """Writes the report; returns 0, or the exit code of the failure to write it."""
+    from mlops_steps.report import junit
+
+    path = folder / report.file_name
+    try:
+        junit.write(report, path)
+    except MlopsError as error:
+        console.error(f"{error.label}: {error.message}")
+        return error.exit_code
+    except OSError as error:
+        console.error(f"the report {path} could not be written: {error.strerror}")
+        return 2
+    console.line(f"report: {path}")
+    return 0
+
+
+class _ConsoleHandler(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            self._console.warn(text)
+        else:
+            self._console.line(text)
+
+
+def _log_to(console: Console, verbose: int) -> None:
+    """Our own log lines; from -vv on also those of urllib3 (methods, paths and status codes, no headers)."""
+    handler = _ConsoleHandler(console)
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    names = ["mlops_steps"] + (["urllib3"] if verbose > 1 else [])
+    for name in names:
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
+
+
+def leave(code: int) -> None:
+    """Ends the process; standard output may have been closed by a reader that had enough."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(code)
