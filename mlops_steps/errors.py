@@ -68,6 +68,12 @@ class DeadlineExceeded(NodeError):
     label = "time limit"
 
 
+class ReportError(MlopsError):
+    """A report could not be written, or what was to be read is no report."""
+
+    label = "report"
+
+
 class RolledBack(MlopsError):
     """The release failed and the previous version is live again, verified."""
 

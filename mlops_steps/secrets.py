@@ -17,7 +17,7 @@ MASK = "********"
 _SHORTEST = 6
 
 # user:password@ in a URL
-_USER_INFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@'\"<>]+@", re.IGNORECASE)
+_USER_INFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@'\"<>]+@", re.IGNORECASE)
 
 _lock = threading.Lock()
 _forms: list[str] = []

@@ -44,6 +44,8 @@ class Report:
     cases: list[Case] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
+    stdout: str = ""
+    stderr: str = ""
 
     @property
     def classname(self) -> str:
