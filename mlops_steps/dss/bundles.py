@@ -14,13 +14,13 @@ from typing import Any, BinaryIO
 
 import tenacity
 
+from mlops_steps.dss.http import chunks
 from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
 from mlops_steps.errors import CheckFailed, NodeError
 from mlops_steps.waiting import Deadline, poll
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 1024 * 1024
 _LARGEST_MANIFEST = 16 * 1024 * 1024
 
 
@@ -123,8 +123,7 @@ def _download_once(
     with deployer.within(deadline), deployer.asking(f"download bundle {bundle_id}"):
         project = deployer.client.get_projectdeployer().get_project(project_key)
         with project.get_bundle_stream(bundle_id) as response, _sink(into) as sink:
-            for chunk in response.iter_content(_CHUNK):
-                deadline.check(f"download of bundle {bundle_id}")
+            for chunk in chunks(response, deadline):
                 digest.update(chunk)
                 size += len(chunk)
                 if sink:

@@ -7,6 +7,7 @@ The official client sends its requests through one ``requests.Session`` without 
 from __future__ import annotations
 
 import email.utils
+import http.client
 import json
 import logging
 import re
@@ -119,17 +120,38 @@ class NodeSession(requests.Session):
         return response
 
 
+def chunks(response: requests.Response, allowed: Deadline) -> Iterator[bytes]:
+    """The pieces of the body as they arrive, up to the time limit, however slowly they drip.
+
+    ``Response.iter_content`` waits until a piece has its full size, which a dripping node never gives it.
+    """
+    raw = response.raw
+    try:
+        while piece := raw.read1(256 * 1024, decode_content=True):
+            yield piece
+            if allowed.passed:
+                raise requests.ReadTimeout(f"the answer was not complete after {duration(allowed.seconds)}")
+    except urllib3.exceptions.ReadTimeoutError:
+        raise requests.ReadTimeout("no answer in time") from None
+    except (urllib3.exceptions.ProtocolError, urllib3.exceptions.DecodeError, http.client.HTTPException) as error:
+        raise BadAnswer(f"the answer was cut or garbled ({type(error).__name__})", response=response) from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        if isinstance(error, requests.RequestException):
+            raise
+        raise requests.ConnectionError(error) from None
+
+
 def _read_body(response: requests.Response, allowed: Deadline) -> None:
-    """Reads the body within the time limit, however slowly it drips, and not beyond the largest size."""
+    """Reads the body within the time limit and not beyond the largest size."""
     parts, size = [], 0
-    for part in response.iter_content(64 * 1024):
+    for part in chunks(response, allowed):
         parts.append(part)
         size += len(part)
         if size > LARGEST_ANSWER:
             raise BadAnswer(f"the answer is longer than {LARGEST_ANSWER} bytes", response=response)
-        if allowed.passed:
-            raise requests.ReadTimeout(f"the answer was not complete after {duration(allowed.seconds)}")
     response._content = b"".join(parts)
+    response._content_consumed = True  # type: ignore[attr-defined]
+    response.raw.release_conn()
     announced = response.headers.get("Content-Length")
     plain = announced and announced.isdigit() and "Content-Encoding" not in response.headers
     if announced and plain and size != int(announced) and response.request.method != "HEAD":

@@ -1,0 +1,93 @@
+"""A server that answers as it is told, byte by byte: to see what the session does with each kind of fault."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+Reply = Callable[[socket.socket], None]
+
+
+class Scripted:
+    """Answers the n-th request with the n-th reply, and the last one for ever. ``requests`` are their first lines."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+        self.requests: list[str] = []
+        self.heads: list[str] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._closed = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                piece = connection.recv(65536)
+                if not piece:
+                    return
+                head += piece
+            self.heads.append(head.decode("latin-1"))
+            self.requests.append(self.heads[-1].split(" HTTP/")[0])
+            reply = self.replies[min(len(self.requests), len(self.replies)) - 1]
+            try:
+                reply(connection)
+            except OSError:
+                pass
+
+    def close(self) -> None:
+        self._closed.set()
+        self._socket.close()
+
+
+def answer(status: int = 200, body: bytes = b"{}", kind: str = "application/json", **headers: str) -> Reply:
+    """A whole answer."""
+
+    def reply(connection: socket.socket) -> None:
+        lines = [f"HTTP/1.1 {status} Some", f"Content-Type: {kind}", "Connection: close"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        if "Content_Length" not in headers:
+            lines.append(f"Content-Length: {len(body)}")
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+
+    return reply
+
+
+def reset(connection: socket.socket) -> None:
+    """Resets the connection without an answer."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def silence(connection: socket.socket) -> None:
+    """Never answers."""
+    time.sleep(30)
+
+
+def drip(connection: socket.socket) -> None:
+    """Answers a byte now and then, for ever."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
+    for _ in range(300):
+        connection.sendall(b" ")
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    server = Scripted()
+    yield server
+    server.close()

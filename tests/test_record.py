@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlops_steps.errors import ConfigError
+from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord, load_for
+
+SHA = "a" * 64
+
+
+def record_with_test(result: str, bundle: str = "b2") -> ReleaseRecord:
+    record = ReleaseRecord(project="P", bundle=Bundle(id="b2", sha256=SHA, size=1))
+    record.stage("test", "auto-test", "P-on-auto-test").test = Outcome(result=result, bundle=bundle)  # type: ignore[arg-type]
+    return record
+
+
+def test_a_record_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "release.json"
+    record = record_with_test("passed")
+    record.stages["test"].previous = Previous(bundle="b1")
+    record.save(path)
+    assert ReleaseRecord.load(path) == record
+    assert json.loads(path.read_text())["schema"] == 1
+    assert path.stat().st_mode & 0o007 == 0
+
+
+def test_no_file_is_no_record(tmp_path: Path) -> None:
+    assert ReleaseRecord.load(tmp_path / "none.json") is None
+    assert load_for(tmp_path / "none.json", "P").project == "P"
+
+
+def test_the_record_of_another_project_is_refused(tmp_path: Path) -> None:
+    ReleaseRecord(project="Q").save(tmp_path / "r.json")
+    with pytest.raises(ConfigError, match="is the record of project Q, not of P"):
+        load_for(tmp_path / "r.json", "P")
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text('{"schema": 2, "project": "P"}')
+    with pytest.raises(ConfigError, match="schema 2"):
+        ReleaseRecord.load(tmp_path / "r.json")
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+def test_garbage_is_a_clear_error_and_nothing_else(data: bytes) -> None:
+    try:
+        ReleaseRecord.parse(data, "release.json")
+    except ConfigError as error:
+        assert error.message.startswith("release.json:")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+keys = st.sampled_from(["schema", "project", "bundle", "stages", "build", "project_commit"])
+
+
+@given(st.dictionaries(keys, json_values))
+def test_nonsense_in_a_known_field_is_a_clear_error(document: dict[str, object]) -> None:
+    try:
+        ReleaseRecord.parse(json.dumps(document).encode(), "release.json")
+    except ConfigError as error:
+        assert error.exit_code == 2
+
+
+def test_only_a_passed_test_of_this_very_bundle_counts() -> None:
+    assert record_with_test("passed").tested("test")
+    assert not record_with_test("failed").tested("test")
+    assert not record_with_test("started").tested("test")
+    assert not record_with_test("passed", bundle="b1").tested("test")
+    assert not record_with_test("passed").tested("uat")
+
+
+def test_a_new_bundle_forgets_the_stages_but_not_what_is_owed() -> None:
+    record = record_with_test("passed")
+    prod = record.stage("prod", "auto-prod", "P-on-auto-prod")
+    prod.owed, prod.previous, prod.deploy = "restore", Previous(bundle="b1"), Outcome(bundle="b2")
+    record.begin(Bundle(id="b3", sha256=SHA, size=2))
+    assert list(record.stages) == ["prod"]
+    assert record.stages["prod"].previous == Previous(bundle="b1")
+    assert record.stages["prod"].deploy is None
+    assert not record.tested("test")
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot write the release record"):
+        ReleaseRecord(project="P").save(tmp_path / "file" / "release.json")
