@@ -1,0 +1,8 @@
+"""DKU_CHURN, the project of the sandbox: churn prediction in three revisions, and what the nodes know of it."""
+
+from __future__ import annotations
+
+from mlops_steps.sandbox.content.design import Applied, DesignNode, apply_revision, install
+from mlops_steps.sandbox.content.revisions import PROJECT_KEY, REVISIONS, Revision
+
+__all__ = ["PROJECT_KEY", "REVISIONS", "Applied", "DesignNode", "Revision", "apply_revision", "install"]

@@ -1,0 +1,1 @@
+"""Churn prediction for telephone customers: features, split, model, quality and scoring."""
