@@ -61,8 +61,8 @@ class Settings(Section):
         default="approval", description="How far this project goes by itself."
     )
     nodes: dict[NodeName, NodeSettings] = Field(
-        description="The DSS nodes: design, and any number of others under names of your own, in the order of the stages. "
-        "The design node hosts the Project Deployer too, unless deployer is given."
+        description="The DSS nodes: design, and any number of others under names of your own, in the order of the "
+        "stages. The design node hosts the Project Deployer too, unless deployer is given."
     )
     validation: ValidateSettings = Field(default=ValidateSettings(), alias="validate")
     package: PackageSettings = PackageSettings()
@@ -136,7 +136,7 @@ class Settings(Section):
         return node.deployment or f"{self.project}-on-{node.infra}"
 
     def place(self, *key: str) -> str:
-        """Where a value comes from and what it is called, to begin a message with: ``mlops.yml:12: validate.severity``."""
+        """Where a value comes from and its key, to begin a message with: ``mlops.yml:12: validate.severity``."""
         path = ".".join(key)
         for length in range(len(key), 0, -1):
             if found := self._places.get(key[:length]):

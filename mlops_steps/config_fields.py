@@ -102,35 +102,37 @@ def _check_reason(value: str) -> str:
     return value.strip()
 
 
-ProjectKey = Annotated[str, _text(_PROJECT_KEY, "must be a project key: letters, digits and '_'")]
+def _schema(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+ProjectKey = Annotated[
+    str, _text(_PROJECT_KEY, "must be a project key: letters, digits and '_'"), _schema(_PROJECT_KEY)
+]
 NodeName = Annotated[
     str,
-    _text(
-        NODE_NAME,
-        "must be a node name: a letter, then letters, digits, '-' and '_', at most 50 characters",
-    ),
+    _text(NODE_NAME, "must be a node name: a letter, then letters, digits, '-' and '_', at most 50 characters"),
+    _schema(NODE_NAME),
 ]
-Id = Annotated[str, _text(_ID, "must be an id: letters, digits, '_', '-' and '.'")]
+Id = Annotated[str, _text(_ID, "must be an id: letters, digits, '_', '-' and '.'"), _schema(_ID)]
 ScenarioPattern = Annotated[
     str,
-    _text(
-        _SCENARIO_PATTERN,
-        "must be a scenario id or a pattern: letters, digits, '_', '-', '.', '*', '?', '[…]'",
-    ),
+    _text(_SCENARIO_PATTERN, "must be a scenario id or a pattern: letters, digits, '_', '-', '.', '*', '?', '[…]'"),
+    _schema(_SCENARIO_PATTERN),
 ]
 RuleReference = Annotated[
     str,
-    _text(
-        _RULE_REFERENCE,
-        "must be 'path/to/file.py:function' or 'package.module:function'",
-    ),
+    _text(_RULE_REFERENCE, "must be 'path/to/file.py:function' or 'package.module:function'"),
+    WithJsonSchema({"type": "string", "examples": ["checks/rules.py:naming", "package.module:naming"]}),
 ]
-Url = Annotated[str, AfterValidator(_check_url)]
-FilePath = Annotated[Path, BeforeValidator(_check_path)]
+Url = Annotated[str, AfterValidator(_check_url), _schema("^https?://[^@?#]+$")]
+FilePath = Annotated[Path, BeforeValidator(_check_path), WithJsonSchema({"type": "string"})]
 Verify = Annotated[
     bool | Path,
     BeforeValidator(_parse_verify),
     WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string"}]}),
 ]
-BundleTemplate = Annotated[str, AfterValidator(_check_bundle_template)]
-Reason = Annotated[str, AfterValidator(_check_reason)]
+BundleTemplate = Annotated[
+    str, AfterValidator(_check_bundle_template), _schema(r"^([A-Za-z0-9._-]|\{(build|commit|project|date)\})+$")
+]
+Reason = Annotated[str, AfterValidator(_check_reason), _schema(r"\S")]

@@ -20,6 +20,8 @@ _LARGEST = 256 * 1024
 _MOST_VALUES = 20_000
 _DEEPEST = 20
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value")}
+# How the API keys of DSS begin.
+_KEY_PREFIX = "dkuaps-"
 _NULL = "tag:yaml.org,2002:null"
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -123,8 +125,9 @@ def _mapping(document: Document, node: yaml.MappingNode, key: Key) -> Iterator[t
             document.problems.append(Problem(line, text))
             continue
         seen[word] = line
-        document.lines[(*key, word)] = line
-        yield word, _value(document, value_node, (*key, word))
+        inner = (*key, word)
+        document.lines[inner] = line
+        yield word, _value(document, value_node, inner)
 
 
 def _value(document: Document, node: yaml.Node, key: Key) -> object:
@@ -137,10 +140,15 @@ def _value(document: Document, node: yaml.Node, key: Key) -> object:
     if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
         items = []
         for index, item in enumerate(node.value):
-            document.lines[(*key, str(index))] = _line(item)
-            items.append(_value(document, item, (*key, str(index))))
+            inner = (*key, str(index))
+            document.lines[inner] = _line(item)
+            items.append(_value(document, item, inner))
         return items
     if isinstance(node, yaml.ScalarNode) and node.tag in _PLAIN_TAGS:
+        if str(node.value).startswith(_KEY_PREFIX):
+            text = "this is an API key: remove it here, revoke it, and put a new one where only the build sees it"
+            document.problems.append(Problem(_line(node), f"{_path(key)}: {text}"))
+            return None
         return None if node.tag == _NULL else str(node.value)
     document.problems.append(Problem(_line(node), f"{_path(key)}: the tag {shown(node.tag)} is not supported"))
     return None

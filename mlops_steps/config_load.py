@@ -17,6 +17,7 @@ from mlops_steps.config_problems import COMMAND_LINE, explain, misplaced_key
 from mlops_steps.config_sections import NodeSettings, variable_prefix
 from mlops_steps.errors import ConfigError
 
+_NO_FILE = "environment"
 _LARGEST_KEY = 16 * 1024
 _NODE_URL = re.compile(r"^MLOPS_([A-Z][A-Z0-9_]*)_URL$")
 _NODE_VARIABLES = {"_URL": "url", "_INFRA": "infra"}
@@ -28,6 +29,15 @@ _INTERNAL = {("root",), ("warnings",)}
 def build(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
     """See :func:`mlops_steps.config.load`."""
     document, root = _document(path, environ)
+    return _build(document, root, environ, overrides)
+
+
+def build_without_file(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
+    """The same from the environment and the flags alone."""
+    return _build(Document(_NO_FILE), Path.cwd(), environ, overrides)
+
+
+def _build(document: Document, root: Path, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
     data = _without_empty(document.data)
     places = {key: f"{document.name}:{line}" for key, line in document.lines.items()}
     problems = document.problems
@@ -66,7 +76,7 @@ def _document(path: Path | None, environ: Mapping[str, str]) -> tuple[Document, 
             other = path.with_suffix(".yaml")
             if other.exists():
                 raise ConfigError(f"{other}: the configuration is called {path}; rename it, or name it with --config")
-            return Document("environment"), Path.cwd()
+            return Document(_NO_FILE), Path.cwd()
     document = read(path)
     return document, path.absolute().parent
 

@@ -142,7 +142,8 @@ def _all_keys() -> list[str]:
             found.append(path)
             inner = _inner_model(field.annotation)
             if inner:
-                extra = {dict: ".<name>", list: "[]"}.get(get_origin(field.annotation), "")
+                origin = get_origin(field.annotation)
+                extra = ".<name>" if origin is dict else "[]" if origin is list else ""
                 walk(inner, f"{path}{extra}.")
 
     walk(Settings, "")

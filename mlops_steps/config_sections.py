@@ -31,7 +31,7 @@ class Section(BaseModel):
 
 
 class NodeSettings(Section):
-    """A DSS node. Its API key is read from MLOPS_<NODE>_API_KEY or from the file that MLOPS_<NODE>_API_KEY_FILE names."""
+    """A DSS node. Its API key is in MLOPS_<NODE>_API_KEY, or in the file that MLOPS_<NODE>_API_KEY_FILE names."""
 
     name: Annotated[NodeName, SkipJsonSchema()]
     url: Url = Field(description="Address of the node, for example https://design.example.com:11200.")
@@ -45,7 +45,7 @@ class NodeSettings(Section):
     )
     verify: Verify = Field(
         default=True,
-        description="Check the node's TLS certificate: true, false, or the path of a file with the CA certificates (PEM).",
+        description="Check the node's TLS certificate: true, false, or the path of a file with CA certificates (PEM).",
     )
     client_certificate: FilePath | None = Field(
         default=None,
