@@ -1,8 +1,5 @@
 """The scenario that runs, for its own code."""
 
-# The signatures are those of DSS, also where the sandbox has no use for an argument.
-# ruff: noqa: ARG002
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,0 +1,162 @@
+"""Saved models: their versions on disk, and what bundles carry of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from mlops_steps.sandbox.core.errors import bad_request, conflict, not_found
+from mlops_steps.sandbox.core.store import read_json, safe_name
+from mlops_steps.sandbox.flow.kinds import MODEL
+from mlops_steps.sandbox.flow.places import places_of
+from mlops_steps.sandbox.projects.model import Project
+
+# The folder of a bundle that holds the files of saved models: saved_models/<id>/versions/<version>/…
+BUNDLE_FOLDER = "saved_models"
+VERSION_FILE = "version.json"
+
+
+def versions_dir(project: Project, model_id: str) -> Path:
+    """Where the versions of a saved model lie on this node."""
+    return places_of(project).model(safe_name(model_id, "saved model id"))
+
+
+def versions(project: Project, model_id: str) -> list[dict[str, Any]]:
+    """The versions as the client lists them, newest first."""
+    active = MODEL.of(project).get(model_id).get("activeVersion")
+    found = [read_json(path) for path in versions_dir(project, model_id).glob(f"*/{VERSION_FILE}")]
+    found.sort(key=lambda version: int(version.get("trainDate", 0)), reverse=True)
+    return [
+        {
+            "id": version["id"],
+            "active": version["id"] == active,
+            "snippet": snippet(project, model_id, version),
+            "versionTag": {"lastModifiedOn": version.get("trainDate")},
+        }
+        for version in found
+    ]
+
+
+def version(project: Project, model_id: str, version_id: str) -> dict[str, Any]:
+    """What is known of a version.
+
+    :raises DssError: 404, there is none on this node.
+    """
+    MODEL.of(project).get(model_id)
+    path = versions_dir(project, model_id) / safe_name(version_id, "version id") / VERSION_FILE
+    document: dict[str, Any] | None = read_json(path)
+    if document is None:
+        raise not_found(f"saved model {model_id} has no version {version_id} on node {project.node.id}")
+    return document
+
+
+def full_id(project: Project, model_id: str, version_id: str) -> str:
+    """The id by which DSS calls a version of a saved model."""
+    return f"S-{project.key}-{model_id}-{version_id}"
+
+
+def snippet(project: Project, model_id: str, document: dict[str, Any]) -> dict[str, Any]:
+    """The short form of a version: metrics, algorithm, training date in milliseconds."""
+    return {
+        **document.get("metrics", {}),
+        "fullModelId": full_id(project, model_id, document["id"]),
+        "trainDate": document.get("trainDate"),
+        "algorithm": document.get("algorithm"),
+        "predictionType": document.get("predictionType"),
+        "backendType": "PY_MEMORY",
+        "userMeta": {"name": document.get("algorithm"), "description": "", "starred": False, "labels": []},
+        "trainInfo": {"state": "DONE", "startTime": document.get("trainDate"), "endTime": document.get("trainDate")},
+    }
+
+
+def details(project: Project, model_id: str, version_id: str) -> dict[str, Any]:
+    """The details of a version, as the client's ``get_version_details`` reads them."""
+    document = version(project, model_id, version_id)
+    short = snippet(project, model_id, document)
+    return {
+        "fullModelId": short["fullModelId"],
+        "trainInfo": short["trainInfo"],
+        "userMeta": short["userMeta"],
+        "perf": {"metrics": document.get("metrics", {})},
+        "iperf": {},
+        "coreParams": {
+            "prediction_type": document.get("predictionType"),
+            "target_variable": document.get("target"),
+        },
+        "modeling": {"algorithm": document.get("algorithm")},
+        "preprocessing": {"per_feature": {name: {"role": "INPUT"} for name in document.get("features", [])}},
+        "mlDiagnostics": {"diagnostics": []},
+        "smOrigin": {"origin": "SCRIPT", "recipe": document.get("recipe")},
+    }
+
+
+def metric_values(project: Project, model_id: str, version_id: str) -> dict[str, Any]:
+    """The metrics of a version in the form of computed metrics."""
+    document = version(project, model_id, version_id)
+    metrics = []
+    for name, value in document.get("metrics", {}).items():
+        identity = f"model_perf:{name.upper()}"
+        last = {"partition": "NP", "value": str(value), "dataType": "DOUBLE", "computed": document.get("trainDate")}
+        metrics.append({"metric": {"id": identity, "type": "model_perf", "dataType": "DOUBLE"}, "lastValues": [last]})
+    return {"metrics": metrics}
+
+
+def set_active(project: Project, model_id: str, version_id: str, user: str) -> None:
+    """Makes a version the active one."""
+    version(project, model_id, version_id)
+    models = MODEL.of(project)
+    with project.node.lock(project.key):
+        models.save(model_id, {**models.get(model_id), "activeVersion": version_id}, user)
+
+
+def delete_versions(project: Project, model_id: str, wanted: list[str]) -> None:
+    """Deletes versions.
+
+    :raises DssError: 409, one of them is active.
+    """
+    active = MODEL.of(project).get(model_id).get("activeVersion")
+    for version_id in wanted:
+        version(project, model_id, version_id)
+        if version_id == active:
+            raise conflict(f"version {version_id} of saved model {model_id} is active: it cannot be deleted")
+    for version_id in wanted:
+        shutil.rmtree(versions_dir(project, model_id) / version_id)
+
+
+def delete(project: Project, model_id: str, user: str) -> None:
+    """Deletes a saved model with its versions."""
+    MODEL.of(project).delete(model_id, user)
+    shutil.rmtree(versions_dir(project, model_id).parent, ignore_errors=True)
+
+
+# ---- bundles
+
+
+def bundle_files(project: Project) -> list[tuple[str, Path]]:
+    """The files of the active versions of all saved models, each with its name in a bundle.
+
+    :raises DssError: 400, an active version has no files on this node.
+    """
+    found: list[tuple[str, Path]] = []
+    for model in MODEL.of(project).ids():
+        active = MODEL.of(project).get(model).get("activeVersion")
+        if not active:
+            continue
+        folder = versions_dir(project, model) / str(active)
+        if not folder.is_dir():
+            raise bad_request(f"saved model {model}: version {active} is active and has no files on {project.node.id}")
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            found.append((f"{BUNDLE_FOLDER}/{model}/versions/{active}/{path.relative_to(folder)}", path))
+    return found
+
+
+def import_bundle_files(project: Project, tree: Path) -> None:
+    """Takes over the versions that an unpacked bundle carries; versions that are here already stay as they are."""
+    for folder in sorted((tree / BUNDLE_FOLDER).glob("*/versions/*")):
+        target = versions_dir(project, folder.parent.parent.name) / folder.name
+        if folder.is_dir() and not target.exists():
+            staged = target.with_name(f".{target.name}")
+            shutil.rmtree(staged, ignore_errors=True)
+            shutil.copytree(folder, staged)
+            staged.rename(target)

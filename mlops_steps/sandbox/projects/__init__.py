@@ -1,0 +1,1 @@
+"""Projects: their files, metadata, variables, settings, library and Git."""
