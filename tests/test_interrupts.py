@@ -1,0 +1,143 @@
+"""Signals, sent for real to a process of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from mlops_steps.interrupts import Interrupts
+
+PROGRAM = textwrap.dedent(
+    """
+    import sys, time
+    from mlops_steps.interrupts import Interrupts, Stop
+
+    interrupts = Interrupts()
+    with interrupts.handled():
+        try:
+            print("working", flush=True)
+            time.sleep(30)
+        except Stop as stop:
+            print("stopped by", stop, flush=True)
+            with interrupts.shielded():
+                for number in range(int(sys.argv[1])):
+                    print("restoring", flush=True)
+                    time.sleep(0.3)
+            print("restored", flush=True)
+    """
+)
+
+
+def start(rounds: int = 3, stdin: int | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(rounds)],
+        stdin=stdin if stdin is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_stops_the_work_and_the_way_out_begins(number: signal.Signals) -> None:
+    process = start(0)
+    assert line(process) == "working"
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=10)
+    assert out.split("\n")[:2] == [f"stopped by {number.name}", "restored"]
+
+
+def test_further_sigterms_do_not_cut_the_restore_off() -> None:
+    process = start(4)
+    assert line(process) == "working"
+    process.send_signal(signal.SIGTERM)
+    assert line(process) == "stopped by SIGTERM"
+    for _ in range(3):
+        assert line(process) == "restoring"
+        process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=10)
+    assert out.endswith("restored\n")
+    assert err.count("SIGTERM noted") == 3
+    assert process.returncode == 0
+
+
+def test_a_second_sigint_without_a_terminal_does_not_cut_the_restore_off() -> None:
+    process = start(3)
+    assert line(process) == "working"
+    process.send_signal(signal.SIGINT)
+    assert line(process) == "stopped by SIGINT"
+    assert line(process) == "restoring"
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=10)
+    assert out.endswith("restored\n")
+
+
+def test_a_second_ctrl_c_on_a_terminal_ends_it() -> None:
+    master, slave = pty.openpty()
+    process = start(30, stdin=slave)
+    os.close(slave)
+    assert line(process) == "working"
+    process.send_signal(signal.SIGINT)
+    assert line(process) == "stopped by SIGINT"
+    assert line(process) == "restoring"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    os.close(master)
+    assert "restored" not in out
+    assert "Stop: SIGINT" in err
+
+
+def test_the_old_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupts().handled():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_in_another_thread_signals_are_left_alone() -> None:
+    seen: list[bool] = []
+    before = signal.getsignal(signal.SIGTERM)
+
+    def work() -> None:
+        with Interrupts().handled():
+            seen.append(signal.getsignal(signal.SIGTERM) == before)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [True]
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    from mlops_steps.console import Console
+    from mlops_steps.errors import NodeError
+    from mlops_steps.steps.lock import stage_lock
+
+    program = (
+        "import sys, time; from pathlib import Path; from mlops_steps.console import Console; "
+        "from mlops_steps.steps.lock import stage_lock\n"
+        "with stage_lock(Path(sys.argv[1]), 'prod', Console()): print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert line(process) == "held"
+    with pytest.raises(NodeError, match=f"process {process.pid} on"), stage_lock(tmp_path, "prod", Console(quiet=True)):
+        pass
+    with stage_lock(tmp_path, "test", Console(quiet=True)):
+        pass  # another stage is another lock
+    process.kill()
+    process.wait()
+    with stage_lock(tmp_path, "prod", Console(quiet=True), wait=5):
+        pass
