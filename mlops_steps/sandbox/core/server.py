@@ -103,6 +103,16 @@ class Sandbox:
                 environment[f"{prefix}_INFRA"] = entry["infra"]
         return environment
 
+    def use_ports(self, base: int) -> None:
+        """Gives the nodes the ports from ``base`` on. Raises :class:`ConfigError` when one of them is taken."""
+        for port, (node_id, entry) in enumerate(self._state["nodes"].items(), base):
+            try:
+                _bind(port).close()
+            except OSError as error:
+                raise ConfigError(f"Port {port} for node {node_id} cannot be used: {error.strerror}") from error
+            entry["port"] = port
+        write_json(self.dir / STATE_FILE, self._state)
+
     def start(self) -> None:
         """Starts every node and returns when all of them answer. Raises :class:`NodeError`."""
         for node_id in self.nodes:
@@ -197,16 +207,25 @@ def _entry(spec: NodeSpec) -> dict[str, Any]:
 
 
 def _listen(port: int) -> socket.socket:
+    try:
+        listener = _bind(port)
+    except OSError:
+        if port == 0:
+            raise
+        log.warning("port %s is taken; another one is used", port)
+        listener = _bind(0)
+    listener.listen(128)
+    return listener
+
+
+def _bind(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
     except OSError:
-        if port == 0:
-            raise
-        log.warning("port %s is taken; another one is used", port)
-        listener.bind((HOST, 0))
-    listener.listen(128)
+        listener.close()
+        raise
     return listener
 
 

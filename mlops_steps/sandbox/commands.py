@@ -1,0 +1,212 @@
+"""`mlops-steps sandbox`: DSS nodes on this machine, around a command or until they are stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from mlops_steps.console import Console
+from mlops_steps.errors import ConfigError, MlopsError
+from mlops_steps.sandbox.session import command_environment, environment, export_lines, running
+from mlops_steps.sandbox.signals import Signals, Stopped
+
+_dir = click.option(
+    "--dir",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that keeps the state of the nodes; used again, it goes on where it was.  [default: a temporary one]",
+)
+# Three nodes take three ports.
+_port = click.option(
+    "--port",
+    type=click.IntRange(1024, 65533),
+    metavar="BASE",
+    help="Port of the Design node; the Automation nodes take the next ones.  [default: free ports]",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def sandbox() -> None:
+    """Run DSS nodes on this machine: a Design node, and the Automation nodes auto-test and auto-prod.
+
+    They listen on loopback only, each with its own port and random key, speak the public API of DSS and really do the
+    work. On the Design node is DKU_CHURN, a churn-prediction project in its first revision.
+
+    \b
+      mlops-steps sandbox demo                  three revisions through the whole pipeline
+      mlops-steps sandbox run -- bash ci.sh     your own pipeline, on fresh nodes
+      mlops-steps sandbox up --dir nodes        nodes to try things on
+      mlops-steps sandbox apply 2               the next revision of the project
+    """
+
+
+@sandbox.command()
+@_dir
+@_port
+@click.option(
+    "--env-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the environment to this file, readable by you only, instead of printing it. It goes when they stop.",
+)
+def up(directory: Path | None, port: int | None, env_file: Path | None) -> None:
+    """Start the nodes and keep them until Ctrl-C or SIGTERM.
+
+    Prints the environment that points mlops-steps to them as `export` lines. The keys in it are made for this sandbox
+    and open nothing else.
+
+    \b
+      mlops-steps sandbox up --dir nodes --env-file nodes.env      in one terminal
+      . ./nodes.env && mlops-steps doctor                          in another one
+    """
+    console = Console()
+    ready = False
+
+    def work(_signals: Signals) -> int:
+        nonlocal ready
+        with running(directory, port, console) as nodes:
+            lines = export_lines(environment(nodes))
+            try:
+                if env_file is None:
+                    click.echo(lines, nl=False)
+                else:
+                    _write_private(env_file, lines)
+                console.good(f"ready; the state is in {nodes.dir}. Ctrl-C stops the nodes")
+                ready = True
+                threading.Event().wait()
+            finally:
+                if env_file is not None:
+                    env_file.unlink(missing_ok=True)
+        return 0
+
+    _finish(console, work, lambda number: 0 if ready else 128 + number)
+
+
+@sandbox.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@_dir
+@_port
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(directory: Path | None, port: int | None, command: tuple[str, ...]) -> None:
+    """Start the nodes, run COMMAND with their environment, stop them, and end as COMMAND ended.
+
+    SIGTERM, SIGINT and SIGHUP are passed on to COMMAND; the nodes live until it has ended, so that it can clean up.
+    Variables of the caller that point to other nodes are kept from it.
+
+    \b
+      mlops-steps sandbox run -- mlops-steps doctor
+      mlops-steps sandbox run --dir nodes -- bash -c 'mlops-steps package && mlops-steps deploy --stage test'
+    """
+    console = Console()
+
+    def work(signals: Signals) -> int:
+        with running(directory, port, console) as nodes:
+            return _run_command(command, command_environment(nodes, os.environ), signals)
+
+    _finish(console, work, lambda number: 128 + number)
+
+
+@sandbox.command()
+@click.argument("revision", type=int)
+@click.option(
+    "--dir",
+    "directory",
+    envvar="MLOPS_SANDBOX_DIR",
+    show_envvar=True,
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of a sandbox that runs.",
+)
+def apply(revision: int, directory: Path) -> None:
+    """Make DKU_CHURN on the Design node that of REVISION (1, 2 or 3), and train its model there.
+
+    1 is a logistic regression, 2 gradient boosting, 3 a call list whose smoke test fails in production only, for want
+    of a variable that was set on the other nodes.
+    """
+    console = Console()
+
+    def work(_signals: Signals) -> int:
+        from mlops_steps.sandbox.content import DesignNode, apply_revision
+
+        applied = apply_revision(DesignNode.in_folder(directory), revision, console.line)
+        console.good(f"DKU_CHURN is at revision {revision}, commit {applied.commit[:10]}")
+        return 0
+
+    _finish(console, work, lambda number: 128 + number)
+
+
+@sandbox.command()
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("sandbox-demo"),
+    show_default=True,
+    help="Folder for mlops.yml, the reports and the release records.",
+)
+def demo(out: Path) -> None:
+    """Take three revisions of DKU_CHURN through the whole pipeline.
+
+    Validate, package, deploy to test, test, release to production. The first two are released; the smoke test of the
+    third fails in production, which goes back to the second. Less than two minutes.
+    """
+    console = Console()
+
+    def work(signals: Signals) -> int:
+        from mlops_steps.sandbox.demo import run_demo
+
+        return run_demo(out, console, signals)
+
+    _finish(console, work, lambda number: 128 + number)
+
+
+def _run_command(command: tuple[str, ...], variables: dict[str, str], signals: Signals) -> int:
+    try:
+        return signals.run(command, env=variables)
+    except FileNotFoundError:
+        raise _NotRun(f"{command[0]}: no such command", 127) from None
+    except OSError as error:
+        raise _NotRun(f"{command[0]}: {error.strerror}", 126) from None
+
+
+class _NotRun(ConfigError):
+    """The command could not be started; the exit codes are those of a shell."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.exit_code = code  # type: ignore[misc]
+
+
+def _finish(console: Console, work: Callable[[Signals], int], stopped: Callable[[int], int]) -> NoReturn:
+    with Signals() as signals:
+        try:
+            code = work(signals)
+        except Stopped as stop:
+            code = stopped(stop.signal)
+            console.line(f"stopped by {signal.Signals(stop.signal).name}")
+        except MlopsError as error:
+            for number, line in enumerate(error.lines()):
+                console.error(f"{error.label}: {line}" if number == 0 else line)
+            code = error.exit_code
+        except BrokenPipeError:
+            # Whoever read the environment is gone; the nodes are stopped, nothing is left to say.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 128 + signal.SIGPIPE
+    sys.exit(code)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner can read, from its first byte on."""
+    staged = path.with_name(f".{path.name}.new")
+    staged.unlink(missing_ok=True)
+    try:
+        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        staged.replace(path)
+    except OSError as error:
+        raise ConfigError(f"The environment could not be written to {path}: {error.strerror}") from error

@@ -1,0 +1,85 @@
+"""Signals to the sandbox: passed on to the command that it runs, or the end of the sandbox."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(BaseException):
+    """Raised in the main thread when a signal asks the sandbox to stop. ``signal`` is its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.signal = number
+
+
+class Signals:
+    """Handles SIGINT, SIGTERM and SIGHUP while it is the context, except those that were ignored before (nohup)."""
+
+    def __init__(self) -> None:
+        self._command: subprocess.Popen[bytes] | None = None
+        self._early: list[int] | None = None
+        self._stopped = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in STOPPING:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def run(self, command: Sequence[str], **options: Any) -> int:
+        """Runs a command to its end and returns its exit code, 128 + n when signal n ended it.
+
+        Signals go to the command meanwhile and do not stop the sandbox: the command still needs the nodes to clean
+        up. ``options`` are those of :class:`subprocess.Popen`, which raises :class:`OSError` for what cannot be run.
+        """
+        self._early = []  # signals that come before the process is known
+        try:
+            process = subprocess.Popen(command, **options)
+            self._command = process
+            early, self._early = self._early, None
+            for number in early:
+                self._pass_on(process, number)
+            code: int = process.wait()
+        finally:
+            self._command = self._early = None
+        return code if code >= 0 else 128 - code
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._early is not None:
+            self._early.append(number)
+        elif self._command is not None:
+            self._pass_on(self._command, number)
+        elif not self._stopped:
+            # The way out must not be cut off by the signal that follows.
+            self._stopped = True
+            raise Stopped(number)
+
+    def _pass_on(self, process: subprocess.Popen[bytes], number: int) -> None:
+        # A terminal sends Ctrl-C to the command too; twice would mean "stop at once" to many programs.
+        if not (number == signal.SIGINT and _is_foreground()):
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
+
+
+def _is_foreground() -> bool:
+    try:
+        return sys.stdin is not None and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):
+        return False
