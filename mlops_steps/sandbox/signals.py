@@ -24,9 +24,13 @@ class Stopped(BaseException):
 
 
 class Signals:
-    """Handles SIGINT, SIGTERM and SIGHUP while it is the context, except those that were ignored before (nohup)."""
+    """Handles SIGINT, SIGTERM and SIGHUP while it is the context, except those that were ignored before (nohup).
+
+    ``received`` is the last signal that came, passed on or not.
+    """
 
     def __init__(self) -> None:
+        self.received: int | None = None
         self._command: subprocess.Popen[bytes] | None = None
         self._early: list[int] | None = None
         self._stopped = False
@@ -62,6 +66,7 @@ class Signals:
         return code if code >= 0 else 128 - code
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.received = number
         if self._early is not None:
             self._early.append(number)
         elif self._command is not None:

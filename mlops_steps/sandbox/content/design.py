@@ -15,6 +15,7 @@ from mlops_steps.sandbox.content.revisions import (
     NODE_VARIABLES,
     PROJECT_KEY,
     PROJECT_NAME,
+    REVISIONS,
     Revision,
     revision,
     write_revision,
@@ -59,6 +60,16 @@ class DesignNode:
     def project_dir(self) -> Path:
         """The folder of the churn project."""
         return self.dir / "projects" / PROJECT_KEY
+
+    def current(self) -> Applied | None:
+        """The revision that was applied last, when its tag is on the newest commit."""
+        entries = self.ask("GET", f"/projects/{PROJECT_KEY}/git/actions/log?count=1")["entries"]
+        commit = entries[0]["commitId"] if entries else None
+        for tag, tagged in _tags(self).items():
+            if tagged == commit and tag in (known.tag for known in REVISIONS):
+                version, metrics = _active_model(self)
+                return Applied(next(known for known in REVISIONS if known.tag == tag), tagged, version, metrics)
+        return None
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """A request to the node's public API; returns the JSON of the answer. Raises :class:`NodeError`."""
