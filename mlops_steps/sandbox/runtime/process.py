@@ -46,7 +46,7 @@ class ChildResult:
     error: dict[str, str] | None = None
 
 
-@dataclass
+@dataclass(eq=False)  # by identity: jobs keep their children in sets
 class Child:
     """One run of a script, or of pytest, in a process group of its own.
 
