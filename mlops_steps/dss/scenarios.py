@@ -69,6 +69,14 @@ def _info(item: Any) -> ScenarioInfo:
     )
 
 
+def testing_status(deployer: Dss, deployment_id: str, bundle_id: str) -> dict[str, int]:
+    """How many test scenarios of the deployed bundle ended how, as DSS counts them. Raises :class:`NodeError`."""
+    with deployer.asking(f"read the testing status of deployment {deployment_id}"):
+        deployment = deployer.client.get_projectdeployer().get_deployment(deployment_id)
+        counts = expect(deployment.get_testing_status(bundle_id=bundle_id).nb_scenarios_per_outcome, dict, "the counts")
+        return {str(name): int(count) for name, count in counts.items()}
+
+
 def abort(dss: Dss, project_key: str, scenario_id: str) -> None:
     """Aborts the scenario's current run; does nothing when there is none. Raises :class:`NodeError`."""
     with dss.asking(f"abort scenario {scenario_id}"):

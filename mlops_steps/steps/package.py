@@ -11,17 +11,15 @@ from pathlib import Path
 
 from mlops_steps.config import Settings
 from mlops_steps.console import Console
-from mlops_steps.dss import bundles
+from mlops_steps.dss import bundles, deployments
 from mlops_steps.dss.bundles import Archive
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
 from mlops_steps.record import Build, Bundle, ReleaseRecord, build_from, load_for
 from mlops_steps.report.model import Report
+from mlops_steps.steps import notes
 from mlops_steps.steps.names import valid_bundle_id
 from mlops_steps.waiting import Deadline
-
-_COMMIT_LINE = "Project commit: "
-_MOST_COMMITS = 50
 
 
 def run(
@@ -46,7 +44,7 @@ def run(
             name = valid_bundle_id(bundle_id or _bundle_id(settings, build, commits))
             report.set(bundle=name, project_commit=commits[0]["id"] if commits else None, commit=build.commit)
             with report.case("export"):
-                _export(settings, design, deployer, name, commits, deadline, console)
+                _export(settings, design, deployer, name, commits, build, deadline, console)
             with report.case("publish"):
                 _publish(settings, design, deployer, name, deadline, console)
             with report.case("archive"):
@@ -95,15 +93,16 @@ def _export(
     deployer: Dss,
     name: str,
     commits: list[dict[str, str]],
+    build: Build,
     deadline: Deadline,
     console: Console,
 ) -> None:
     if name in bundles.exported_bundles(design, settings.project):
         console.line(f"bundle {name} was exported already")
         return
-    notes = _release_notes(settings, design, deployer, commits)
+    text = _release_notes(settings, design, deployer, commits, build)
     with console.waiting(f"exporting bundle {name} of project {settings.project}"):
-        bundles.export(design, settings.project, name, notes, deadline)
+        bundles.export(design, settings.project, name, text, deadline)
 
 
 def _publish(settings: Settings, design: Dss, deployer: Dss, name: str, deadline: Deadline, console: Console) -> None:
@@ -144,37 +143,20 @@ def _same_as_before(record: ReleaseRecord, name: str, archive: Archive) -> None:
         )
 
 
-def _release_notes(settings: Settings, design: Dss, deployer: Dss, commits: list[dict[str, str]]) -> str:
-    """The commits since the last released bundle, and the newest one's id for the notes of the next bundle."""
-    if settings.package.release_notes == "off" or not commits:
+def _release_notes(settings: Settings, design: Dss, deployer: Dss, commits: list[dict[str, str]], build: Build) -> str:
+    if settings.package.release_notes == "off":
         return ""
-    last = _last_released_commit(settings, design, deployer)
-    new = []
-    for commit in commits:
-        if last and commit["id"] == last:
-            break
-        new.append(commit)
-    lines = [
-        f"- {commit['message'].splitlines()[0] if commit['message'] else '(no message)'} ({commit['id'][:8]})"
-        for commit in new
-    ]
-    heading = f"Changes since {last[:8]}:" if last else f"The last {len(new)} commits:"
-    return "\n".join([heading, *(lines or ["- none"]), "", f"{_COMMIT_LINE}{commits[0]['id']}"])
+    return notes.write(commits, _last_released_commit(settings, design, deployer), build)
 
 
 def _last_released_commit(settings: Settings, design: Dss, deployer: Dss) -> str | None:
-    """The project's commit in the bundle that the release stage has, as its release notes tell it."""
-    from mlops_steps.dss import deployments
-
+    """The project's commit in the bundle that the release stage has; ``None`` when that is not known."""
     try:
         stage = settings.release_stage()
         found = deployments.find(
             deployer, settings.project, str(stage.infra), stage.deployment, settings.deployment_id(stage)
         )
-        notes = bundles.release_notes(design, settings.project, found.bundle) if found else ""
+        text = bundles.release_notes(design, settings.project, found.bundle) if found else ""
     except MlopsError:
         return None
-    for line in reversed(notes.splitlines()):
-        if line.startswith(_COMMIT_LINE):
-            return line.removeprefix(_COMMIT_LINE).strip()
-    return None
+    return notes.origin(text).commit

@@ -7,10 +7,12 @@ from datetime import datetime, timezone
 
 from mlops_steps.config import Settings
 from mlops_steps.console import Console
-from mlops_steps.dss import updates
+from mlops_steps.dss import bundles, scenarios, updates
+from mlops_steps.dss.session import connect
 from mlops_steps.errors import MlopsError, NodeError
 from mlops_steps.record import ReleaseRecord, load_for
 from mlops_steps.report.model import Report
+from mlops_steps.steps import notes
 from mlops_steps.steps.target import Live, Target, open_target
 from mlops_steps.waiting import Aside, Deadline
 
@@ -58,16 +60,39 @@ def _row(settings: Settings, record: ReleaseRecord, stage: str) -> StageStatus:
     with open_target(settings, stage) as target, target.within(Deadline(_LIMIT)):
         live = target.observe()
         ours = record.bundle is not None and record.bundle.id == live.bundle
+        made = _origin(settings, live.bundle)
         return StageStatus(
             stage=stage,
             infra=live.infra,
             bundle=live.bundle,
             health=live.health.status if live.health else None,
             since=_since(target, live),
-            commit=record.project_commit if ours else None,
-            build=record.build.number if ours else None,
-            tested=_tested(settings, record, stage) if ours else None,
+            commit=made.commit,
+            build=made.build,
+            tested=_tested(settings, record, stage) if ours else _tested_on_node(target, live),
         )
+
+
+def _origin(settings: Settings, bundle: str | None) -> notes.Origin:
+    """Where the bundle comes from, by its release notes on the Design node, if it is there still."""
+    if bundle is None:
+        return notes.Origin()
+    try:
+        with connect(settings, settings.node("design")) as design, design.within(Deadline(_LIMIT)):
+            return notes.origin(bundles.release_notes(design, settings.project, bundle))
+    except MlopsError:
+        return notes.Origin()
+
+
+def _tested_on_node(target: Target, live: Live) -> str | None:
+    """What DSS itself says of the test scenarios that ran on this stage with this bundle (DSS 13 and later)."""
+    if live.deployment is None or live.bundle is None:
+        return None
+    try:
+        outcomes = scenarios.testing_status(target.deployer, live.deployment.id, live.bundle)
+    except MlopsError:
+        return None
+    return ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()) if count) or "no"
 
 
 def _since(target: Target, live: Live) -> str | None:
