@@ -11,11 +11,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.routing import Router as PathRouter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mlops_steps.sandbox.bundles import routes as bundles
 from mlops_steps.sandbox.core import admin, instance
 from mlops_steps.sandbox.core.auth import is_authenticated
 from mlops_steps.sandbox.core.errors import DssError, not_found, not_supported, unauthorized
 from mlops_steps.sandbox.core.http import RouteDef, Router, serve
 from mlops_steps.sandbox.core.node import Node
+from mlops_steps.sandbox.projects import routes as projects
 
 BASE_PATHS = ("/dip/publicapi", "/public/api")
 DSS_VERSION = instance.DSS_VERSION
@@ -31,7 +33,7 @@ def create_app(node: Node) -> ASGIApp:
 
 def services() -> list[Router]:
     """The routers of all services."""
-    return [instance.router, admin.router]
+    return [instance.router, admin.router, projects.router, bundles.design, bundles.automation]
 
 
 class PathHandlers:

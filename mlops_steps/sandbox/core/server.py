@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 
 from mlops_steps.errors import ConfigError, NodeError
+from mlops_steps.sandbox.bundles.activation import recover
 from mlops_steps.sandbox.core.app import create_app
 from mlops_steps.sandbox.core.http import NodeType
 from mlops_steps.sandbox.core.node import Node
@@ -121,6 +122,7 @@ class Sandbox:
     def start_node(self, node_id: str) -> None:
         """Starts one node, on its old port when that is free."""
         node, entry = self.nodes[node_id], self._state["nodes"][node_id]
+        recover(node)
         listener = _listen(int(entry.get("port") or 0))
         port = listener.getsockname()[1]
         node.url = f"http://{HOST}:{port}"
@@ -140,6 +142,9 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stops every node. The state stays in the folder."""
+        for node_id, server in self._servers.items():
+            self.nodes[node_id].futures.close()
+            server.ask_to_stop()
         for node_id in list(self._servers):
             self.stop_node(node_id)
 
@@ -191,9 +196,13 @@ class NodeServer:
                 raise NodeError(f"Node {self.node.id} of the sandbox did not start")
             time.sleep(0.005)
 
+    def ask_to_stop(self) -> None:
+        """Tells the server to end, and does not wait for it."""
+        self.server.should_exit = True
+
     def stop(self) -> None:
         """Lets running requests end, within a limit, and closes the port."""
-        self.server.should_exit = True
+        self.ask_to_stop()
         self.thread.join(STOP_SECONDS)
         if self.thread.is_alive():
             self.server.force_exit = True

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mlops_steps.sandbox.core.errors import DssError
 from mlops_steps.sandbox.core.store import read_json
 from mlops_steps.sandbox.projects.model import CONFIG
 
@@ -47,6 +48,10 @@ def referenced_code_envs(project_tree: Path) -> dict[str, list[str]]:
 def _definitions(project_tree: Path, folders: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for folder, label in folders.items():
         for path in sorted((project_tree / CONFIG / folder).glob("*.json")):
-            definition = read_json(path, {})
+            try:
+                definition = read_json(path, {})
+            except DssError:
+                # A damaged definition names nothing; it shows where it is used.
+                continue
             if isinstance(definition, dict):
                 yield f"{label} {path.stem}", definition
