@@ -1,0 +1,156 @@
+"""pytest fixtures for a team's own tests against a project that is deployed to a stage.
+
+`mlops-steps test` runs the suite with them; `pytest --mlops-stage NAME` does so by hand. pytest loads this module in
+every environment in which mlops-steps is installed, so it imports nothing until a fixture is used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from mlops_steps.config import Settings
+    from mlops_steps.dss.scenarios import ScenarioOutcome
+    from mlops_steps.dss.session import Dss
+
+    RunScenario = Callable[..., ScenarioOutcome]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of this plugin."""
+    group = parser.getgroup("mlops-steps", "mlops-steps: tests against a deployed DSS project")
+    group.addoption(
+        "--mlops-stage",
+        metavar="NAME",
+        default=os.environ.get("MLOPS_STAGE") or None,
+        help="stage of mlops.yml that the tests run against (default: MLOPS_STAGE)",
+    )
+    group.addoption(
+        "--mlops-project-key",
+        metavar="KEY",
+        default=None,
+        help="key of the project on the stage's node, if it is not that of mlops.yml",
+    )
+
+
+@pytest.hookimpl(hookwrapper=True, trylast=True)
+def pytest_runtest_makereport() -> Generator[None, Any, None]:
+    """Masks API keys: the traceback of a failed request shows its headers."""
+    outcome = yield
+    # Without this module no fixture of ours was used, and there is nothing to mask.
+    if "mlops_steps.secrets" not in sys.modules:
+        return
+    from mlops_steps.secrets import redact
+
+    report = outcome.get_result()
+    report.sections = [(name, redact(text)) for name, text in report.sections]
+    if report.longrepr is not None and not isinstance(report.longrepr, tuple):
+        text = str(report.longrepr)
+        if (masked := redact(text)) != text:
+            report.longrepr = masked
+
+
+@pytest.fixture(scope="session")
+def mlops_settings() -> Settings:
+    """The settings of mlops.yml and the environment, as `mlops-steps` has them."""
+    from mlops_steps.config import load
+    from mlops_steps.errors import MlopsError
+
+    try:
+        return load()
+    except MlopsError as error:
+        problem = "\n".join(error.lines())
+    pytest.fail(problem, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def mlops_stage(request: pytest.FixtureRequest, mlops_settings: Settings) -> str:
+    """The name of the stage that the tests run against."""
+    from mlops_steps.errors import MlopsError
+
+    name = request.config.getoption("--mlops-stage")
+    if not name:
+        stages = ", ".join(stage.name for stage in mlops_settings.stages()) or "none"
+        pytest.fail(f"no stage: give --mlops-stage NAME, or set MLOPS_STAGE (stages: {stages})", pytrace=False)
+    try:
+        return mlops_settings.stage(str(name)).name
+    except MlopsError as error:
+        problem = "\n".join(error.lines())
+    pytest.fail(problem, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def _mlops_node(mlops_settings: Settings, mlops_stage: str) -> Iterator[Dss]:
+    from mlops_steps.dss.session import connect
+    from mlops_steps.errors import MlopsError
+
+    try:
+        node = connect(mlops_settings, mlops_settings.stage(mlops_stage))
+    except MlopsError as error:
+        node, problem = None, "\n".join(error.lines())
+    if node is None:
+        pytest.fail(problem, pytrace=False)
+    with node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def _mlops_project_key(request: pytest.FixtureRequest, mlops_settings: Settings) -> str:
+    return str(request.config.getoption("--mlops-project-key") or mlops_settings.project)
+
+
+@pytest.fixture(scope="session")
+def dss_client(_mlops_node: Dss) -> Any:
+    """The official client (``dataikuapi.DSSClient``) for the stage's Automation node.
+
+    Unlike a plain one, it gives up on a request after ``http.read_timeout`` and repeats what is safe to repeat.
+    """
+    return _mlops_node.client
+
+
+@pytest.fixture(scope="session")
+def dss_project(dss_client: Any, _mlops_project_key: str) -> Any:
+    """The deployed project (``dataikuapi.dss.project.DSSProject``)."""
+    return dss_client.get_project(_mlops_project_key)
+
+
+@pytest.fixture(scope="session")
+def active_bundle(_mlops_node: Dss, _mlops_project_key: str) -> str | None:
+    """The id of the bundle that was active on the stage when the tests began, ``None`` if there was none."""
+    from mlops_steps.dss.automation import active_bundle
+    from mlops_steps.errors import MlopsError
+
+    try:
+        return active_bundle(_mlops_node, _mlops_project_key)
+    except MlopsError as error:
+        problem = "\n".join(error.lines())
+    pytest.fail(problem, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def run_scenario(_mlops_node: Dss, _mlops_project_key: str, mlops_settings: Settings) -> RunScenario:
+    """Runs a scenario on the stage and waits for its end: ``run_scenario(scenario_id, limit=None)``.
+
+    ``limit`` is in seconds (default: ``test.timeout``); at the limit the scenario is aborted on the node. Returns how
+    it ended, whatever the end: ``outcome`` (SUCCESS, WARNING, FAILED, ABORTED, NOT_STARTED or TIMED_OUT), ``passed``
+    (whether that is SUCCESS), ``message``, ``log``, ``seconds``, ``run_id``.
+    """
+    from mlops_steps.dss import scenarios
+    from mlops_steps.errors import MlopsError
+
+    def run(scenario_id: str, *, limit: float | None = None) -> ScenarioOutcome:
+        __tracebackhide__ = True
+        try:
+            return scenarios.run_scenario(
+                _mlops_node, _mlops_project_key, scenario_id, limit=limit or mlops_settings.test.timeout
+            )
+        except MlopsError as error:
+            problem = "\n".join(error.lines())
+        pytest.fail(problem, pytrace=False)
+
+    return run

@@ -1,0 +1,175 @@
+"""test: run the test scenarios of the deployed project on a stage, and the team's own pytest suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mlops_steps.config import Settings, nearest
+from mlops_steps.console import Console
+from mlops_steps.dss import automation, scenarios
+from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
+from mlops_steps.record import Outcome, ReleaseRecord, Result, load_for
+from mlops_steps.report.model import Case, Report
+from mlops_steps.report.model import Outcome as CaseOutcome
+from mlops_steps.steps.lock import stage_lock
+from mlops_steps.steps.scenario_cases import add_cases, choose, missing
+from mlops_steps.steps.scenario_runs import Ran, ScenarioRuns
+from mlops_steps.steps.target import Live, Target, open_target
+from mlops_steps.steps.team_tests import run_suite
+
+
+def run(settings: Settings, report: Report, console: Console, stage: str) -> None:
+    """Tests what is live on the stage, and writes the outcome into the release record.
+
+    Every scenario is a test case, so is every test that DSS or pytest reports. Raises :class:`CheckFailed` when a test
+    failed, when there is nothing to test, or when what is live is not the record's bundle; :class:`NodeError` when a
+    scenario could not be run because of the node. The report then holds all that was found.
+    """
+    node = settings.stage(stage)
+    report.set(infrastructure=node.infra, automation_node=node.url)
+    with stage_lock(settings.record.parent, stage, console), open_target(settings, stage) as target:
+        with report.case("active bundle"):
+            record = load_for(settings.record, settings.project)
+            live = target.observe()
+            _describe(report, record, live)
+            bundle = _bundle_to_test(record, live, stage)
+        console.line(f"live on {stage}: {live}")
+        with _noted(target, live, bundle, console) as test:
+            count = _run_tests(target, report, console, bundle, _key(target, live))
+            _check_still_active(target, report, bundle, _key(target, live))
+            test.message = f"{count} tests passed"
+            console.good(f"tested: bundle {bundle} on {stage}: {test.message}")
+
+
+def _run_tests(target: Target, report: Report, console: Console, bundle: str, key: str) -> int:
+    """Runs all tests, and returns how many there were. Raises when not all of them passed."""
+    settings = target.settings
+    with report.case("scenarios"):
+        present = scenarios.list_scenarios(target.node, key)
+        chosen, absent = choose(settings.test, present), missing(settings.test, present)
+        if not chosen:
+            raise CheckFailed(
+                f"{target.stage}: bundle {bundle} has no test scenario",
+                details=[f"scenarios of project {key}: {', '.join(item.id for item in present) or 'none'}"],
+                next_step=f"mark a scenario as test in DSS, or name it like {' or '.join(settings.test.scenarios)}",
+            )
+    before = len(report.cases)
+    for name in absent:
+        hint = nearest(name, [item.id for item in present])
+        report.add(Case(name, CaseOutcome.ERROR, f"project {key} has no scenario {name}{hint} (see test.scenarios)"))
+    console.line(f"scenarios: {', '.join(chosen)}")
+    runs = _run_scenarios(target, report, console, bundle, key, chosen)
+    if not runs.unreachable:
+        run_suite(settings, report, console, settings.stage(target.stage), key)
+    tests = report.cases[before:]
+    _conclude(target.stage, tests, runs.results)
+    return len(tests)
+
+
+def _run_scenarios(
+    target: Target, report: Report, console: Console, bundle: str, key: str, chosen: list[str]
+) -> ScenarioRuns:
+    settings = target.settings
+    runs = ScenarioRuns(settings, settings.stage(target.stage), key, chosen, console)
+    try:
+        runs.run()
+    finally:
+        for ran in runs.results:
+            add_cases(report, ran, settings.test.warning, bundle, console)
+    return runs
+
+
+def _conclude(stage: str, cases: list[Case], results: list[Ran]) -> None:
+    """Raises the error with which the step ends, unless all went well."""
+    failed = [case for case in cases if case.outcome in (CaseOutcome.FAILURE, CaseOutcome.ERROR)]
+    names = [f"{case.name}: {case.message.splitlines()[0] if case.message else case.outcome.value}" for case in failed]
+    broken = [ran.error for ran in results if ran.error]
+    if broken:
+        raise NodeError(
+            f"{stage}: {len(broken)} of {len(results)} scenarios could not be run: {broken[0].message}",
+            details=names,
+            next_step=broken[0].next_step,
+        )
+    if failed:
+        raise CheckFailed(f"{len(failed)} of {len(cases)} tests failed on {stage}", details=names)
+
+
+def _bundle_to_test(record: ReleaseRecord, live: Live, stage: str) -> str:
+    if live.bundle is None:
+        raise CheckFailed(
+            f"{stage}: no bundle of project {record.project} is active on {live.infra}",
+            next_step=f"run `mlops-steps deploy --stage {stage}` first",
+        )
+    if record.bundle and record.bundle.id != live.bundle:
+        raise CheckFailed(
+            f"{stage}: bundle {live.bundle} is active on {live.infra}, but the release record is of {record.bundle.id}",
+            live=str(live),
+            next_step=f"run `mlops-steps deploy --stage {stage}`: a test of another bundle proves nothing of this one",
+        )
+    return live.bundle
+
+
+def _check_still_active(target: Target, report: Report, bundle: str, key: str) -> None:
+    """Results that were found while somebody deployed something else are worth nothing."""
+    with report.case("active bundle after the tests"):
+        active = automation.active_bundle(target.node, key)
+        if active != bundle:
+            raise CheckFailed(
+                f"{target.stage}: bundle {bundle} was replaced by {active or 'nothing'} while it was tested",
+                next_step="find out who deploys to this stage, then run the step again",
+            )
+
+
+@contextmanager
+def _noted(target: Target, live: Live, bundle: str, console: Console) -> Iterator[Outcome]:
+    """Keeps the release record in step with what happens in the block."""
+    deployment = live.deployment.id if live.deployment else target.default_deployment
+    test = Outcome(bundle=bundle)
+    _note(target, deployment, test)
+
+    def end(result: Result, message: str) -> None:
+        test.end(result, message)
+        try:
+            _note(target, deployment, test)
+        except ConfigError as error:
+            console.error(error.message)
+
+    try:
+        yield test
+    except CheckFailed as error:
+        end("failed", error.message)
+        raise
+    except MlopsError as error:
+        end("error", error.message)
+        raise
+    except BaseException as error:
+        end("error", f"interrupted: {error}")
+        raise
+    test.end("passed", test.message)
+    _note(target, deployment, test)
+
+
+def _note(target: Target, deployment: str, test: Outcome) -> None:
+    """Reads the record anew: another stage may be tested at the same time, in the same workspace."""
+    path = target.settings.record
+    record = load_for(path, target.project)
+    record.stage(target.stage, target.infra, deployment).test = test
+    record.save(path)
+
+
+def _describe(report: Report, record: ReleaseRecord, live: Live) -> None:
+    report.set(
+        bundle=live.bundle,
+        deployment=live.deployment.id if live.deployment else None,
+        health=live.health.status if live.health else None,
+        project_commit=record.project_commit,
+        commit=record.build.commit,
+        build=record.build.number,
+        build_url=record.build.url,
+    )
+
+
+def _key(target: Target, live: Live) -> str:
+    """The key of the project on the Automation node."""
+    return live.deployment.project_key if live.deployment else target.project
