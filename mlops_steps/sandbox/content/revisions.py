@@ -51,7 +51,7 @@ REVISIONS = (
         2,
         "gradient boosting",
         "Predict churn with gradient boosting\n\n"
-        "Much better than the logistic regression, so TEST_MODEL_QUALITY now requires an AUC of 0.90\n"
+        "Much better than the logistic regression, so TEST_MODEL_QUALITY now requires an AUC of 0.85\n"
         "and an F1 of 0.75.",
     ),
     Revision(
