@@ -11,7 +11,10 @@ from typing import ClassVar
 
 
 class MlopsError(Exception):
-    """Base of all errors that end a step. ``str(error)`` is its first line."""
+    """Base of all errors that end a step. ``str(error)`` is its first line.
+
+    ``told``: the error sums up failed cases of the report, so the report needs no case for it.
+    """
 
     exit_code: ClassVar[int] = 3
     label: ClassVar[str] = "error"
@@ -26,6 +29,7 @@ class MlopsError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.told = False
         self.details = tuple(details)
         self.live = live
         self.next_step = next_step

@@ -85,14 +85,18 @@ def _conclude(stage: str, cases: list[Case], results: list[Ran]) -> None:
     failed = [case for case in cases if case.outcome in (CaseOutcome.FAILURE, CaseOutcome.ERROR)]
     names = [f"{case.name}: {case.message.splitlines()[0] if case.message else case.outcome.value}" for case in failed]
     broken = [ran.error for ran in results if ran.error]
+    error: MlopsError | None = None
     if broken:
-        raise NodeError(
+        error = NodeError(
             f"{stage}: {len(broken)} of {len(results)} scenarios could not be run: {broken[0].message}",
             details=names,
             next_step=broken[0].next_step,
         )
-    if failed:
-        raise CheckFailed(f"{len(failed)} of {len(cases)} tests failed on {stage}", details=names)
+    elif failed:
+        error = CheckFailed(f"{len(failed)} of {len(cases)} tests failed on {stage}", details=names)
+    if error:
+        error.told = True
+        raise error
 
 
 def _bundle_to_test(record: ReleaseRecord, live: Live, stage: str) -> str:
