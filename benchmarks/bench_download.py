@@ -1,7 +1,7 @@
 """Peak memory and time of downloading a bundle, against reading it at once.
 
-Baseline: ``requests.get(url).content``, which is what ``DSSClient`` does where it does not stream. Each run is a process
-of its own; the server is another one.
+Baseline: ``requests.get(url).content``, which is what ``DSSClient`` does where it does not stream. Each run is a
+process of its own.
 """
 
 from __future__ import annotations
