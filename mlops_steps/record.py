@@ -74,6 +74,15 @@ class Previous(_Part):
     health: str = "UNKNOWN"
 
 
+class Approval(_Part):
+    """Who approved the release of a bundle to a stage. ``build`` names the build that asked."""
+
+    by: str = Field(min_length=1, max_length=200)
+    bundle: str
+    at: str = Field(default_factory=now)
+    build: str | None = None
+
+
 class Stage(_Part):
     """What was done on one stage."""
 
@@ -81,6 +90,7 @@ class Stage(_Part):
     deployment: str
     previous: Previous | None = None
     owed: Literal["nothing", "verify", "restore"] = "nothing"
+    approval: Approval | None = None
     deploy: Outcome | None = None
     test: Outcome | None = None
     smoke_test: Outcome | None = None
@@ -117,7 +127,7 @@ class ReleaseRecord(_Part):
                 if part.owed == "nothing":
                     del self.stages[name]
                 else:
-                    part.deploy = part.test = part.smoke_test = None
+                    part.approval = part.deploy = part.test = part.smoke_test = None
         self.bundle = bundle
 
     def tested(self, stage: str) -> bool:

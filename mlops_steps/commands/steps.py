@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,26 @@ def test(stage: str, **options: Any) -> None:
         step.run(run.settings, run.report, run.console, stage)
 
     _run(options, "test", stage, call)
+
+
+@click.command()
+@stage_option
+@click.option("--by", metavar="NAME", help="Who approves.  [default: only check that somebody has]")
+@common_options
+def approve(stage: str, by: str | None, **options: Any) -> None:
+    """Note in the release record who approved the release of its bundle.
+
+    Without --by it is a check: where mlops.yml says `automation: approval`, somebody must have. The pipeline's
+    question is asked by mlopsApprove; by hand, `release` asks for nobody's approval but yours.
+    """
+
+    def call(run: Run) -> None:
+        from mlops_steps.steps import approve as step
+
+        build = os.environ.get("BUILD_URL") or os.environ.get("BUILD_NUMBER")
+        step.run(run.settings, run.report, run.console, stage, by=by, build=build)
+
+    _run(options, "approve", stage, call)
 
 
 @click.command()

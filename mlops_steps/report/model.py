@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -54,8 +55,9 @@ class Report:
 
     @property
     def file_name(self) -> str:
-        """``mlops-<step>[-<stage>].xml``"""
-        return "-".join(part for part in ("mlops", self.step, self.stage) if part) + ".xml"
+        """``mlops-<step>[-<stage>].xml``; a stage that does not exist may hold anything, a slash too."""
+        name = "-".join(part for part in ("mlops", self.step, self.stage) if part)
+        return re.sub(r"[^A-Za-z0-9_-]+", "_", name[:100]) + ".xml"
 
     def add(self, case: Case) -> Case:
         """Appends a case, and returns it."""
