@@ -17,7 +17,9 @@ from mlops_steps.sandbox.core.auth import is_authenticated
 from mlops_steps.sandbox.core.errors import DssError, not_found, not_supported, unauthorized
 from mlops_steps.sandbox.core.http import RouteDef, Router, serve
 from mlops_steps.sandbox.core.node import Node
+from mlops_steps.sandbox.flow import routes as flow
 from mlops_steps.sandbox.projects import routes as projects
+from mlops_steps.sandbox.scenarios import routes as scenarios
 
 BASE_PATHS = ("/dip/publicapi", "/public/api")
 DSS_VERSION = instance.DSS_VERSION
@@ -33,7 +35,15 @@ def create_app(node: Node) -> ASGIApp:
 
 def services() -> list[Router]:
     """The routers of all services."""
-    return [instance.router, admin.router, projects.router, bundles.design, bundles.automation]
+    return [
+        instance.router,
+        admin.router,
+        projects.router,
+        flow.router,
+        scenarios.router,
+        bundles.design,
+        bundles.automation,
+    ]
 
 
 class PathHandlers:

@@ -25,12 +25,20 @@ class Aborted(Exception):
 class Future:
     """One piece of work in a thread of its own. Its work may call :meth:`check` where it can stop."""
 
-    def __init__(self, label: str, project_key: str | None, owner: str, on_abort: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        label: str,
+        project_key: str | None,
+        owner: str,
+        on_abort: Callable[[], None] | None,
+        scenario_id: str | None = None,
+    ) -> None:
         self.job_id = secrets.token_hex(8)
         self.label = label
         self.project_key = project_key
         self.owner = owner
         self.on_abort = on_abort
+        self.scenario_id = scenario_id
         self.start_ms = now_ms()
         self.end_ms: int | None = None
         self.result: Any = None
@@ -79,14 +87,19 @@ class Future:
             "runningTime": (self.end_ms or now_ms()) - self.start_ms,
             "payload": {
                 "displayName": self.label,
-                "extras": {},
-                "targets": [{"projectKey": self.project_key}] if self.project_key else [],
+                "extras": {"scenarioId": self.scenario_id} if self.scenario_id else {},
+                "targets": self._targets(),
             },
             "progress": {"states": []},
         }
         if finished and not peek and self.result is not None:
             state["result"] = self.result
         return state
+
+    def _targets(self) -> list[dict[str, Any]]:
+        if self.scenario_id:
+            return [{"projectKey": self.project_key, "objectType": "SCENARIO", "objectId": self.scenario_id}]
+        return [{"projectKey": self.project_key}] if self.project_key else []
 
 
 def current_future() -> Future | None:
@@ -110,12 +123,14 @@ class Futures:
         project_key: str | None = None,
         owner: str = "admin",
         on_abort: Callable[[], None] | None = None,
+        scenario_id: str | None = None,
     ) -> Future:
         """Runs ``work(*args)`` in a thread of its own and returns at once.
 
         ``on_abort`` is called when the future is aborted; the work itself ends where it calls ``check()``.
+        ``scenario_id`` marks the run of a scenario.
         """
-        future = Future(label, project_key, owner, on_abort)
+        future = Future(label, project_key, owner, on_abort, scenario_id)
         with self._lock:
             if self._closed:
                 raise conflict("The node is stopping")
@@ -150,6 +165,11 @@ class Futures:
         """The futures that are running, oldest first."""
         with self._lock:
             return [future for future in self._futures.values() if not future.done.is_set()]
+
+    @property
+    def closed(self) -> bool:
+        """Whether the node is stopping: nothing can be started any more."""
+        return self._closed
 
     def close(self, timeout: float = 5.0) -> None:
         """Aborts what runs and waits up to ``timeout`` seconds for all of it together."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlops_steps.sandbox.core.errors import not_found, not_supported
+from mlops_steps.sandbox.core.errors import not_found
 from mlops_steps.sandbox.core.http import Call, Router
 
 DSS_VERSION = "13.5.2"
@@ -92,10 +92,9 @@ def _existing_user(call: Call) -> Any:
 
 @router.get("/futures")
 def list_futures(call: Call) -> Any:
-    # Scenario runs are not futures here: they have runs of their own.
-    if call.flag("withScenarios") and not call.flag("withNotScenarios", True):
-        raise not_supported("GET /futures with scenarios only; list the runs of each scenario")
-    return [future.state(peek=True) for future in call.node.futures.list()]
+    scenarios, others = call.flag("withScenarios"), call.flag("withNotScenarios", True)
+    running = call.node.futures.list()
+    return [one.state(peek=True) for one in running if (scenarios if one.scenario_id else others)]
 
 
 @router.get("/futures/{job_id}")

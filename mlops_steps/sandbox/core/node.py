@@ -23,7 +23,15 @@ DEFAULT_CONNECTIONS: dict[str, Any] = {
         "allowManagedDatasets": True,
         "allowManagedFolders": True,
         "usableBy": "ALL",
-    }
+    },
+    "filesystem_folders": {
+        "name": "filesystem_folders",
+        "type": "Filesystem",
+        "params": {"root": "${dip.home}/managed_folders"},
+        "allowManagedDatasets": False,
+        "allowManagedFolders": True,
+        "usableBy": "ALL",
+    },
 }
 
 

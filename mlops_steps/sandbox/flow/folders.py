@@ -25,7 +25,7 @@ def create(project: Project, body: dict[str, Any], user: str) -> str:
     if connection not in project.node.connections():
         raise bad_request(f"managed folder: connection {connection!r} does not exist on node {project.node.id}")
     identity = new_id()
-    definition = {
+    definition: dict[str, Any] = {
         "id": identity,
         "name": body.get("name") or identity,
         "type": body.get("type") or "Filesystem",

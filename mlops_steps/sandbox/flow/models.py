@@ -146,8 +146,9 @@ def bundle_files(project: Project) -> list[tuple[str, Path]]:
         folder = versions_dir(project, model) / str(active)
         if not folder.is_dir():
             raise bad_request(f"saved model {model}: version {active} is active and has no files on {project.node.id}")
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            found.append((f"{BUNDLE_FOLDER}/{model}/versions/{active}/{path.relative_to(folder)}", path))
+        name = f"{BUNDLE_FOLDER}/{model}/versions/{active}"
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        found.extend((f"{name}/{path.relative_to(folder)}", path) for path in files)
     return found
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from mlops_steps.sandbox.bundles.model import active_bundle_id
 from mlops_steps.sandbox.core.errors import bad_request, not_supported
 from mlops_steps.sandbox.core.http import Call, Router
 from mlops_steps.sandbox.projects import git_routes, library_routes
 from mlops_steps.sandbox.projects.model import Project, create, list_projects
 from mlops_steps.sandbox.projects.objects import metadata_of, with_metadata
+from mlops_steps.sandbox.scenarios.service import stop_all_runs
 
 router = Router()
 router.routes.extend(library_routes.router.routes)
@@ -54,8 +56,6 @@ def summary(project: Project) -> dict[str, Any]:
 
 def active_bundle_state(project: Project) -> dict[str, Any] | None:
     """Which bundle is active on an Automation node, when one is."""
-    from mlops_steps.sandbox.bundles.model import active_bundle_id
-
     bundle = active_bundle_id(project.node, project.key)
     return {"bundleId": bundle, "projectKey": project.key} if bundle else None
 
@@ -93,8 +93,6 @@ def get_summary(call: Call) -> Any:
 
 @router.delete("/projects/{key}")
 def delete(call: Call) -> Any:
-    from mlops_steps.sandbox.scenarios.service import stop_all_runs
-
     project = project_of(call)
     stop_all_runs(project)
     project.delete(call.flag("clearManagedDatasets"))

@@ -1,0 +1,1 @@
+"""Scenarios: their definitions, their runs step by step, and the reports of test scenarios."""

@@ -1,0 +1,393 @@
+"""One run of a scenario: its steps one after the other, its outcome, its files."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mlops_steps.sandbox.core.errors import DssError, bad_request, not_supported
+from mlops_steps.sandbox.core.store import now_ms
+from mlops_steps.sandbox.flow.children import check_code_env, make_child, run_child, thrown
+from mlops_steps.sandbox.projects.model import Project
+from mlops_steps.sandbox.runtime.lib.dataiku._layout import LayoutError
+from mlops_steps.sandbox.runtime.process import ChildResult, End
+from mlops_steps.sandbox.scenarios import records
+from mlops_steps.sandbox.scenarios.model import scenarios_of
+
+if TYPE_CHECKING:
+    from mlops_steps.sandbox.runtime.process import Child
+    from mlops_steps.sandbox.scenarios.service import ScenarioService
+
+SUCCESS, WARNING, FAILED, ABORTED = "SUCCESS", "WARNING", "FAILED", "ABORTED"
+_SEVERITY = (SUCCESS, WARNING, FAILED, ABORTED)
+
+
+class StepFailed(Exception):
+    """A step did its work and found a failure. ``error`` is what DSS calls thrown."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        super().__init__(error["message"])
+        self.error = dict(error)
+
+
+class StepWarned(Exception):
+    """A step ended with a warning."""
+
+
+class StepAborted(Exception):
+    """A step was aborted."""
+
+
+class StepContext:
+    """What a step may use: the run, its own definition and parameters, a place for its log and report."""
+
+    def __init__(self, run: ScenarioRun, step_run: dict[str, Any]) -> None:
+        self.run = run
+        self.project = run.project
+        self.step_run = step_run
+        self.step = step_run["step"]
+        self.params: dict[str, Any] = self.step.get("params") or {}
+        self.items: list[dict[str, Any]] = step_run["additionalReportItems"]
+        self.dir = records.step_dir(run.dir, step_run["runId"])
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.log_path = self.dir / records.STEP_LOG
+        self.report_path = self.dir / records.STEP_REPORT
+
+    def log(self, line: str) -> None:
+        """Adds a line to the log of the step."""
+        with self.log_path.open("a", encoding="utf-8") as stream:
+            stream.write(f"[{_clock()}] {line}\n")
+
+    def run_code(self, label: str, script: str) -> None:
+        """Runs code of the scenario in a child process.
+
+        :raises StepFailed: it failed or reached its limit.
+        """
+        check_code_env(self.project, self.params.get("envSelection"), label)
+        child = self.run.make_child(label, script=script)
+        end_of(self.run.watch(child, lambda: run_child(self.project, child, self.log_path)))
+
+    def run_pytest(self, label: str, arguments: list[str]) -> ChildResult:
+        """Runs pytest in a child process."""
+        check_code_env(self.project, self.params.get("envSelection"), label)
+        child = self.run.make_child(label, pytest_arguments=arguments)
+        return self.run.watch(child, lambda: run_child(self.project, child, self.log_path))
+
+
+def end_of(result: ChildResult) -> None:
+    """Raises unless a child process ended well.
+
+    :raises StepFailed: it failed or reached its limit.
+    :raises StepAborted: it was aborted.
+    """
+    if result.end is End.ABORTED:
+        raise StepAborted
+    if result.end is not End.DONE:
+        raise StepFailed(thrown(result.error or {"clazz": "ProcessFailed", "message": "the process failed"}))
+
+
+class ScenarioRun:
+    """A run under way. :meth:`execute` does the work in the calling thread."""
+
+    def __init__(
+        self,
+        service: ScenarioService,
+        step_types: Mapping[str, Callable[[StepContext], None]],
+        project: Project,
+        scenario: dict[str, Any],
+        fire: dict[str, Any],
+        bundle_id: str | None,
+        user: str,
+    ) -> None:
+        self.service = service
+        self.step_types = step_types
+        self.project = project
+        self.scenario = scenario
+        self.fire = fire
+        self.bundle_id = bundle_id
+        self.user = user
+        # The id by which the run's own code calls the node; it cannot be guessed from outside.
+        self.key = secrets.token_hex(16)
+        self.variables: dict[str, Any] = {}
+        self.step_runs: list[dict[str, Any]] = []
+        self.result: dict[str, Any] | None = None
+        self.start = now_ms()
+        self.end = 0
+        self.finished = threading.Event()
+        self._aborted = threading.Event()
+        self._cancel: dict[int, Callable[[], None]] = {}
+        self._lock = threading.RLock()
+        self.run_id = self._new_id()
+        self.dir = records.run_dir(project, scenario["id"], self.run_id)
+        self._save()
+
+    def _new_id(self) -> str:
+        for _ in range(1000):
+            whole, milliseconds = divmod(self.start, 1000)
+            run_id = f"{time.strftime('%Y-%m-%d-%H-%M-%S', time.gmtime(whole))}-{milliseconds:03d}"
+            try:
+                records.run_dir(self.project, self.scenario["id"], run_id).mkdir(parents=True)
+            except FileExistsError:
+                self.start += 1
+                continue
+            return run_id
+        raise DssError(500, "java.io.IOException", f"no free id for a run of scenario {self.scenario['id']}")
+
+    # ---- what happened
+
+    @property
+    def label(self) -> str:
+        """How messages call the run."""
+        return f"scenario {self.scenario['id']} of {self.project.key}"
+
+    @property
+    def aborted(self) -> bool:
+        """Whether somebody aborted the run."""
+        return self._aborted.is_set()
+
+    def document(self) -> dict[str, Any]:
+        """The run as the client reads it: ``scenarioRun`` and ``stepRuns``."""
+        with self._lock:
+            run: dict[str, Any] = {
+                "runId": self.run_id,
+                "start": self.start,
+                "end": self.end,
+                "scenario": self.scenario,
+                "trigger": self.fire,
+                "runAsUser": {"realUserLogin": self.user, "via": []},
+                "variables": self.variables,
+                "bundleId": self.bundle_id,
+                "reportersStates": [],
+            }
+            if self.result is not None:
+                run["result"] = self.result
+            return {"scenarioRun": run, "stepRuns": self.step_runs}
+
+    def _save(self) -> None:
+        with self._lock:
+            records.save(self.dir, self.document())
+
+    def log(self, line: str) -> None:
+        """Adds a line to the log of the run."""
+        with self._lock, (self.dir / records.LOG_FILE).open("a", encoding="utf-8") as stream:
+            stream.write(f"[{_clock()}] {line}\n")
+
+    # ---- aborting
+
+    def abort(self) -> None:
+        """Ends the run and everything that it has started."""
+        self._aborted.set()
+        with self._lock:
+            cancels = list(self._cancel.values())
+        for cancel in cancels:
+            cancel()
+
+    @contextmanager
+    def cancels(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, aborting the run calls ``cancel``."""
+        key = id(cancel)
+        with self._lock:
+            self._cancel[key] = cancel
+        try:
+            if self.aborted:
+                cancel()
+            yield
+        finally:
+            with self._lock:
+                self._cancel.pop(key, None)
+
+    def watch(self, child: Child, work: Callable[[], ChildResult]) -> ChildResult:
+        """Does ``work``, ending ``child`` when the run is aborted."""
+        with self.cancels(child.abort):
+            return work()
+
+    # ---- the work
+
+    def make_child(self, label: str, **what: Any) -> Child:
+        """A child process that knows this run."""
+        scenario = {"key": self.key, "id": self.scenario["id"], "runId": self.run_id, "trigger": self.fire}
+        return make_child(self.project, label, variables=self.variables, scenario=scenario, **what)
+
+    def execute(self) -> None:
+        """Runs the scenario; never raises. The outcome is in ``result``."""
+        self.log(f"Run {self.run_id} of {self.label} starts")
+        outcome, error = FAILED, None
+        try:
+            outcome, error = self._custom() if self.scenario["type"] == "custom_python" else self._step_based()
+        except (DssError, LayoutError) as failure:
+            error = thrown(failure)
+        except Exception as failure:
+            error = thrown(failure)
+            raise
+        finally:
+            if self.aborted:
+                outcome, error = ABORTED, thrown({"clazz": "Aborted", "message": f"{self.label} was aborted"})
+            self.end = now_ms()
+            self.result = {"type": "SCENARIO_DONE", "target": self._target(), "outcome": outcome, "runId": self.run_id}
+            self.result.update(start=self.start, end=self.end, **({"thrown": error} if error else {}))
+            self.log(
+                f"{outcome} after {(self.end - self.start) / 1000:.1f} s" + (f": {error['message']}" if error else "")
+            )
+            self._save()
+            records.forget_old(self.project, self.scenario["id"])
+            self.finished.set()
+
+    def _target(self) -> dict[str, Any]:
+        return {"type": "SCENARIO", "projectKey": self.project.key, "scenarioId": self.scenario["id"]}
+
+    def _step_based(self) -> tuple[str, dict[str, Any] | None]:
+        outcome: str = SUCCESS
+        error: dict[str, Any] | None = None
+        for number, step in enumerate(self.scenario["params"]["steps"]):
+            if self.aborted:
+                break
+            name = step.get("name") or step.get("id") or f"step {number + 1}"
+            if not wanted(step, outcome):
+                self.log(f"Step {name} is skipped: the scenario is {outcome} so far")
+                continue
+            if step.get("resetScenarioStatus"):
+                outcome, error = SUCCESS, None
+            step_run = self.run_step(step)
+            outcome = worst(outcome, step_run["result"]["outcome"])
+            error = error or step_run["result"].get("thrown")
+        return outcome, error if outcome == FAILED else None
+
+    def _custom(self) -> tuple[str, dict[str, Any] | None]:
+        identity = self.scenario["id"]
+        check_code_env(self.project, self.scenario["params"].get("envSelection"), self.label)
+        script = scenarios_of(self.project).payload(identity, "custom_python") or ""
+        child = self.make_child(f"scenario {identity}", script=script)
+        log = self.dir / records.LOG_FILE
+        result = self.watch(child, lambda: run_child(self.project, child, log))
+        if result.end is End.ABORTED:
+            return ABORTED, None
+        if result.end is not End.DONE:
+            return FAILED, thrown(result.error or {"clazz": "ProcessFailed", "message": "the process failed"})
+        # A failed step that the code did not let become fatal is no failure of the scenario, but worth a look.
+        clean = all(step.get("result", {}).get("outcome") == SUCCESS for step in self.step_runs)
+        return (SUCCESS if clean else WARNING), None
+
+    def run_step(self, step: dict[str, Any]) -> dict[str, Any]:
+        """Runs one step, again when it may be retried, and returns its run."""
+        tries = 1 + max(0, int(step.get("maxRetriesOnFail") or 0))
+        for attempt in range(1, tries + 1):
+            step_run = self._try_step(step)
+            if step_run["result"]["outcome"] != FAILED or attempt == tries:
+                break
+            pause = float(step.get("delayBetweenRetries") or 0)
+            self.log(f"Step {step_run['step']['name']} is tried again in {pause:g} s")
+            if self._aborted.wait(pause):
+                break
+        return step_run
+
+    def _try_step(self, step: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            number = len(self.step_runs) + 1
+            kind = step.get("type")
+            given = {"id": f"step_{number}", "name": step.get("id") or kind or f"step {number}"}
+            step_run: dict[str, Any] = {
+                "runId": f"{number:03d}",
+                "start": now_ms(),
+                "end": 0,
+                "step": {**given, **{name: value for name, value in step.items() if value not in (None, "")}},
+                "variables": {},
+                "additionalReportItems": [],
+            }
+            self.step_runs.append(step_run)
+            self._save()
+        name = step_run["step"]["name"]
+        self.log(f"Step {name} ({kind}) starts")
+        context = StepContext(self, step_run)
+        outcome, error = SUCCESS, None
+        try:
+            work = self.step_types.get(str(kind))
+            if work is None:
+                raise not_supported(f"scenario step {name!r} of type {kind!r}")
+            work(context)
+        except StepFailed as failure:
+            outcome, error = FAILED, failure.error
+        except StepWarned as warning:
+            outcome, error = WARNING, thrown({"clazz": "Warning", "message": str(warning)})
+        except StepAborted:
+            outcome = ABORTED
+        except (DssError, LayoutError) as failure:
+            outcome, error = FAILED, thrown(failure)
+        except Exception as failure:
+            # The run goes on to its end, with this step as what failed.
+            outcome, error = FAILED, thrown(failure)
+        if self.aborted:
+            outcome = ABORTED
+        if outcome == FAILED and context.params.get("proceedOnFailure"):
+            outcome = WARNING
+        self._end_step(context, outcome, error)
+        return step_run
+
+    def _end_step(self, context: StepContext, outcome: str, error: dict[str, Any] | None) -> None:
+        step_run = context.step_run
+        if error:
+            context.log(f"{outcome}: {error['message']}")
+        with self._lock:
+            step_run["end"] = now_ms()
+            result: dict[str, Any] = {
+                "type": "STEP_DONE",
+                "target": {**self._target(), "type": "SCENARIO_STEP", "stepId": step_run["step"].get("id")},
+                "outcome": outcome,
+                "start": step_run["start"],
+                "end": step_run["end"],
+                "runId": step_run["runId"],
+            }
+            if error and outcome == FAILED:
+                result["thrown"] = error
+            elif error:
+                result["warnings"] = {"totalCount": 1, "warnings": {"STEP": {"count": 1, "stored": [error]}}}
+            step_run["result"] = result
+            text = context.log_path.read_text(encoding="utf-8", errors="replace") if context.log_path.is_file() else ""
+            with (self.dir / records.LOG_FILE).open("a", encoding="utf-8") as stream:
+                stream.write(text if text.endswith("\n") or not text else text + "\n")
+        seconds = (step_run["end"] - step_run["start"]) / 1000
+        self.log(f"Step {step_run['step']['name']} {outcome} after {seconds:.1f} s")
+        self._save()
+
+    # ---- what the run's own code asks for
+
+    def set_variables(self, values: Mapping[str, Any]) -> None:
+        """Defines variables for the rest of the run."""
+        with self._lock:
+            self.variables.update(values)
+        self._save()
+
+    def add_report_item(self, item: dict[str, Any]) -> None:
+        """Adds an item to the report of the step that runs."""
+        with self._lock:
+            running = [step for step in self.step_runs if "result" not in step]
+            if not running:
+                raise bad_request("no step is running to which an item could be added")
+            running[-1]["additionalReportItems"].append(item)
+
+
+def wanted(step: Mapping[str, Any], outcome: str) -> bool:
+    """Whether a step runs when the scenario is at ``outcome``.
+
+    :raises DssError: 501, a condition that the sandbox cannot evaluate.
+    """
+    condition = step.get("runConditionType") or "RUN_IF_STATUS_MATCH"
+    if step.get("enabled") is False or condition == "DISABLED":
+        return False
+    if condition == "RUN_ALWAYS":
+        return True
+    if condition != "RUN_IF_STATUS_MATCH":
+        raise not_supported(f"run condition {condition!r} of step {step.get('name')!r}")
+    return outcome in (step.get("runConditionStatuses") or (SUCCESS, WARNING))
+
+
+def worst(first: str, second: str) -> str:
+    """The worse of two outcomes."""
+    return max(first, second, key=_SEVERITY.index)
+
+
+def _clock() -> str:
+    return time.strftime("%Y/%m/%d-%H:%M:%S")
