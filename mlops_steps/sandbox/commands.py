@@ -34,7 +34,7 @@ _port = click.option(
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def sandbox() -> None:
-    """Run DSS nodes on this machine: a Design node, and the Automation nodes auto-test and auto-prod.
+    """Run DSS nodes on this machine: one Design node, two Automation nodes.
 
     They listen on loopback only, each with its own port and random key, speak the public API of DSS and really do the
     work. On the Design node is DKU_CHURN, a churn-prediction project in its first revision.
@@ -88,7 +88,10 @@ def up(directory: Path | None, port: int | None, env_file: Path | None) -> None:
     _finish(console, work, lambda number: 0 if ready else 128 + number)
 
 
-@sandbox.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@sandbox.command(
+    short_help="Start the nodes, run a command on them, stop them.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
 @_dir
 @_port
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -111,7 +114,7 @@ def run(directory: Path | None, port: int | None, command: tuple[str, ...]) -> N
     _finish(console, work, lambda number: 128 + number)
 
 
-@sandbox.command()
+@sandbox.command(short_help="Change DKU_CHURN to another of its revisions.")
 @click.argument("revision", type=int)
 @click.option(
     "--dir",

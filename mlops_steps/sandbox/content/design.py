@@ -109,7 +109,8 @@ def apply_revision(node: DesignNode, number: int, say: Say | None = None) -> App
     """
     wanted = revision(number)
     say = say or _silent
-    if not (node.project_dir / "project_config").is_dir():
+    # Asked first: nothing is written when the node does not run.
+    if PROJECT_KEY not in (project["projectKey"] for project in node.ask("GET", "/projects/")):
         node.ask("POST", "/projects/", {"projectKey": PROJECT_KEY, "name": PROJECT_NAME, "owner": "admin"})
     changed = write_revision(node.project_dir, number)
     say(f"revision {number} ({wanted.title}): {len(changed)} files changed")
