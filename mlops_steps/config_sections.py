@@ -129,6 +129,8 @@ class ValidateSettings(Section):
         default=[],
         description="The team's own rules: path/to/file.py:function or package.module:function.",
     )
+    rule_timeout: Duration = Field(default=60.0, description="Limit of each rule.")
+    timeout: Duration = Field(default=600.0, description="Limit until the project has been read.")
 
 
 class PackageSettings(Section):
