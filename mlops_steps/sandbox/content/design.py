@@ -91,7 +91,7 @@ class DesignNode:
 
 @dataclass(frozen=True)
 class Applied:
-    """A revision on the Design node: its commit, and the version of the model that was trained there."""
+    """A revision on the Design node: the commit that its tag is on, and the version of the model that was trained there."""
 
     revision: Revision
     commit: str
@@ -100,7 +100,7 @@ class Applied:
 
 
 def apply_revision(node: DesignNode, number: int, say: Say | None = None) -> Applied:
-    """Makes the project on the Design node that of a revision, builds its flow there, commits and tags it.
+    """Makes the project on the Design node that of a revision, commits it, builds its flow there and tags the result.
 
     Nothing is precomputed: the model that a bundle carries is the one that is trained here.
 
@@ -114,10 +114,10 @@ def apply_revision(node: DesignNode, number: int, say: Say | None = None) -> App
         node.ask("POST", "/projects/", {"projectKey": PROJECT_KEY, "name": PROJECT_NAME, "owner": "admin"})
     changed = write_revision(node.project_dir, number)
     say(f"revision {number} ({wanted.title}): {len(changed)} files changed")
-    _build_flow(node)
+    node.ask("POST", f"/projects/{PROJECT_KEY}/git/actions/commit", {"message": wanted.message})
+    _build_flow(node)  # the node itself commits the new active version
     version, metrics = _active_model(node)
     say(f"model {version} trained: AUC {metrics['auc']:.3f}, F1 {metrics['f1']:.3f}")
-    node.ask("POST", f"/projects/{PROJECT_KEY}/git/actions/commit", {"message": wanted.message})
     return Applied(wanted, _tag(node, wanted), version, metrics)
 
 
