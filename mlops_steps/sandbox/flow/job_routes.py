@@ -26,8 +26,7 @@ def list_all(call: Call) -> Any:
 
 @router.get(BASE + "/running")
 def list_running(call: Call) -> Any:
-    project = _project(call)
-    return [job.summary() for job in jobs_of(call.node).running() if job.project.key == project.key]
+    return [job.summary() for job in jobs_of(call.node).running(_project(call).key)]
 
 
 @router.get("/jobs/running")

@@ -39,11 +39,11 @@ class JobService:
         project.node.futures.start(job.run, label=label, project_key=project.key, owner=user, on_abort=job.abort)
         return job
 
-    def running(self, project: Project | None = None) -> list[Job]:
+    def running(self, project_key: str | None = None) -> list[Job]:
         """The jobs that have not ended, of one project or of all."""
         with self._lock:
             jobs = list(self._jobs.values())
-        return [job for job in jobs if not job.finished.is_set() and project in (None, job.project)]
+        return [job for job in jobs if not job.finished.is_set() and project_key in (None, job.project.key)]
 
     def list(self, project: Project) -> list[dict[str, Any]]:
         """The last jobs, newest first."""
@@ -75,7 +75,7 @@ class JobService:
             path = folder / f"{safe_name(activity, 'activity')}.log"
             return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         texts = []
-        for path in [folder / "log.txt", *sorted(folder.glob("*.log"))]:
+        for path in [folder / "log.txt", *sorted(folder.glob("*.log"), key=lambda one: one.stat().st_mtime_ns)]:
             if path.is_file():
                 head = "" if path.name == "log.txt" else f"\n--- recipe {path.stem}\n"
                 texts.append(head + path.read_text(encoding="utf-8", errors="replace"))

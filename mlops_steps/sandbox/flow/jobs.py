@@ -177,8 +177,14 @@ class Job:
             self.error = {**thrown({"clazz": "Aborted", "message": f"job {self.id} was aborted"})}
         else:
             self.state = FAILED if FAILED in states else DONE
-        if self.built:
-            self.project.commit(f"Built {', '.join(item['target']['name'] for item in self.built)}", self.user)
+        self._commit()
+
+    def _commit(self) -> None:
+        # A build changes schemas and active versions; what else was changed and not committed is not its business.
+        files = [f"{item['folder']}/{item['target']['name']}.json" for item in self.built]
+        if files:
+            names = ", ".join(item["target"]["name"] for item in self.built)
+            self.project.commit(f"Built {names}", self.user, files)
 
     def _run_all(self, steps: list[RecipeNode]) -> None:
         waiting = {step.name: self.flow.direct_upstream(step.name) & {other.name for other in steps} for step in steps}
@@ -269,8 +275,9 @@ class Job:
 
     def _built(self, name: str) -> dict[str, Any]:
         kind = self.freshness.kind_of(name)
-        target: dict[str, Any] = {"projectKey": self.project.key, "name": name, "type": kind.type if kind else None}
-        item: dict[str, Any] = {"type": kind.report if kind else "BUILT", "target": target, "outcome": "SUCCESS"}
+        assert kind is not None
+        target: dict[str, Any] = {"projectKey": self.project.key, "name": name, "type": kind.type}
+        item: dict[str, Any] = {"type": kind.report, "target": target, "folder": kind.folder, "outcome": "SUCCESS"}
         if kind is MODEL:
             target["modelId"] = name
             item["versionId"] = MODEL.of(self.project).get(name).get("activeVersion")

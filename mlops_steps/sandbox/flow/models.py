@@ -6,14 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mlops_steps.sandbox.core.errors import bad_request, conflict, not_found
+from mlops_steps.sandbox.core.errors import conflict, not_found
 from mlops_steps.sandbox.core.store import read_json, safe_name
 from mlops_steps.sandbox.flow.kinds import MODEL
 from mlops_steps.sandbox.flow.places import places_of
 from mlops_steps.sandbox.projects.model import Project
 
-# The folder of a bundle that holds the files of saved models: saved_models/<id>/versions/<version>/…
-BUNDLE_FOLDER = "saved_models"
 VERSION_FILE = "version.json"
 
 
@@ -25,7 +23,8 @@ def versions_dir(project: Project, model_id: str) -> Path:
 def versions(project: Project, model_id: str) -> list[dict[str, Any]]:
     """The versions as the client lists them, newest first."""
     active = MODEL.of(project).get(model_id).get("activeVersion")
-    found = [read_json(path) for path in versions_dir(project, model_id).glob(f"*/{VERSION_FILE}")]
+    folders = [path for path in versions_dir(project, model_id).glob("*") if path.is_dir() and path.name[0] != "."]
+    found = [_document(folder) for folder in folders]
     found.sort(key=lambda version: int(version.get("trainDate", 0)), reverse=True)
     return [
         {
@@ -44,10 +43,15 @@ def version(project: Project, model_id: str, version_id: str) -> dict[str, Any]:
     :raises DssError: 404, there is none on this node.
     """
     MODEL.of(project).get(model_id)
-    path = versions_dir(project, model_id) / safe_name(version_id, "version id") / VERSION_FILE
-    document: dict[str, Any] | None = read_json(path)
-    if document is None:
+    folder = versions_dir(project, model_id) / safe_name(version_id, "version id")
+    if not folder.is_dir():
         raise not_found(f"saved model {model_id} has no version {version_id} on node {project.node.id}")
+    return _document(folder)
+
+
+def _document(folder: Path) -> dict[str, Any]:
+    # A version that a real DSS trained has no such file: its id is all that is known then.
+    document: dict[str, Any] = read_json(folder / VERSION_FILE, {"id": folder.name})
     return document
 
 
@@ -128,36 +132,3 @@ def delete(project: Project, model_id: str, user: str) -> None:
     """Deletes a saved model with its versions."""
     MODEL.of(project).delete(model_id, user)
     shutil.rmtree(versions_dir(project, model_id).parent, ignore_errors=True)
-
-
-# ---- bundles
-
-
-def bundle_files(project: Project) -> list[tuple[str, Path]]:
-    """The files of the active versions of all saved models, each with its name in a bundle.
-
-    :raises DssError: 400, an active version has no files on this node.
-    """
-    found: list[tuple[str, Path]] = []
-    for model in MODEL.of(project).ids():
-        active = MODEL.of(project).get(model).get("activeVersion")
-        if not active:
-            continue
-        folder = versions_dir(project, model) / str(active)
-        if not folder.is_dir():
-            raise bad_request(f"saved model {model}: version {active} is active and has no files on {project.node.id}")
-        name = f"{BUNDLE_FOLDER}/{model}/versions/{active}"
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        found.extend((f"{name}/{path.relative_to(folder)}", path) for path in files)
-    return found
-
-
-def import_bundle_files(project: Project, tree: Path) -> None:
-    """Takes over the versions that an unpacked bundle carries; versions that are here already stay as they are."""
-    for folder in sorted((tree / BUNDLE_FOLDER).glob("*/versions/*")):
-        target = versions_dir(project, folder.parent.parent.name) / folder.name
-        if folder.is_dir() and not target.exists():
-            staged = target.with_name(f".{target.name}")
-            shutil.rmtree(staged, ignore_errors=True)
-            shutil.copytree(folder, staged)
-            staged.rename(target)

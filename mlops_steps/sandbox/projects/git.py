@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,20 @@ class ProjectGit:
             exclude.parent.mkdir(exist_ok=True)
             exclude.write_text(_EXCLUDED, encoding="utf-8")
 
-    def commit_all(self, message: str, user: str) -> str | None:
-        """Commits every change in the name of ``user``. Returns the id of the commit, None when nothing changed."""
-        self.run("add", "--all")
-        if not self.run("status", "--porcelain").strip() and self.head():
+    def commit(self, message: str, user: str, paths: Sequence[str] = (".",)) -> str | None:
+        """Commits the changes below ``paths`` in the name of ``user``.
+
+        :return: the id of the commit, None when nothing changed.
+        """
+        # A path that is gone and was never committed matches nothing: that is no error.
+        self.run("add", "--all", "--", *paths, check=False)
+        unchanged = not self.run("diff", "--cached", "--name-only", "--", *paths, check=False).strip()
+        first = self.head() is None
+        if unchanged and not first:
             return None
         identity = f"{user} <{user}@sandbox.invalid>"
-        self.run(
-            "commit", "--quiet", "--allow-empty", "--no-verify", f"--author={identity}", "-m", message or "Changes"
-        )
+        options = ("--quiet", "--no-verify", f"--author={identity}", "-m", message or "Changes")
+        self.run("commit", *options, *(("--allow-empty",) if first else ("--only", "--", *paths)))
         return self.head()
 
     def head(self) -> str | None:
@@ -213,7 +219,7 @@ class ProjectGit:
         wanted = self.resolve(commit)
         self.run("rm", "-r", "--quiet", "--ignore-unmatch", "--", ".")
         self.run("checkout", wanted, "--", ".")
-        self.commit_all(f"Reverted to {wanted}", user)
+        self.commit(f"Reverted to {wanted}", user)
         return {"success": True, "logs": ""}
 
     def reset_to_head(self) -> None:

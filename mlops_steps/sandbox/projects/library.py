@@ -113,7 +113,7 @@ class _Change:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             if kind is None:
-                self.project.commit(self.message, self.user)
+                self.project.commit(self.message, self.user, ["lib"])
         finally:
             self.project.node.lock(self.project.key).release()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,24 +107,30 @@ class Project:
 
     # ---- changes
 
-    def write(self, path: str, document: Any, message: str, user: str = "admin") -> None:
-        """Writes a JSON file of ``project_config/`` and commits it on a Design node."""
+    def write(self, path: str, document: Any, message: str, user: str = "admin", also: Sequence[str] = ()) -> None:
+        """Writes a JSON file of ``project_config/`` and commits it on a Design node.
+
+        :param also: further files that belong to the same change.
+        """
         with self.node.lock(self.key):
             write_json(self.config_dir / path, document)
-            self.commit(message, user)
+            self.commit(message, user, [path, *also])
 
     @property
     def git(self) -> ProjectGit:
         """The project's Git repository."""
         return ProjectGit(self.config_dir)
 
-    def commit(self, message: str, user: str = "admin") -> str | None:
-        """Commits what changed, on a Design node only. Returns the id of the commit, or None when nothing changed."""
+    def commit(self, message: str, user: str = "admin", paths: Sequence[str] = (".",)) -> str | None:
+        """Commits what changed below ``paths``, on a Design node only.
+
+        :return: the id of the commit, None when nothing changed.
+        """
         if self.node.type != "DESIGN":
             return None
         with self.node.lock(self.key):
             self.git.ensure()
-            return self.git.commit_all(message, user)
+            return self.git.commit(message, user, paths)
 
     def delete(self, clear_data: bool) -> None:
         """Deletes the project, its scenario runs, and with ``clear_data`` its managed data. Bundles stay."""

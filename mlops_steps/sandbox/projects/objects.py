@@ -89,12 +89,17 @@ class Objects:
             return tag
 
     def _write(self, identity: str, document: dict[str, Any], payload: str | None, message: str, user: str) -> None:
+        also = []
         if payload is not None:
             path = self.payload_path(identity, document.get("type", ""))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(payload, encoding="utf-8")
+            also.append(self._relative(path))
         kept = {name: value for name, value in document.items() if name != "projectKey"}
-        self.project.write(str(self._path(identity).relative_to(self.project.config_dir)), kept, message, user)
+        self.project.write(self._relative(self._path(identity)), kept, message, user, also)
+
+    def _relative(self, path: Path) -> str:
+        return str(path.relative_to(self.project.config_dir))
 
     def delete(self, identity: str, user: str) -> None:
         """Deletes an object with its code.
@@ -103,9 +108,10 @@ class Objects:
         """
         with self.project.node.lock(self.project.key):
             self.get(identity)
-            for path in self.dir.glob(f"{identity}.*"):
+            paths = [path for path in self.dir.glob(f"{identity}.*") if path.stem == identity]
+            for path in paths:
                 path.unlink()
-            self.project.commit(f"Deleted {self.label} {identity}", user)
+            self.project.commit(f"Deleted {self.label} {identity}", user, [self._relative(path) for path in paths])
 
     # ---- code
 

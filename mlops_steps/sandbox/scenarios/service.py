@@ -17,6 +17,7 @@ from mlops_steps.sandbox.core.errors import conflict, not_found
 from mlops_steps.sandbox.core.futures import Futures
 from mlops_steps.sandbox.core.node import Node
 from mlops_steps.sandbox.core.store import now_ms
+from mlops_steps.sandbox.flow.job_service import jobs_of
 from mlops_steps.sandbox.projects.model import Project
 from mlops_steps.sandbox.scenarios import records
 from mlops_steps.sandbox.scenarios.model import definition_of
@@ -266,5 +267,10 @@ def scenarios_at_work(node: Node) -> ScenarioService:
 
 
 def stop_all_runs(project: Project) -> None:
-    """Aborts every run of a project and waits for their end."""
+    """Aborts every scenario run and every job of a project and waits for their end."""
     scenarios_at_work(project.node).stop_all(project)
+    jobs = jobs_of(project.node).running(project.key)
+    for job in jobs:
+        job.abort()
+    for job in jobs:
+        job.finished.wait(STOP_SECONDS)
