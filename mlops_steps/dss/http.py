@@ -23,6 +23,7 @@ import urllib3
 from dataikuapi.utils import DataikuException
 
 from mlops_steps.secrets import redact
+from mlops_steps.transport import explain_transport, never_arrived
 from mlops_steps.waiting import Deadline, duration
 
 log = logging.getLogger("mlops_steps.http")
@@ -197,17 +198,6 @@ def _is_repeatable(method: str, url: str) -> bool:
     return method in ("GET", "HEAD") or (method == "PUT" and _REPEATABLE_PUT.search(url.split("?")[0]) is not None)
 
 
-def _never_arrived(error: BaseException) -> bool:
-    """No connection came about, so the node has seen nothing of the request."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return False
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    cause = error.args[0] if error.args else None
-    reason = getattr(cause, "reason", cause)
-    return isinstance(error, requests.ConnectionError) and isinstance(reason, urllib3.exceptions.NewConnectionError)
-
-
 def _may_repeat(method: str, url: str, error: BaseException) -> bool:
     if isinstance(error, requests.exceptions.SSLError):
         return False
@@ -217,7 +207,7 @@ def _may_repeat(method: str, url: str, error: BaseException) -> bool:
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
         return False
     if isinstance(error, requests.RequestException):
-        return _is_repeatable(method, url) or _never_arrived(error)
+        return _is_repeatable(method, url) or never_arrived(error)
     return False
 
 
@@ -261,33 +251,4 @@ def explain(error: BaseException) -> str:
     """One line on why a request failed, without Python's inner names."""
     if isinstance(error, (Refused, BadAnswer)):
         return str(error)
-    if isinstance(error, requests.exceptions.SSLError):
-        return f"TLS: {_innermost(error)}"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return f"the proxy could not be used: {_innermost(error)}"
-    if isinstance(error, requests.ConnectTimeout):
-        return "no connection in time"
-    if isinstance(error, requests.ReadTimeout) or "timed out" in str(error):
-        return "no answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the answer was cut"
-    if isinstance(error, requests.ConnectionError):
-        return f"no connection: {_innermost(error)}"
-    return str(error) or type(error).__name__
-
-
-def _innermost(error: BaseException) -> str:
-    """The text of the operating system's or OpenSSL's own error at the bottom of the chain."""
-    seen: set[int] = set()
-    current: Any = error
-    while id(current) not in seen:
-        seen.add(id(current))
-        inner = getattr(current, "reason", None)
-        inner = (
-            inner
-            if isinstance(inner, BaseException)
-            else next((arg for arg in getattr(current, "args", ()) if isinstance(arg, BaseException)), None)
-        )
-        current = inner or current.__cause__ or current
-    text = getattr(current, "strerror", None) or str(current).rpartition(": ")[2] or type(current).__name__
-    return str(text)
+    return explain_transport(error)

@@ -1,0 +1,53 @@
+"""Why a request failed, whoever was asked: in words, and whether the other side can have seen it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+import urllib3
+
+
+def never_arrived(error: BaseException) -> bool:
+    """Whether no connection came about, so that the other side has seen nothing of the request."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return False
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", cause)
+    return isinstance(error, requests.ConnectionError) and isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def explain_transport(error: BaseException) -> str:
+    """One line on why no answer came, without Python's inner names."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"TLS: {_innermost(error)}"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return f"the proxy could not be used: {_innermost(error)}"
+    if isinstance(error, requests.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.ReadTimeout) or "timed out" in str(error):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the answer was cut"
+    if isinstance(error, requests.ConnectionError):
+        return f"no connection: {_innermost(error)}"
+    return str(error) or type(error).__name__
+
+
+def _innermost(error: BaseException) -> str:
+    """The text of the operating system's or OpenSSL's own error at the bottom of the chain."""
+    seen: set[int] = set()
+    current: Any = error
+    while id(current) not in seen:
+        seen.add(id(current))
+        inner = getattr(current, "reason", None)
+        inner = (
+            inner
+            if isinstance(inner, BaseException)
+            else next((arg for arg in getattr(current, "args", ()) if isinstance(arg, BaseException)), None)
+        )
+        current = inner or current.__cause__ or current
+    text = getattr(current, "strerror", None) or str(current).rpartition(": ")[2] or type(current).__name__
+    return str(text)
