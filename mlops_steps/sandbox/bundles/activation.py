@@ -18,6 +18,7 @@ from mlops_steps.sandbox.core.messages import message, report
 from mlops_steps.sandbox.core.node import Node
 from mlops_steps.sandbox.core.store import now_ms, read_json, sync_dir, write_json
 from mlops_steps.sandbox.projects.model import Project
+from mlops_steps.sandbox.scenarios.service import stop_all_runs
 
 _REPLACED = "replaced-"
 _STAGED = "staged-"
@@ -68,7 +69,7 @@ def activate(node: Node, key: str, bundle_id: str, scenarios: Mapping[str, bool]
     try:
         extract(bundle, staged)
         _refuse_missing(project, staged, bundle_id)
-        _stop_runs(project)
+        stop_all_runs(project)
         with node.lock(key):
             warnings = _adapt(project, staged, scenarios)
             state = {"bundleId": bundle_id, "activatedOn": now_ms(), "activatedBy": user}
@@ -78,15 +79,6 @@ def activate(node: Node, key: str, bundle_id: str, scenarios: Mapping[str, bool]
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return {**report(warnings), "bundleId": bundle_id, "neededAMigration": False}
-
-
-def _stop_runs(project: Project) -> None:
-    # TEMPORARY until the scenarios service is there.
-    try:
-        from mlops_steps.sandbox.scenarios.service import stop_all_runs
-    except ImportError:
-        return
-    stop_all_runs(project)
 
 
 def refuse_active(node: Node, key: str, bundle_id: str) -> None:
