@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from rich import box
 from rich.console import Console as RichConsole
 from rich.table import Table
 
@@ -165,7 +166,7 @@ class _Demo:
         if code != wanted:
             raise CheckFailed(
                 f"revision {number}: mlops-steps {' '.join(arguments)} ended with {code} instead of {wanted}",
-                details=[f"the end of {log}:", *log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]],
+                details=[f"the end of {_short(log)}:", *log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]],
             )
 
     def _read(self, outcome: Outcome, step: str, code: int) -> tuple[State, str]:
@@ -178,7 +179,7 @@ class _Demo:
                 return ("good", "released") if code == 0 else ("rolled back", "rolled back")
         passed, checks = _counts(self.out / "reports", step)
         if step == "test" and checks:
-            outcome.tests = f"{passed} of {checks} passed"
+            outcome.tests = f"{passed} of {checks}"
         if code != 0:
             return "bad", f"exit {code}"
         return "good", f"{passed}/{checks}" if checks else "done"
@@ -193,23 +194,22 @@ class _Demo:
 
     def print_table(self, live: str | None, seconds: float) -> None:
         """The closing table, on standard output."""
-        table = Table(title=f"{PROJECT_KEY} after {duration(round(seconds))}", title_justify="left")
-        for column in ("revision", "model", "bundle", "tests on auto-test", "production"):
-            table.add_column(column)
+        table = Table(title=f"{PROJECT_KEY} after {duration(round(seconds))}", title_justify="left", box=box.SIMPLE)
+        for column in ("revision", "AUC", "F1", "bundle", "tests", "production"):
+            table.add_column(column, no_wrap=True)
         for outcome in self.outcomes:
-            table.add_row(
-                _label(outcome.revision),
-                f"AUC {outcome.metrics['auc']:.3f}  F1 {outcome.metrics['f1']:.3f}" if outcome.metrics else "-",
-                outcome.bundle,
-                outcome.tests,
-                _fate(outcome, live),
-            )
-        terminal = sys.stdout.isatty()
-        screen = RichConsole(file=sys.stdout, width=None if terminal else _TABLE_WIDTH)
+            quality = (f"{outcome.metrics[name]:.2f}" if outcome.metrics else "-" for name in ("auc", "f1"))
+            table.add_row(_label(outcome.revision), *quality, outcome.bundle, outcome.tests, _fate(outcome, live))
+        screen = RichConsole(file=sys.stdout, width=None if sys.stdout.isatty() else _TABLE_WIDTH)
         screen.print(table)
-        screen.print(f"live on auto-prod, as the node says: {live or 'nothing'}", markup=False, highlight=False)
-        for what, pattern in (("reports", "reports"), ("logs", "*.log"), ("release records", "release.json")):
-            screen.print(f"{what}: {self.out}/revision-*/{pattern}", markup=False, highlight=False, soft_wrap=True)
+        folder = _short(self.out)
+        for line in (
+            f"live on auto-prod, as the node itself says: {live or 'nothing'}",
+            f"reports:  {folder}/revision-*/reports",
+            f"records:  {folder}/revision-*/release.json",
+            f"logs:     {folder}/revision-*/*.log",
+        ):
+            screen.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _prepare(out: Path) -> None:
@@ -268,6 +268,11 @@ def _fate(outcome: Outcome, live: str | None) -> str:
         return "not reached"
     word = {0: "released", ROLLED_BACK: "rolled back"}.get(outcome.release, f"exit {outcome.release}")
     return f"{word}, live" if outcome.bundle == live else word
+
+
+def _short(path: Path) -> str:
+    """The path as one would type it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _label(revision: Revision) -> str:

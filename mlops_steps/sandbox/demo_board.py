@@ -25,6 +25,8 @@ State = Literal["waiting", "running", "good", "rolled back", "bad"]
 _STYLES = {"good": "green", "rolled back": "yellow", "bad": "red", "waiting": "dim", "running": "cyan"}
 _TAIL_BYTES = 4096
 _LINE_WIDTH = 100
+# Seconds; what takes less took no time.
+_SHORTEST = 0.1
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Cell:
         """What the cell says when it is not running."""
         if self.state == "waiting":
             return "·"
-        return f"{self.note} ({duration(self.seconds)})"
+        return f"{self.note} ({duration(round(self.seconds, 1))})" if self.seconds >= _SHORTEST else self.note
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Board:
 
     def _render(self) -> RenderableType:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        table.add_column("DKU_CHURN")
+        table.add_column("DKU_CHURN", no_wrap=True)
         for column in self.columns:
             table.add_column(column, no_wrap=True)
         for row in self.rows:
@@ -97,7 +99,8 @@ class Board:
         if cell.state == "running":
             self._spinner.update(text=Text(duration(int(time.monotonic() - cell.started)), style="cyan"))
             return self._spinner
-        return Text(cell.text(), style=_STYLES[cell.state])
+        # Without the time, so that the table fits a terminal of 80 columns.
+        return Text(cell.note or cell.text(), style=_STYLES[cell.state])
 
 
 def last_line(log: Path | None) -> str:
