@@ -17,6 +17,7 @@ COMMANDS = {
     "package": "mlops_steps.commands.steps:package",
     "deploy": "mlops_steps.commands.steps:deploy",
     "test": "mlops_steps.commands.steps:test",
+    "approve": "mlops_steps.commands.steps:approve",
     "release": "mlops_steps.commands.steps:release",
     "smoke-test": "mlops_steps.commands.steps:smoke_test",
     "recover": "mlops_steps.commands.steps:recover",
@@ -25,6 +26,7 @@ COMMANDS = {
     "config": "mlops_steps.commands.config:config",
     "sandbox": "mlops_steps.sandbox.commands:sandbox",
     "completion": "mlops_steps.commands.completion:completion",
+    "from-environment": "mlops_steps.commands.from_environment:from_environment",
 }
 
 

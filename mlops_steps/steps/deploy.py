@@ -8,7 +8,7 @@ from mlops_steps.errors import CheckFailed, Interrupted, MlopsError, ProductionI
 from mlops_steps.interrupts import Interrupts, Stop
 from mlops_steps.record import Outcome, Previous, load_for
 from mlops_steps.report.model import Report
-from mlops_steps.steps.lock import stage_lock
+from mlops_steps.steps.lock import lock_folder, stage_lock
 from mlops_steps.steps.names import valid_bundle_id
 from mlops_steps.steps.release import check_same_archive
 from mlops_steps.steps.restore import Change
@@ -45,7 +45,7 @@ def run(
     if is_release_stage:
         console.warn(f"{stage} is the release stage: `release` would smoke-test, and roll back by itself")
     report.set(bundle=bundle, infrastructure=settings.stage(stage).infra)
-    with stage_lock(settings.record.parent, stage, console), open_target(settings, stage) as target:
+    with stage_lock(lock_folder(settings), stage, console), open_target(settings, stage) as target:
         if record.bundle and record.bundle.id == bundle:
             with report.case("archive"):
                 check_same_archive(target, record.bundle, console, settings.package.timeout)

@@ -1,22 +1,44 @@
-"""One process at a time changes a stage. The kernel frees the lock of a process that is gone."""
+"""One process at a time changes a stage. The kernel frees the lock of a process that is gone.
+
+The lock is one for all workspaces of this user on this machine: two jobs of Jenkins on one agent do not mix either.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlops_steps.config import Settings
 from mlops_steps.console import Console
 from mlops_steps.errors import DeadlineExceeded, NodeError
 from mlops_steps.waiting import Deadline, poll
 
 
+def lock_folder(settings: Settings) -> Path:
+    """The folder of the locks of this project on this deployer; beside the record where there is no other place."""
+    user = os.getuid()
+    base = Path(tempfile.gettempdir(), f"mlops-steps-{user}")
+    key = hashlib.sha256(f"{settings.deployer().url} {settings.project}".encode()).hexdigest()[:16]
+    try:
+        base.mkdir(mode=0o700, exist_ok=True)
+        # Anybody may make a folder of this name in the shared one.
+        if base.lstat().st_uid != user or base.is_symlink():
+            return settings.record.parent
+        (base / key).mkdir(exist_ok=True)
+    except OSError:
+        return settings.record.parent
+    return base / key
+
+
 @contextmanager
 def stage_lock(folder: Path, stage: str, console: Console, wait: float = 0.0) -> Iterator[None]:
-    """Holds the lock of the stage in this workspace, waiting ``wait`` seconds at most for the one who has it.
+    """Holds the lock of the stage in the folder, waiting ``wait`` seconds at most for the one who has it.
 
     Raises :class:`NodeError` when another process keeps it.
     """

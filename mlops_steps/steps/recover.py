@@ -9,7 +9,7 @@ from mlops_steps.interrupts import Interrupts
 from mlops_steps.record import ReleaseRecord, load_for
 from mlops_steps.report.model import Report
 from mlops_steps.steps.history import bundle_before
-from mlops_steps.steps.lock import stage_lock
+from mlops_steps.steps.lock import lock_folder, stage_lock
 from mlops_steps.steps.restore import Change, restore
 from mlops_steps.steps.rollback import previous_of
 from mlops_steps.steps.target import Live, open_target
@@ -27,7 +27,7 @@ def run(
     """
     limit = settings.release.rollback_timeout
     report.set(infrastructure=settings.stage(stage).infra)
-    with stage_lock(settings.record.parent, stage, console, wait=limit), open_target(settings, stage) as target:
+    with stage_lock(lock_folder(settings), stage, console, wait=limit), open_target(settings, stage) as target:
         # Read only now: the process that had the lock may have written it.
         record = load_for(settings.record, settings.project)
         with target.within(Deadline(limit)):

@@ -9,7 +9,7 @@ from mlops_steps.errors import CheckFailed, ConfigError, Interrupted, MlopsError
 from mlops_steps.interrupts import Interrupts, Stop
 from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord, load_for
 from mlops_steps.report.model import Report
-from mlops_steps.steps.lock import stage_lock
+from mlops_steps.steps.lock import lock_folder, stage_lock
 from mlops_steps.steps.restore import Change, in_doubt, restore
 from mlops_steps.steps.smoke import smoke
 from mlops_steps.steps.target import Live, Target, open_target
@@ -35,7 +35,7 @@ def run(
     with report.case("gate"):
         bundle = gate(settings, record, stage)
     report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
-    with stage_lock(settings.record.parent, stage, console), open_target(settings, stage) as target:
+    with stage_lock(lock_folder(settings), stage, console), open_target(settings, stage) as target:
         with report.case("archive"):
             check_same_archive(target, bundle, console, settings.package.timeout)
         live = _observe(target)

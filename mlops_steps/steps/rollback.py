@@ -10,7 +10,7 @@ from mlops_steps.interrupts import Interrupts
 from mlops_steps.record import Previous, load_for
 from mlops_steps.report.model import Report
 from mlops_steps.steps.history import bundle_before
-from mlops_steps.steps.lock import stage_lock
+from mlops_steps.steps.lock import lock_folder, stage_lock
 from mlops_steps.steps.names import valid_bundle_id
 from mlops_steps.steps.restore import Change, restore
 from mlops_steps.steps.target import Live, Target, open_target
@@ -33,7 +33,7 @@ def run(
     """
     record = load_for(settings.record, settings.project)
     report.set(infrastructure=settings.stage(stage).infra)
-    with stage_lock(settings.record.parent, stage, console), open_target(settings, stage) as target:
+    with stage_lock(lock_folder(settings), stage, console), open_target(settings, stage) as target:
         change = Change(target, report, console, record, settings.record)
         with target.within(Deadline(settings.release.rollback_timeout)), report.case("find"):
             live = target.observe()
