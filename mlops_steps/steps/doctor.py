@@ -1,0 +1,259 @@
+"""doctor: every node of the configuration at once, before anything else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from mlops_steps.config import NodeSettings, Settings, nearest
+from mlops_steps.console import Console
+from mlops_steps.dss import probe as dss
+from mlops_steps.dss import projects
+from mlops_steps.dss.probe import Probe, Trouble
+from mlops_steps.dss.session import Dss, connect
+from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
+from mlops_steps.parallel import gather
+from mlops_steps.report.model import Case, Outcome, Report
+from mlops_steps.waiting import duration
+
+# Seconds by which the clocks of a node and of this machine may differ.
+CLOCK_LIMIT = 60.0
+_CLOCK_NOISE = 2.0
+
+# From this version on DSS keeps JUnit reports of test scenarios.
+_REPORTS_SINCE = 13
+
+# The checks of a node, in the order in which they are told.
+_CHECKS = ("reachable", "TLS", "key", "type", "version", "clock")
+
+_TYPES = {"design": ("DESIGN",), "deployer": ("DEPLOYER", "DESIGN")}
+_STAGE_TYPES = ("AUTOMATION",)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found; ``next_step`` says what to do when it failed."""
+
+    check: str
+    outcome: Outcome
+    text: str
+    next_step: str = ""
+
+
+@dataclass
+class Examined:
+    """A node, what was found, and what it answered as deployer. ``exit_code`` is the worst of what failed."""
+
+    node: NodeSettings
+    findings: list[Finding] = field(default_factory=list)
+    infrastructures: dict[str, bool | None] | None = None
+    exit_code: int = 0
+
+    def passed(self, check: str, text: str) -> None:
+        self.findings.append(Finding(check, Outcome.PASSED, text))
+
+    def skipped(self, check: str, text: str) -> None:
+        self.findings.append(Finding(check, Outcome.SKIPPED, text))
+
+    def failed(self, check: str, text: str, next_step: str, exit_code: int = 1) -> None:
+        """A check that did not hold; with exit code 3 it could not be made."""
+        outcome = Outcome.ERROR if exit_code == 3 else Outcome.FAILURE
+        self.findings.append(Finding(check, outcome, text, next_step))
+        self.exit_code = max(self.exit_code, exit_code)
+
+
+def run(settings: Settings, report: Report, console: Console) -> None:
+    """Checks the nodes. Changes nothing.
+
+    Raises :class:`NodeError` when a node is not reached or refuses the key, :class:`ConfigError` when a key is missing,
+    :class:`CheckFailed` when another check fails; in this order.
+    """
+    # A node that is down is to be told of now, not after many tries.
+    impatient = settings.http.model_copy(update={"retries": min(1, settings.http.retries)})
+    settings = settings.model_copy(update={"http": impatient})
+    with console.waiting(f"asking {len(settings.nodes)} nodes"):
+        examined = gather([partial(_examine, settings, node) for node in settings.nodes.values()])
+    by_name = {one.node.name: one for one in examined}
+    for stage in settings.stages():
+        _check_infrastructure(settings, stage, by_name[stage.name], by_name[settings.deployer().name])
+    width = max(len(f"{one.node.name} {finding.check}") for one in examined for finding in one.findings)
+    for one in examined:
+        for finding in one.findings:
+            report.add(_case(one.node, finding))
+            _say(one.node, finding, width, console)
+    _conclude(examined, console)
+
+
+def _examine(settings: Settings, node: NodeSettings) -> Examined:
+    """All checks of one node. Raises nothing for what may be wrong with it."""
+    examined = Examined(node)
+    checks = [*_CHECKS]
+    if node.name == "design":
+        checks.append("project")
+    if node.name == settings.deployer().name and settings.stages():
+        checks.append("deployer")
+    try:
+        connection = connect(settings, node)
+    except ConfigError as error:
+        examined.failed("key", error.message, "set one of the two variables, in Jenkins from the job's credentials", 2)
+    else:
+        with connection:
+            found = dss.probe(connection)
+            if _check_connection(examined, found):
+                _check_version(examined, found)
+                _check_clock(examined, found)
+                if "project" in checks:
+                    _ask(examined, "project", lambda: _check_project(examined, connection, settings.project))
+                if "deployer" in checks:
+                    _ask(examined, "deployer", lambda: _check_deployer(examined, connection))
+    # A test that comes and goes from build to build is of no use in Jenkins.
+    for check in {*checks} - {finding.check for finding in examined.findings}:
+        examined.skipped(check, "not asked: see the check that failed")
+    examined.findings.sort(key=lambda finding: checks.index(finding.check))
+    return examined
+
+
+def _check_connection(examined: Examined, found: Probe) -> bool:
+    """Reachable, TLS, key, kind of the node; returns whether it answered as a DSS node does."""
+    node, trouble = examined.node, found.trouble
+    if trouble is Trouble.CONNECTION:
+        examined.failed("reachable", f"{node.url}: {found.problem}", "check the URL, the network and that DSS runs", 3)
+        return False
+    if trouble is Trouble.TLS:
+        examined.passed("reachable", node.url)
+        examined.failed("TLS", found.problem, f"check nodes.{node.name}.verify: it may name a file with your CA", 3)
+        return False
+    if node.url.startswith("https:"):
+        examined.passed("TLS", "the certificate is good" if node.verify else "the certificate is not checked")
+    else:
+        examined.skipped("TLS", "the URL begins with http://")
+    if trouble is Trouble.ANSWER:
+        next_step = "check that DSS runs, and that the URL is the node's own and not a proxy's or a login page's"
+        examined.failed("reachable", f"{node.url}: {found.problem}", next_step, 3)
+        return False
+    examined.passed("reachable", node.url)
+    if trouble is Trouble.KEY:
+        examined.failed("key", found.problem, f"check the key in {node.variable}_API_KEY, and its rights", 3)
+        return False
+    examined.passed("key", "accepted")
+    wanted = _TYPES.get(node.name, _STAGE_TYPES)
+    if found.node_type in wanted:
+        examined.passed("type", found.node_type)
+    else:
+        text = f"this is a node of type {found.node_type or 'unknown'}, not {' or '.join(wanted)}"
+        examined.failed("type", text, f"check nodes.{node.name}.url: it may be the URL of another node")
+    return True
+
+
+def _check_version(examined: Examined, found: Probe) -> None:
+    number = re.match(r"\d+", found.version)
+    if not number:
+        examined.skipped("version", "the node does not tell its version")
+    elif int(number[0]) < _REPORTS_SINCE:
+        text = f"DSS {found.version}: without JUnit reports of test scenarios, which came with {_REPORTS_SINCE}"
+        examined.passed("version", text)
+    else:
+        examined.passed("version", f"DSS {found.version}")
+
+
+def _check_clock(examined: Examined, found: Probe) -> None:
+    if found.skew is None:
+        examined.skipped("clock", "the node does not tell its time")
+        return
+    text = f"{duration(round(abs(found.skew)))} {'ahead of' if found.skew > 0 else 'behind'} this machine's"
+    if abs(found.skew) < _CLOCK_NOISE:
+        text = "agrees with this machine's"
+    if abs(found.skew) > CLOCK_LIMIT:
+        examined.failed("clock", text, "set the clocks of both by a time server; times in records would mislead")
+    else:
+        examined.passed("clock", text)
+
+
+def _ask(examined: Examined, check: str, look: Callable[[], None]) -> None:
+    try:
+        look()
+    except NodeError as error:
+        examined.failed(check, error.message, error.next_step or "check the node and the rights of the key", 3)
+
+
+def _check_project(examined: Examined, connection: Dss, project: str) -> None:
+    if dss.project_exists(connection, project):
+        examined.passed("project", project)
+        return
+    hint = nearest(project, projects.list_keys(connection))
+    examined.failed(
+        "project",
+        f"there is no project {project} that this key may see{hint}",
+        "check `project` in mlops.yml, and the rights of the key on the project",
+    )
+
+
+def _check_deployer(examined: Examined, connection: Dss) -> None:
+    examined.infrastructures = dss.infrastructures(connection)
+    examined.passed("deployer", f"infrastructures: {', '.join(sorted(examined.infrastructures)) or 'none'}")
+
+
+def _check_infrastructure(settings: Settings, stage: NodeSettings, examined: Examined, deployer: Examined) -> None:
+    infra, known = str(stage.infra), deployer.infrastructures
+    if known is None:
+        examined.skipped("infrastructure", f"node {deployer.node.name} could not be asked for {infra}")
+    elif infra not in known:
+        examined.failed(
+            "infrastructure",
+            f"there is no infrastructure {infra} that this key may see{nearest(infra, known)}",
+            f"check nodes.{stage.name}.infra, and the rights of the key of node {deployer.node.name}",
+        )
+    elif known[infra] is None:
+        examined.skipped(
+            "infrastructure", f"{infra} exists; the deployer does not tell whether this key may deploy to it"
+        )
+    elif not known[infra]:
+        examined.failed(
+            "infrastructure",
+            f"the key of node {deployer.node.name} may not deploy to {infra}",
+            f"have the right to deploy to {infra} given to the group of that key (Project Deployer, permissions)",
+        )
+    else:
+        deployment = settings.deployment_id(stage)
+        examined.passed("infrastructure", f"{infra}, may deploy (deployment {deployment})")
+
+
+def _case(node: NodeSettings, finding: Finding) -> Case:
+    case = Case(f"{node.name} {finding.check}", finding.outcome)
+    if finding.outcome is Outcome.PASSED:
+        case.stdout = finding.text
+    else:
+        case.message = finding.text
+        case.details = f"{finding.text}\nnext: {finding.next_step}" if finding.next_step else ""
+    return case
+
+
+def _say(node: NodeSettings, finding: Finding, width: int, console: Console) -> None:
+    words = {Outcome.PASSED: "ok", Outcome.SKIPPED: "skipped"}
+    line = f"{words.get(finding.outcome, 'FAILED'):7} {f'{node.name} {finding.check}':{width}}  {finding.text}"
+    if finding.next_step:
+        console.error(f"{line}; next: {finding.next_step}")
+    else:
+        console.line(line)
+
+
+def _conclude(examined: list[Examined], console: Console) -> None:
+    failures = list(_failures(examined))
+    checks = sum(finding.outcome is not Outcome.SKIPPED for one in examined for finding in one.findings)
+    if not failures:
+        console.good(f"{len(examined)} nodes, {checks} checks: all is well")
+        return
+    code = max(one.exit_code for one in examined)
+    kind: type[MlopsError] = {3: NodeError, 2: ConfigError}.get(code, CheckFailed)
+    error = kind(f"{len(failures)} of {checks} checks failed: {', '.join(failures)}")
+    error.told = True
+    raise error
+
+
+def _failures(examined: list[Examined]) -> Iterator[str]:
+    for one in examined:
+        for finding in one.findings:
+            if finding.outcome in (Outcome.FAILURE, Outcome.ERROR):
+                yield f"{one.node.name} {finding.check}"
