@@ -50,6 +50,16 @@ def _owed(change: Change, live: Live, record: ReleaseRecord, stage: str) -> bool
     if part is not None and part.owed != "nothing":
         if live.deployment:
             part.deployment = live.deployment.id
+        tried = part.deploy.bundle if part.deploy else None
+        before = part.previous.bundle if part.previous else None
+        change.known = {name for name in (tried, before) if name}
+        if live.bundle not in change.known and live.is_healthy(live.bundle):
+            change.console.warn(
+                f"a restore of {before} was owed, but somebody has deployed another bundle since: {live}"
+            )
+            part.owed = "nothing"
+            change.save()
+            return False
         return True
     if live.deployment is None or live.is_healthy(live.bundle) or not live.deployment.enabled:
         return False

@@ -140,6 +140,8 @@ def _announce(change: Change, live: Live, previous: Previous, bundle: str) -> No
 def release_bundle(change: Change, live: Live, previous: Previous, bundle: str, interrupts: Interrupts) -> None:
     """Makes the bundle live and smoke-tests it; whatever goes wrong, what was live is restored and verified."""
     target, stage, console = change.target, change.stage, change.console
+    seen = live.deployment.bundle if live.deployment else None
+    change.known = {name for name in (bundle, previous.bundle, seen) if name}
     done = stage.smoke_test is not None and stage.smoke_test.result == "passed" and stage.smoke_test.bundle == bundle
     if live.is_healthy(bundle) and stage.owed == "nothing" and done:
         console.good(f"bundle {bundle} is live, healthy and smoke-tested already: nothing to do")

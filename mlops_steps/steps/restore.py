@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_steps.console import Console
@@ -13,8 +13,13 @@ from mlops_steps.interrupts import Stop
 from mlops_steps.record import Outcome, Previous, ReleaseRecord, Stage
 from mlops_steps.report.model import Report
 from mlops_steps.steps.smoke import smoke
-from mlops_steps.steps.target import Target
+from mlops_steps.steps.target import Live, Target
 from mlops_steps.waiting import Deadline
+
+
+class SomebodyElse(CheckFailed):
+    """The deployment was changed by somebody else; that is not overwritten."""
+
 
 # A restore that the deployer refuses twice is refused for good; a node that cannot be reached is tried until the limit.
 _REFUSED_AT_MOST = 2
@@ -30,6 +35,8 @@ class Change:
     console: Console
     record: ReleaseRecord
     record_path: Path
+    # Bundles that this change may find in the deployment's settings; another one is somebody else's.
+    known: set[str] = field(default_factory=set)
 
     @property
     def stage(self) -> Stage:
@@ -80,7 +87,7 @@ def _restore_until(change: Change, previous: Previous, deadline: Deadline) -> st
             if refused >= _REFUSED_AT_MOST or deadline.remaining < _PAUSE:
                 raise
             change.console.warn(f"{error.message}; trying once more")
-        except ConfigError:
+        except (ConfigError, SomebodyElse):
             raise
         except NodeError as error:
             if deadline.remaining < _PAUSE:
@@ -96,9 +103,16 @@ def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str
         return f"nothing on {target.infra} (deployment {disabled.id} is disabled)" if disabled else "nothing"
     with target.within(deadline):
         live = target.observe()
+    _check_ours(change, live)
     settled = live.is_healthy(previous.bundle) and live.deployment and live.deployment.enabled == previous.enabled
     if not settled:
-        live = target.make_live(previous.bundle, deadline, console, enabled=previous.enabled)
+        live = target.make_live(
+            previous.bundle,
+            deadline,
+            console,
+            expected=lambda now: not change.known or now.bundle in change.known,
+            enabled=previous.enabled,
+        )
     if not previous.enabled:
         return str(live)
     # The smoke test of the version that is gone may still run, and a scenario runs once at a time.
@@ -106,6 +120,14 @@ def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str
         scenarios.abort(target.node, target.deployed_key, target.settings.release.smoke_scenario)
     smoke(target, change.report, console, name="smoke-test after rollback", limit=deadline.remaining)
     return str(live)
+
+
+def _check_ours(change: Change, live: Live) -> None:
+    if change.known and live.deployment and live.deployment.bundle not in change.known:
+        raise SomebodyElse(
+            f"somebody else has set deployment {live.deployment.id} to bundle {live.deployment.bundle} meanwhile; "
+            "it was not overwritten"
+        )
 
 
 def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ()) -> ProductionInDoubt:
