@@ -85,7 +85,7 @@ def test_a_new_bundle_forgets_the_stages_but_not_what_is_owed() -> None:
     record.begin(Bundle(id="b3", sha256=SHA, size=2))
     assert list(record.stages) == ["prod"]
     assert record.stages["prod"].previous == Previous(bundle="b1")
-    assert record.stages["prod"].deploy is None
+    assert record.stages["prod"].deploy == Outcome(bundle="b2", started=prod.deploy.started)
     assert not record.tested("test")
 
 
