@@ -37,6 +37,7 @@ def gather(questions: Iterable[Callable[[], T]], workers: int = WORKERS) -> list
             try:
                 done.put((index, ask(), None))
             except BaseException as error:  # handed over to the caller's thread
+                stopped.set()
                 done.put((index, None, error))
 
     for _ in range(min(workers, count)):

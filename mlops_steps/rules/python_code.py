@@ -73,8 +73,7 @@ def _complexity(code: Code, limit: int) -> Finding:
     visitor = ComplexityVisitor.from_ast(tree)
     methods = [method for block in visitor.classes for method in block.methods]
     functions = [*visitor.functions, *methods]
-    # radon counts the decisions of code outside of functions; one more makes them comparable to a function's.
-    measured = [(visitor.complexity + 1, 1, "the code outside of functions")]
+    measured = [(visitor.complexity, 1, "the code outside of functions")]
     measured += [(function.complexity, function.lineno, f"function {function.fullname}") for function in functions]
     worst = sorted((item for item in measured if item[0] > limit), key=lambda item: (-item[0], item[1]))
     message = f"{worst[0][2]} has complexity {worst[0][0]}; the limit is {limit}" if worst else ""
