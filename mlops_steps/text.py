@@ -10,7 +10,7 @@ from mlops_steps.secrets import redact
 # end is left to the next filter, which takes only the ESC away: nothing of the text that follows may get lost.
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS …: titles, links
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x80-\x9f\n]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS …: titles, links
     r"|\x1b[ -/]+[0-~]"  # character sets
     r"|\x1b[0-~]"  # everything else with two characters
 )

@@ -15,11 +15,11 @@ from junit_xml import TestCase, TestSuite
 
 from mlops_steps.errors import ReportError
 from mlops_steps.files import write_atomically
-from mlops_steps.report.junit_parse import parse, properties
+from mlops_steps.report.junit_parse import parse, suite
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.text import one_line, presentable
 
-__all__ = ["distinct", "merge", "parse", "properties", "read", "to_bytes", "write"]
+__all__ = ["distinct", "merge", "parse", "read", "suite", "to_bytes", "write"]
 
 NAME_LIMIT = 300  # characters of a name
 MESSAGE_LIMIT = 4_000  # bytes of a message, which is an attribute
@@ -58,7 +58,7 @@ def to_bytes(report: Report) -> bytes:
     cases = distinct(report.cases, report.classname)
     texts = sum(bool(text) for case in cases for text in (case.details, case.stdout, case.stderr))
     limit = max(LEAST_LIMIT, min(TEXT_LIMIT, TOTAL_LIMIT // max(1, texts)))
-    suite = TestSuite(
+    document = TestSuite(
         _name(report.classname),
         [_test_case(case, limit) for case in cases],
         hostname=_name(socket.gethostname()),
@@ -67,12 +67,12 @@ def to_bytes(report: Report) -> bytes:
         stdout=presentable(report.stdout, TEXT_LIMIT),
         stderr=presentable(report.stderr, TEXT_LIMIT),
     )
-    element = _as_jenkins_reads_it(suite.build_xml_doc(), cases)
+    element = _as_jenkins_reads_it(document.build_xml_doc(), cases)
     root = ElementTree.Element("testsuites", {name: element.get(name, "") for name in _SUITES})
     root.append(element)
     ElementTree.indent(root)
-    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return document + b"\n"
+    data: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return data + b"\n"
 
 
 def read(path: Path) -> Report:
@@ -81,11 +81,12 @@ def read(path: Path) -> Report:
         data = path.read_bytes()
     except OSError as error:
         raise ReportError(f"the report {path} could not be read: {error.strerror or error}") from None
-    found = properties(data, source=str(path))
-    stage = found.pop("stage", None)
-    report = Report(found.pop("project", ""), found.pop("step", path.stem), stage, properties=found)
+    found = suite(data, source=str(path))
+    given = dict(found.properties)
+    report = Report(given.pop("project", ""), given.pop("step", path.stem), given.pop("stage", None))
+    report.properties = given
+    report.started = found.started or 0.0
     report.extend(parse(data, source=str(path)))
-    report.started = path.stat().st_mtime
     return report
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml import DefusedXmlException
@@ -41,10 +43,24 @@ def parse(data: bytes, *, source: str = "the report") -> list[Case]:
     return cases
 
 
-def properties(data: bytes, *, source: str = "the report") -> dict[str, str]:
-    """The properties of the suites of a JUnit XML document. Raises what :func:`parse` raises."""
-    found = (element for element in _root(data, source).iter() if _tag(element) == "property")
-    return {element.get("name", ""): element.get("value", "") for element in found}
+@dataclass(frozen=True)
+class Suite:
+    """What a document says of its first suite. ``started`` is in seconds since 1970, None when it does not say."""
+
+    properties: dict[str, str]
+    started: float | None
+
+
+def suite(data: bytes, *, source: str = "the report") -> Suite:
+    """The properties and the start of the first suite of a JUnit XML document. Raises what :func:`parse` raises."""
+    first = next((element for element in _root(data, source).iter() if _tag(element) == "testsuite"), None)
+    if first is None:
+        return Suite({}, None)
+    groups = [child for child in first if _tag(child) == "properties"]
+    found = [element for group in groups for element in group if _tag(element) == "property"]
+    return Suite(
+        {element.get("name", ""): element.get("value", "") for element in found}, _time(first.get("timestamp", ""))
+    )
 
 
 class _Limited(TreeBuilder):
@@ -72,7 +88,7 @@ class _Limited(TreeBuilder):
 def _root(data: bytes, source: str) -> Element:
     if len(data) > SIZE_LIMIT:
         raise ReportError(f"{source} is too big: {len(data)} bytes, the limit is {SIZE_LIMIT}")
-    data = data.strip(b" \t\r\n\x00")
+    data = data.lstrip(b" \t\r\n")
     try:
         return _tree(data)
     except DefusedXmlException as error:
@@ -148,6 +164,16 @@ def _texts(elements: list[Element]) -> str:
 
 def _tag(element: Element) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def _time(text: str) -> float | None:
+    """Seconds since 1970; a time without a zone is UTC."""
+    try:
+        # Python 3.10 does not know the Z.
+        time = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
+        return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _seconds(text: str) -> float:
