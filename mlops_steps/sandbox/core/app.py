@@ -17,11 +17,14 @@ from mlops_steps.sandbox.core.auth import is_authenticated
 from mlops_steps.sandbox.core.errors import DssError, not_found, not_supported, unauthorized
 from mlops_steps.sandbox.core.http import RouteDef, Router, serve
 from mlops_steps.sandbox.core.node import Node
+from mlops_steps.sandbox.deployer import routes as deployer
+from mlops_steps.sandbox.faults import control
+from mlops_steps.sandbox.faults.middleware import Faulty
+from mlops_steps.sandbox.faults.operations import BASE_PATHS
 from mlops_steps.sandbox.flow import routes as flow
 from mlops_steps.sandbox.projects import routes as projects
 from mlops_steps.sandbox.scenarios import routes as scenarios
 
-BASE_PATHS = ("/dip/publicapi", "/public/api")
 DSS_VERSION = instance.DSS_VERSION
 DRAIN_BYTES = 64 * 1024 * 1024
 
@@ -30,7 +33,10 @@ log = logging.getLogger(__name__)
 
 def create_app(node: Node) -> ASGIApp:
     """The application that serves ``node``."""
-    return Gate(node, services())
+    routers = services()
+    routes = [(route.method, route.path) for route in in_order(routers)]
+    node.faults.serve(routes)
+    return Faulty(node, Gate(node, routers))
 
 
 def services() -> list[Router]:
@@ -43,6 +49,7 @@ def services() -> list[Router]:
         scenarios.router,
         bundles.design,
         bundles.automation,
+        deployer.router,
     ]
 
 
@@ -62,11 +69,15 @@ class PathHandlers:
         await response(scope, receive, send)
 
 
+def in_order(routers: Iterable[Router]) -> list[RouteDef]:
+    """All routes, the more specific first."""
+    return sorted((route for router in routers for route in router.routes), key=lambda route: route.specificity)
+
+
 def path_routes(node: Node, routers: Iterable[Router]) -> list[BaseRoute]:
     """One Starlette route per path, literal paths before those with parameters."""
     by_path: dict[str, PathHandlers] = {}
-    definitions = sorted((route for router in routers for route in router.routes), key=lambda route: route.specificity)
-    for route in definitions:
+    for route in in_order(routers):
         handlers = by_path.setdefault(route.path, PathHandlers(node))
         if route.method in handlers.by_method:
             raise ValueError(f"two handlers of {route.method} {route.path}")
@@ -89,7 +100,8 @@ class Gate:
         self.node = node
         api = PathRouter(path_routes(node, routers), redirect_slashes=False, default=_unknown_operation)
         bases = [Mount(base, app=api) for base in BASE_PATHS]
-        self.paths = PathRouter(bases, redirect_slashes=False, default=_outside_the_api)
+        own = Mount(control.CONTROL_PATH, app=PathRouter(path_routes(node, [control.router]), redirect_slashes=False))
+        self.paths = PathRouter([*bases, own], redirect_slashes=False, default=_outside_the_api)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

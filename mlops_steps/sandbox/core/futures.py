@@ -11,8 +11,10 @@ from typing import Any
 
 from mlops_steps.sandbox.core.errors import DssError, conflict, not_found
 from mlops_steps.sandbox.core.store import now_ms
+from mlops_steps.sandbox.faults.board import Active, NodeFaults
 
 KEPT_FINISHED = 500
+FUTURE_FAULTS = ("future-never-ends", "future-without-result", "future-lost")
 
 log = logging.getLogger(__name__)
 _current: contextvars.ContextVar[Future | None] = contextvars.ContextVar("current_future", default=None)
@@ -110,7 +112,8 @@ def current_future() -> Future | None:
 class Futures:
     """The futures of one node. They live in memory, as in DSS: a restart forgets them."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: NodeFaults | None = None) -> None:
+        self._faults = faults
         self._futures: dict[str, Future] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -136,9 +139,28 @@ class Futures:
                 raise conflict("The node is stopping")
             self._forget_old()
             self._futures[future.job_id] = future
+        fault = self._faults.take(*FUTURE_FAULTS, key=label) if self._faults and not scenario_id else None
+        if fault is not None:
+            work = self._spoiled(work, future, fault)
         thread = threading.Thread(target=future.run, args=(work, args), name=f"future-{future.job_id}", daemon=True)
         thread.start()
         return future
+
+    def _spoiled(self, work: Callable[..., Any], future: Future, fault: Active) -> Callable[..., Any]:
+        """The work of a future that a fault has struck."""
+        if fault.fault.kind == "future-lost":
+            with self._lock:
+                del self._futures[future.job_id]
+
+        def spoiled(*args: Any) -> Any:
+            result = work(*args) if fault.fault.act == "after" else None
+            if fault.fault.kind == "future-never-ends":
+                fault.wait(future.abort_requested.is_set)
+                future.check()
+                return result
+            return None
+
+        return spoiled
 
     def get(self, job_id: str) -> Future:
         """The future of this id. Raises 404."""

@@ -10,6 +10,7 @@ from mlops_steps.sandbox.core.auth import Tickets
 from mlops_steps.sandbox.core.futures import Futures
 from mlops_steps.sandbox.core.http import NodeType
 from mlops_steps.sandbox.core.store import PRIVATE_DIR, read_json, safe_name, write_json
+from mlops_steps.sandbox.faults.board import NodeFaults
 
 if TYPE_CHECKING:
     from mlops_steps.sandbox.core.server import Sandbox
@@ -45,7 +46,8 @@ class Node:
         self.dir = directory
         self.api_key = api_key
         self.url = ""
-        self.futures = Futures()
+        self.faults = NodeFaults(node_id, lambda outage: sandbox.refuse_connections(node_id, outage))
+        self.futures = Futures(self.faults)
         self.tickets = Tickets()
         self._locks: dict[str, threading.RLock] = {}
         self._locks_guard = threading.Lock()

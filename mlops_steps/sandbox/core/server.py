@@ -18,9 +18,12 @@ import uvicorn
 from mlops_steps.errors import ConfigError, NodeError
 from mlops_steps.sandbox.bundles.activation import recover
 from mlops_steps.sandbox.core.app import create_app
+from mlops_steps.sandbox.core.futures import Futures
 from mlops_steps.sandbox.core.http import NodeType
 from mlops_steps.sandbox.core.node import Node
 from mlops_steps.sandbox.core.store import PRIVATE_DIR, read_json, write_json
+from mlops_steps.sandbox.faults.board import Active
+from mlops_steps.sandbox.faults.protocol import BreakableProtocol, reset
 
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
@@ -57,6 +60,9 @@ class Sandbox:
         self._state = state
         self._lock = lock
         self._servers: dict[str, NodeServer] = {}
+        # Held while a node starts or stops: faults do that too, at any time.
+        self._changing = threading.RLock()
+        self._refused: set[str] = set()
         self.nodes: dict[str, Node] = {
             node_id: Node(self, node_id, entry["type"], directory / node_id, entry["apiKey"])
             for node_id, entry in state["nodes"].items()
@@ -93,6 +99,15 @@ class Sandbox:
         """The Design node, which hosts the Project Deployer."""
         return next(node for node in self.nodes.values() if node.type == "DESIGN")
 
+    def node_names(self) -> list[str]:
+        """What a node may be called: its id (``auto-prod``) and its name in mlops.yml (``prod``)."""
+        return sorted({name for node_id, entry in self._state["nodes"].items() for name in (node_id, entry["name"])})
+
+    def node(self, name: str) -> Node:
+        """The node of this id or name. Raises :class:`KeyError`."""
+        ids = {entry["name"]: node_id for node_id, entry in self._state["nodes"].items()}
+        return self.nodes[ids.get(name, name)]
+
     def environment(self, project: str | None = None) -> dict[str, str]:
         """The environment variables with which mlops-steps finds the nodes. Holds the keys."""
         environment = {"MLOPS_PROJECT": project or self._state["project"]}
@@ -121,32 +136,71 @@ class Sandbox:
 
     def start_node(self, node_id: str) -> None:
         """Starts one node, on its old port when that is free."""
+        with self._changing:
+            node = self.nodes[node_id]
+            recover(node)
+            node.futures = Futures(node.faults)
+            self._open_port(node_id)
+
+    def _open_port(self, node_id: str) -> None:
         node, entry = self.nodes[node_id], self._state["nodes"][node_id]
-        recover(node)
         listener = _listen(int(entry.get("port") or 0))
         port = listener.getsockname()[1]
         node.url = f"http://{HOST}:{port}"
         if entry.get("port") != port:
             entry["port"] = port
             write_json(self.dir / STATE_FILE, self._state)
-        node.futures = type(node.futures)()
+        node.faults.refusing = False
         self._servers[node_id] = NodeServer(node, listener)
         self._servers[node_id].start()
 
     def stop_node(self, node_id: str) -> None:
         """Stops one node: it can't be reached any more. Its state stays."""
-        server = self._servers.pop(node_id, None)
-        if server is not None:
-            self.nodes[node_id].futures.close()
-            server.stop()
+        with self._changing:
+            self._refused.discard(node_id)
+            self._prepare_to_stop(node_id)
+            server = self._servers.pop(node_id, None)
+            if server is not None:
+                server.stop()
+
+    def _prepare_to_stop(self, node_id: str) -> None:
+        self.nodes[node_id].faults.let_go()
+        self.nodes[node_id].futures.close()
+
+    def restart_node(self, node_id: str) -> None:
+        """Stops a node and starts it again; what it holds in memory is gone. Nothing happens when it does not run."""
+        with self._changing:
+            if node_id in self._servers:
+                self.stop_node(node_id)
+                self.start_node(node_id)
+
+    def refuse_connections(self, node_id: str, outage: Active) -> None:
+        """Closes a node's port until the fault is over; the node works on, unheard. Returns at once."""
+        self.nodes[node_id].faults.refusing = node_id in self._servers
+        name = f"outage-{node_id}"
+        threading.Thread(target=self._keep_refusing, args=(node_id, outage), name=name, daemon=True).start()
+
+    def _keep_refusing(self, node_id: str, outage: Active) -> None:
+        with self._changing:
+            server = self._servers.pop(node_id, None)
+            if server is None:
+                return
+            self._refused.add(node_id)
+            server.break_off()
+        outage.wait()
+        with self._changing:
+            if node_id in self._refused:
+                self._refused.discard(node_id)
+                self._open_port(node_id)
 
     def stop(self) -> None:
         """Stops every node. The state stays in the folder."""
-        for node_id, server in self._servers.items():
-            self.nodes[node_id].futures.close()
-            server.ask_to_stop()
-        for node_id in list(self._servers):
-            self.stop_node(node_id)
+        with self._changing:
+            for node_id, server in self._servers.items():
+                self._prepare_to_stop(node_id)
+                server.ask_to_stop()
+            for node_id in self.nodes:
+                self.stop_node(node_id)
 
     def close(self) -> None:
         """Stops everything and gives the folder free for another process."""
@@ -172,7 +226,7 @@ class NodeServer:
         self.server = uvicorn.Server(
             uvicorn.Config(
                 create_app(node),
-                http="h11",
+                http=BreakableProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -199,6 +253,18 @@ class NodeServer:
     def ask_to_stop(self) -> None:
         """Tells the server to end, and does not wait for it."""
         self.server.should_exit = True
+
+    def break_off(self) -> None:
+        """Closes the port and resets every connection; what is being worked on goes on, and nobody hears of it."""
+
+        def close() -> None:
+            for listener in self.server.servers:
+                listener.close()
+            for connection in list(self.server.server_state.connections):
+                reset(connection.transport)
+
+        self.server.servers[0].get_loop().call_soon_threadsafe(close)
+        self.server.should_exit = self.server.force_exit = True
 
     def stop(self) -> None:
         """Lets running requests end, within a limit, and closes the port."""
@@ -228,7 +294,8 @@ def _listen(port: int) -> socket.socket:
 
 
 def _bind(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With the protocol named, asyncio switches Nagle's algorithm off, which would hold back the body of each answer.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))

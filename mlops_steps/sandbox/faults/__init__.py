@@ -1,0 +1,1 @@
+"""Faults on purpose: what a node does wrong, when, and how often; and the log of what it was asked."""
