@@ -24,6 +24,9 @@ from mlops_steps.report.model import Report
 
 Say = Callable[[str, str], None]
 
+#: Steps that read what earlier ones of the same build wrote.
+_NEEDS_RECORD = ("deploy", "test", "release", "smoke-test", "recover", "rollback")
+
 
 @click.command("from-environment", hidden=True)
 @click.argument("what", type=click.Choice(["plan", "run", "recover"]))
@@ -31,13 +34,13 @@ Say = Callable[[str, str], None]
 def from_environment(ctx: click.Context, what: str) -> None:
     """Run the step of the Jenkins library that the environment variable MLOPS_STEP describes.
 
-    `plan` says which keys it needs and whether an abort of it calls for `recover`; `run` runs it; `recover` puts in
-    order what a run left that was cut off. Lines NAME=VALUE on standard output are for the library.
+    `plan` says which keys it needs; `run` runs it; `recover`, after a run that was cut off, puts in order what it left
+    and says what came of it. Lines NAME=VALUE on standard output are for the library.
     """
     group = ctx.find_root().command
     with _lines_for_groovy() as say:
         try:
-            request = requests.read(os.environ.get(requests.VARIABLE, ""))
+            request = requests.read(os.environ)
         except ConfigError as error:
             raise click.UsageError(error.message) from None
         if what == "plan":
@@ -74,11 +77,10 @@ def _plan(request: Request, say: Say) -> None:
     """What the Groovy step must know beforehand. A mistake is not told here: `run` tells it, in the report too."""
     with suppress(MlopsError):
         settings = _settings(request)
-        for node in nodes_of(request, settings):
-            say("node", f"{node.name} {node.variable}_API_KEY")
-        if leaves_production_open(request, settings):
-            say("recover", "true")
-        # A report of an earlier build in this workspace must not pass for this one's.
+        if request.step in _NEEDS_RECORD:
+            say("unstash", "true")
+        say("keys", ",".join(f"{node.name} {node.variable}_API_KEY" for node in nodes_of(request, settings)))
+        # A report of an earlier build in this workspace must not pass for one of this build.
         for step in ("approve", request.step, "recover"):
             with suppress(OSError):
                 (settings.reports / Report("", step, request.stage).file_name).unlink()
@@ -116,6 +118,7 @@ def _run(ctx: click.Context, group: click.Command, request: Request, say: Say) -
     code = 0
     if error is None:
         try:
+            _check_credentials()
             requests.check_library(request)
             if settings and request.stage:
                 settings.stage(request.stage)
@@ -134,30 +137,42 @@ def _run(ctx: click.Context, group: click.Command, request: Request, say: Say) -
 def _recover(ctx: click.Context, group: click.Command, request: Request, say: Say) -> int:
     settings, error = _checked(request)
     before = Before(settings)
+    code = 0
     if error is not None:
         code = _refuse(request, error)
-    else:
-        known = {name: request.parameters.get(name) for name in ("stage", "config", "project")}
-        again = Request("recover", known)
+    elif settings and leaves_production_open(request, settings):
         command = _command(ctx, group, "recover")
-        code = _call(command, requests.arguments(again, command, None))
+        code = _call(command, requests.arguments(_same_place("recover", request), command, None))
     _tell(say, code, request, settings, ("approve", request.step, "recover"), before)
     return code
+
+
+def _same_place(step: str, request: Request, **more: object) -> Request:
+    """A request of another step for the same stage, configuration and project."""
+    same = {name: request.parameters.get(name) for name in ("stage", "config", "project")}
+    return Request(step, {**same, **more})
+
+
+def _check_credentials() -> None:
+    """Raises :class:`ConfigError` when Jenkins has not got a credential that it was to bind."""
+    missing = os.environ.get("MLOPS_MISSING")
+    if missing:
+        raise ConfigError(
+            f"Jenkins: {missing}",
+            next_step="create it as a Secret text that holds the API key of the node, where this job can see it; "
+            "or name another one: credentials: [node: 'id']",
+        )
 
 
 def _approved(ctx: click.Context, group: click.Command, request: Request, settings: Settings | None) -> int:
     """Before a release: notes the approval that the pipeline has got, or checks that none is needed."""
     if request.step != "release" or settings is None or request.parameters.get("dryRun") is True:
         return 0
-    if settings.automation == "full" and not request.approval:
+    if (settings.automation == "full" and not request.approval) or not request.stage:
         return 0
-    if not request.stage:
-        return 0
-    given = request.approval if request.approval.get("stage") == request.stage else {}
-    parameters = {name: request.parameters.get(name) for name in ("stage", "config", "project")}
+    by = request.approval.get("by") if request.approval.get("stage") == request.stage else None
     command = _command(ctx, group, "approve")
-    by = str(given.get("by") or "")
-    return _call(command, requests.arguments(Request("approve", {**parameters, "by": by}), command, None))
+    return _call(command, requests.arguments(_same_place("approve", request, by=by), command, None))
 
 
 def _tell(

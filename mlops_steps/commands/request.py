@@ -20,6 +20,7 @@ from mlops_steps.config import nearest
 from mlops_steps.errors import ConfigError
 
 VARIABLE = "MLOPS_STEP"
+APPROVAL_VARIABLE = "MLOPS_APPROVAL"
 
 #: The commands that the library has a step for.
 STEPS = (
@@ -70,15 +71,18 @@ class Request:
         return None if value is None or value == "" or isinstance(value, (dict, list)) else str(value)
 
 
-def read(text: str) -> Request:
-    """Reads the value of MLOPS_STEP. Raises :class:`ConfigError` when it is none of the library's."""
+def read(environ: Mapping[str, str]) -> Request:
+    """Reads MLOPS_STEP, and MLOPS_APPROVAL, where mlopsApprove left who has approved what.
+
+    Raises :class:`ConfigError` when they are not the library's.
+    """
     try:
-        data = json.loads(text)
+        data = json.loads(environ.get(VARIABLE, ""))
         request = Request(
             step=data["step"],
             parameters=data.get("parameters") or {},
             library=data.get("library") or __version__,
-            approval=data.get("approval") or {},
+            approval=json.loads(environ.get(APPROVAL_VARIABLE) or "{}"),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f"{VARIABLE} holds no step of the Jenkins library") from None
