@@ -166,7 +166,7 @@ def _check_answer(response: requests.Response) -> None:
     if "json" in kind and response.content:
         try:
             json.loads(response.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BadAnswer("an answer that is not whole JSON", response=response) from None
 
 
@@ -177,7 +177,7 @@ def _refusal(response: requests.Response) -> Refused:
         kind = document.get("errorType", "Unknown error")
         message = document.get("detailedMessage") or document.get("message") or "No message"
         text = f"{kind}: {message}"
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         text = f"HTTP {response.status_code} {response.reason or ''}".rstrip()
         if "html" not in response.headers.get("Content-Type", "") and response.text.strip():
             text += f": {response.text.strip()[:300]}"

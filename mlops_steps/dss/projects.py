@@ -68,9 +68,9 @@ class _Reader:
             self.saved_models,
             self.managed_folders,
             self.code_envs,
-            self.settings,
+            self.default_envs,
         ]
-        names, scenario_items, files, datasets, models, folders, code_envs, settings = gather(lists)
+        names, scenario_items, files, datasets, models, folders, code_envs, defaults = gather(lists)
         questions: list[Callable[[], Any]] = [
             *(partial(self.recipe, name) for name in names),
             *(partial(self.scenario, item, scenario_filter) for item in scenario_items),
@@ -93,7 +93,7 @@ class _Reader:
             flow_objects=frozenset(present | found),
             unseen=unseen,
             code_envs=code_envs,
-            code_env_uses=tuple(_code_env_uses(self.key, settings, recipes, scenarios)),
+            code_env_uses=tuple(_code_env_uses(self.key, defaults, recipes, scenarios)),
             test_patterns=scenario_filter.patterns,
             smoke_scenario=scenario_filter.smoke_scenario,
         )
@@ -142,13 +142,20 @@ class _Reader:
                 return None
             raise
 
-    def settings(self) -> Mapping[str, Any]:
-        """The project's settings; nothing when this key may not read them."""
+    def default_envs(self) -> dict[str, str]:
+        """The project's default code environments by language; none when this key may not read the settings."""
+
+        def question() -> dict[str, str]:
+            settings = expect(self.project.get_settings().get_raw().get("settings") or {}, dict, "the settings")
+            defaults = expect(settings.get("codeEnvs") or {}, dict, "codeEnvs")
+            return {
+                language.upper(): _text(selection["envName"], "the code environment")
+                for language in ("python", "r")
+                if (selection := expect(defaults.get(language) or {}, dict, language)).get("mode") == "EXPLICIT_ENV"
+            }
+
         try:
-            return self.ask(
-                f"read the settings of project {self.key}",
-                lambda: expect(self.project.get_settings().get_raw(), dict, "the settings"),
-            )
+            return self.ask(f"read the settings of project {self.key}", question)
         except Refusal as refusal:
             if refusal.status in (401, 403):
                 return {}
@@ -275,13 +282,10 @@ def _references(roles: object) -> Iterator[str]:
 
 
 def _code_env_uses(
-    key: str, settings: Mapping[str, Any], recipes: list[Recipe], scenarios: list[Scenario]
+    key: str, defaults: Mapping[str, str], recipes: list[Recipe], scenarios: list[Scenario]
 ) -> Iterator[CodeEnvUse]:
-    defaults = (settings.get("settings") or {}).get("codeEnvs") or {}
-    for language in ("python", "r"):
-        selection = defaults.get(language)
-        if isinstance(selection, dict) and selection.get("mode") == "EXPLICIT_ENV" and selection.get("envName"):
-            yield CodeEnvUse(language.upper(), str(selection["envName"]), f"project {key}")
+    for language, name in defaults.items():
+        yield CodeEnvUse(language, name, f"project {key}")
     for recipe in recipes:
         language = "R" if recipe.suffix == ".r" else "PYTHON"
         for name in _explicit_envs(recipe.definition):
