@@ -73,6 +73,7 @@ class Outcome:
     bundle: str = "-"
     tests: str = "-"
     release: int | None = None
+    reason: str = ""
 
 
 def run_demo(out: Path, console: Console, signals: Signals) -> int:
@@ -172,9 +173,10 @@ class _Demo:
     def _read(self, outcome: Outcome, step: str, code: int) -> tuple[State, str]:
         """What a step left behind: notes it in the outcome, returns what the board shows."""
         if step == "package":
-            outcome.bundle = _bundle_of(self.out / ".mlops" / "release.json") or "-"
+            outcome.bundle = _bundle_of(self.out / ".mlops" / "release.json")
         if step == "release":
             outcome.release = code
+            outcome.reason = _smoke_test_of(self.out / ".mlops" / "release.json")
             if code in (0, ROLLED_BACK):
                 return ("good", "released") if code == 0 else ("rolled back", "rolled back")
         passed, checks = _counts(self.out / "reports", step)
@@ -202,6 +204,10 @@ class _Demo:
             table.add_row(_label(outcome.revision), *quality, outcome.bundle, outcome.tests, _fate(outcome, live))
         screen = RichConsole(file=sys.stdout, width=None if sys.stdout.isatty() else _TABLE_WIDTH)
         screen.print(table)
+        for outcome in self.outcomes:
+            if outcome.release == ROLLED_BACK:
+                line = f"revision {outcome.revision.number} was rolled back: {outcome.reason}"
+                screen.print(line, markup=False, highlight=False, soft_wrap=True)
         folder = _short(self.out)
         for line in (
             f"live on auto-prod, as the node itself says: {live or 'nothing'}",
@@ -249,11 +255,23 @@ def _live_bundle(sandbox: Sandbox) -> str | None:
     return None
 
 
-def _bundle_of(record: Path) -> str | None:
+def _bundle_of(record: Path) -> str:
+    return str(_at(record, "bundle", "id") or "-")
+
+
+def _smoke_test_of(record: Path) -> str:
+    return str(_at(record, "stages", "prod", "smoke_test", "message") or "see its report")
+
+
+def _at(record: Path, *keys: str) -> Any:
+    """A value of a release record; None when it is not there."""
     try:
-        return str(json.loads(record.read_text(encoding="utf-8"))["bundle"]["id"])
+        value = json.loads(record.read_text(encoding="utf-8"))
+        for key in keys:
+            value = value[key]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return value
 
 
 def _counts(reports: Path, step: str) -> tuple[int, int]:
