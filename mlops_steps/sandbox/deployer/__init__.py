@@ -1,0 +1,1 @@
+"""The Project Deployer: infrastructures, published projects, deployments and their updates."""
