@@ -91,7 +91,7 @@ class DesignNode:
 
 @dataclass(frozen=True)
 class Applied:
-    """A revision on the Design node: the commit that its tag is on, and the version of the model that was trained there."""
+    """A revision on the Design node: the commit that its tag is on, and the model version that was trained there."""
 
     revision: Revision
     commit: str
