@@ -127,7 +127,7 @@ class ReleaseRecord(_Part):
                 if part.owed == "nothing":
                     del self.stages[name]
                 else:
-                    part.approval = part.deploy = part.test = part.smoke_test = None
+                    part.approval = part.test = part.smoke_test = None
         self.bundle = bundle
 
     def tested(self, stage: str) -> bool:
