@@ -23,6 +23,7 @@ COMMANDS = {
     "recover": "mlops_steps.commands.steps:recover",
     "rollback": "mlops_steps.commands.steps:rollback",
     "status": "mlops_steps.commands.steps:status",
+    "jenkins": "mlops_steps.commands.jenkins:jenkins",
     "config": "mlops_steps.commands.config:config",
     "sandbox": "mlops_steps.sandbox.commands:sandbox",
     "completion": "mlops_steps.commands.completion:completion",

@@ -23,9 +23,13 @@ class Stop(BaseException):
 
 
 class Interrupts:
-    """Handles SIGTERM and SIGINT for one step. In other threads than the main one it does nothing."""
+    """Handles SIGTERM and SIGINT for one step. In other threads than the main one it does nothing.
 
-    def __init__(self) -> None:
+    ``meanwhile`` is what a signal is told that comes while the way out is under way.
+    """
+
+    def __init__(self, meanwhile: str = "production is being put in order first") -> None:
+        self._meanwhile = meanwhile
         self._shielded = False
         self._typed = 0
         self.received: int | None = None
@@ -63,4 +67,4 @@ class Interrupts:
         if number == signal.SIGINT and self._typed > 1 and sys.stdin.isatty():
             raise Stop(number)
         # print() is not safe here: the signal may have come in the middle of another print().
-        os.write(2, f"{signal.Signals(number).name} noted: production is being put in order first\n".encode())
+        os.write(2, f"{signal.Signals(number).name} noted: {self._meanwhile}\n".encode())

@@ -66,6 +66,22 @@ def run_step(common: Common, step: str, stage: str | None, call: Callable[[Run],
             return _write(report, folder, console) or code
 
 
+def run_command(name: str, call: Callable[[Console], None], *, verbose: int = 0, quiet: bool = False) -> int:
+    """Runs a command that is no step: it has no report. Returns its exit code."""
+    console = Console(quiet=quiet)
+    _log_to(console, verbose)
+    with Interrupts(meanwhile="it ends in a moment").handled():
+        try:
+            call(console)
+        except MlopsError as error:
+            return _print(error, console)
+        except Stop as stop:
+            return _print(Interrupted(f"{name}: interrupted by {stop}", signal_number=stop.signal), console)
+        except Exception as error:
+            return _print(_internal(error), console)
+    return 0
+
+
 def _settings(common: Common) -> Settings:
     from mlops_steps.config import load
 
@@ -74,13 +90,18 @@ def _settings(common: Common) -> Settings:
 
 def _say(error: MlopsError, report: Report, console: Console) -> int:
     """Prints the error, and makes sure that the report tells it too; returns its exit code."""
-    for number, line in enumerate(error.lines()):
-        console.error(f"{error.label}: {line}" if number == 0 else line)
+    _print(error, console)
     report.set(live=error.live, error=error.message)
     told = error.told or any(error.message in case.message for case in report.failed)
     if not told:
         outcome = Outcome.FAILURE if error.exit_code in (1, 4) else Outcome.ERROR
         report.add(Case(report.step, outcome, message=error.message, details="\n".join(error.lines())))
+    return error.exit_code
+
+
+def _print(error: MlopsError, console: Console) -> int:
+    for number, line in enumerate(error.lines()):
+        console.error(f"{error.label}: {line}" if number == 0 else line)
     return error.exit_code
 
 

@@ -1,0 +1,135 @@
+"""``mlops-steps jenkins run``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from mlops_steps.commands.jenkins_session import open_session, output_options
+from mlops_steps.commands.runner import leave, run_command
+from mlops_steps.console import Console
+from mlops_steps.errors import ConfigError, Interrupted
+from mlops_steps.interrupts import Stop
+
+if TYPE_CHECKING:
+    from mlops_steps.jenkins.session import Session
+
+
+@click.command()
+@click.argument("job")
+@click.option("--parameter", "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the build.")
+@click.option("--no-wait", is_flag=True, help="Print the build's URL once it has begun, and leave it alone.")
+@click.option(
+    "--queue-timeout", default="30m", show_default=True, metavar="TIME", help="Limit of the wait in the queue."
+)
+@click.option("--timeout", default="24h", show_default=True, metavar="TIME", help="Limit of the build itself.")
+@output_options
+def run(
+    job: str,
+    parameters: tuple[str, ...],
+    no_wait: bool,
+    queue_timeout: str,
+    timeout: str,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Start a build of JOB (its full name: folder/job) and follow it to its end.
+
+    Prints the console as it grows on standard output, and on standard error at the end the stages and the tests: those
+    that fail newly, still, and no longer, against the build before. Exit code 0 for SUCCESS, 1 for everything else.
+    On Ctrl-C it asks whether to stop the build.
+    """
+
+    def call(console: Console) -> None:
+        from mlops_steps.jenkins.names import existing_item
+
+        values = _values(parameters)
+        limits = _seconds("--queue-timeout", queue_timeout), _seconds("--timeout", timeout)
+        name = existing_item(job, "JOB")
+        with open_session(console) as session:
+            _run(session, name, values, limits, no_wait, console)
+
+    leave(run_command("jenkins run", call, verbose=verbose, quiet=quiet))
+
+
+def _run(
+    session: Session, job: str, values: dict[str, str], limits: tuple[float, float], no_wait: bool, console: Console
+) -> None:
+    from mlops_steps.jenkins import builds
+    from mlops_steps.jenkins.run import check, follow, summary
+    from mlops_steps.waiting import Deadline
+
+    item = builds.trigger(session, job, values)
+    with _on_stop(console, f"{job} in the queue", lambda: builds.cancel(session, job, item)):
+        with console.waiting(f"{job} waits in the queue") as wait:
+            build = builds.wait_for_start(session, job, item, Deadline(limits[0]), wait.state)
+    if no_wait:
+        click.echo(build.url)
+        return
+    console.line(f"{build}: {build.url}")
+    with _on_stop(console, str(build), lambda: builds.stop(session, build)):
+        end = follow(session, build, Deadline(limits[1]), _Output())
+    for line in summary(end):
+        console.line(line)
+    console.good(check(end))
+
+
+class _Output:
+    """Lines to standard output, as long as somebody reads them: the build is followed to its end all the same."""
+
+    def __init__(self) -> None:
+        self._closed = False
+
+    def __call__(self, line: str) -> None:
+        if not self._closed:
+            try:
+                click.echo(line)
+            except BrokenPipeError:
+                self._closed = True
+
+
+@contextmanager
+def _on_stop(console: Console, what: str, stop: Callable[[], None]) -> Iterator[None]:
+    """On Ctrl-C at a terminal, asks whether to stop what Jenkins does; otherwise says that it goes on."""
+    try:
+        yield
+    except Stop as signalled:
+        message = f"{what} goes on without this command"
+        if signalled.signal == signal.SIGINT and sys.stdin.isatty() and _confirmed(f"Stop {what} too?"):
+            stop()
+            message = f"Jenkins was asked to stop {what}"
+        console.line("")
+        raise Interrupted(message, signal_number=signalled.signal) from None
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return click.confirm(f"\n{question}", default=False, err=True)
+    except click.Abort:  # the terminal is gone
+        return False
+
+
+def _values(parameters: tuple[str, ...]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for parameter in parameters:
+        name, separator, value = parameter.partition("=")
+        if not separator or not name.strip():
+            raise ConfigError("--parameter: give NAME=VALUE", details=[f"not {name!r}"])
+        if name in values:
+            raise ConfigError(f"--parameter: {name} is given twice")
+        values[name] = value
+    return values
+
+
+def _seconds(option: str, text: str) -> float:
+    from mlops_steps.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}") from None

@@ -1,0 +1,224 @@
+"""How requests reach a controller: time limits, retries, errors in one line.
+
+python-jenkins sends its requests without a time limit, repeats nothing, and tells most refusals apart by their text
+only (1.8: ``Jenkins.jenkins_request``). All its requests go through that one method, which is replaced here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import jenkins
+import requests
+import tenacity
+
+from mlops_steps.errors import NodeError
+from mlops_steps.jenkins.access import Access
+from mlops_steps.secrets import redact, register
+from mlops_steps.text import one_line
+from mlops_steps.transport import explain_transport, never_arrived
+from mlops_steps.waiting import duration
+
+log = logging.getLogger("mlops_steps.jenkins")
+
+# 503 is also what a controller says while it starts.
+_TEMPORARY = frozenset({429, 500, 502, 503, 504})
+_PORTS = {"http": 80, "https": 443}
+
+
+class ControllerError(NodeError):
+    """The controller refused or could not be reached. ``status`` is the HTTP status if there was an answer."""
+
+    label = "Jenkins"
+
+    def __init__(self, message: str, *, status: int | None = None, next_step: str | None = None) -> None:
+        super().__init__(redact(message), next_step=next_step)
+        self.status = status
+        self.repeatable = False  # whatever was asked
+        self.temporary = False  # worth another try, where the request may be sent twice
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds for a connection, for an answer to go on, and for all tries of one request together."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    patience: float = 30.0
+
+
+LIMITS = Limits()
+
+
+class Session(jenkins.Jenkins):  # type: ignore[misc]
+    """A connection to one controller. Its methods raise :class:`ControllerError`, or python-jenkins' own errors."""
+
+    def __init__(self, access: Access, limits: Limits | None = None) -> None:
+        self.limits = limits or LIMITS
+        self.access = access
+        self.version: str | None = None
+        self._patience = self.limits.patience
+        with _extra_headers_kept_secret():
+            super().__init__(access.url, access.user, access.token)
+        self.timeout = (self.limits.connect, self.limits.read)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._session.close()
+
+    @contextmanager
+    def patient(self, seconds: float) -> Iterator[None]:
+        """Within the block, a controller that does not answer is asked again for that long."""
+        before, self._patience = self._patience, seconds
+        try:
+            yield
+        finally:
+            self._patience = before
+
+    def jenkins_request(
+        self, req: requests.Request, add_crumb: bool = True, resolve_auth: bool = True, *rest: Any, **options: Any
+    ) -> requests.Response:
+        """Sends a request of python-jenkins. A read is repeated, a change only if it cannot have arrived."""
+        reads = req.method in ("GET", "HEAD")
+        if add_crumb and not reads:
+            self.maybe_add_crumb(req)
+        retryer = tenacity.Retrying(
+            stop=tenacity.stop_after_delay(self._patience),
+            wait=tenacity.wait_random_exponential(multiplier=0.25, max=10),
+            retry=tenacity.retry_if_exception(lambda error: _may_repeat(error, reads)),
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+        try:
+            response: requests.Response = retryer(self._send_once, req, resolve_auth, rest, options)
+        except ControllerError as error:
+            if error.status != 403 or "crumb" not in error.message or not add_crumb or reads:
+                raise
+            # The web session that the crumb belongs to has ended. Nothing was done.
+            self.crumb = None
+            self.maybe_add_crumb(req)
+            response = self._send_once(req, resolve_auth, rest, options)
+        return response
+
+    def _send_once(
+        self, req: requests.Request, resolve_auth: bool, rest: tuple[Any, ...], options: dict[str, Any]
+    ) -> requests.Response:
+        try:
+            response: requests.Response = super().jenkins_request(req, False, resolve_auth, *rest, **options)
+        except jenkins.NotFoundException:
+            raise
+        except (jenkins.JenkinsException, requests.HTTPError) as error:
+            answer = _answer_of(error)
+            if answer is None:
+                raise self._unreachable(error.__context__ or error) from None
+            raise self._refusal(answer) from None
+        except requests.RequestException as error:
+            raise self._unreachable(error) from None
+        self._check(req, response)
+        self.version = response.headers.get("X-Jenkins", self.version)
+        return response
+
+    def _check(self, req: requests.Request, response: requests.Response) -> None:
+        """Refuses what a proxy or another server says in place of the controller."""
+        if _origin(response.url) != _origin(str(req.url)):
+            raise ControllerError(
+                f"{self.access.url} answers with a redirect to {_origin(response.url)}",
+                status=response.status_code,
+                next_step="set JENKINS_URL to the controller's own address",
+            )
+        wants_json = "/api/json" in str(req.url)
+        if wants_json and "json" not in response.headers.get("Content-Type", "json"):
+            raise ControllerError(
+                f"{self.access.url} answers with a page instead of data (a proxy or a login page?)",
+                status=response.status_code,
+                next_step="set JENKINS_URL to the address where Jenkins itself answers",
+            )
+
+    def _unreachable(self, error: BaseException) -> ControllerError:
+        failure = ControllerError(f"{self.access.url} cannot be reached: {explain_transport(error)}")
+        failure.repeatable = never_arrived(error)
+        failure.temporary = not isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidURL))
+        return failure
+
+    def _refusal(self, answer: requests.Response) -> ControllerError:
+        status, user, reason = answer.status_code, self.access.user, _reason(answer)
+        next_step = None
+        if status == 401:
+            message = f"{self.access.url} does not accept the API token of user {user} (401)"
+            next_step = "make a new token in Jenkins under your name, Security, API Token; set JENKINS_API_TOKEN to it"
+        elif status == 403:
+            needs = answer.headers.get("X-Required-Permission", "")
+            message = f"user {user} may not do this on {self.access.url} (403{f', needs {needs}' if needs else ''})"
+            message += f": {reason}" if "crumb" in reason.lower() else ""
+            next_step = "ask an administrator of Jenkins for the permission"
+        else:
+            message = f"{self.access.url} refused (HTTP {status}): {reason}"
+        failure = ControllerError(message, status=status, next_step=next_step)
+        failure.temporary = status in _TEMPORARY
+        failure.repeatable = status == 429
+        return failure
+
+
+@contextmanager
+def errors_in_words(what: str) -> Iterator[None]:
+    """Turns what python-jenkins raises in the block into a :class:`ControllerError` that begins with ``what``."""
+    try:
+        yield
+    except jenkins.NotFoundException:
+        raise ControllerError(f"{what}: not found", status=404) from None
+    except jenkins.JenkinsException as error:
+        raise ControllerError(f"{what}: {one_line(str(error), 300)}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # The answer is JSON cut short, or JSON of something else.
+        raise ControllerError(f"{what}: the answer is not one of Jenkins") from None
+
+
+def _answer_of(error: BaseException) -> requests.Response | None:
+    """The HTTP answer that led to the error. python-jenkins keeps it as the context of its own exception only."""
+    for candidate in (error, error.__context__):
+        if isinstance(candidate, requests.HTTPError) and candidate.response is not None:
+            return candidate.response
+    return None
+
+
+def _reason(answer: requests.Response) -> str:
+    """Why, in a few words: Jenkins' own header, or a short plain text, or the status in words."""
+    told = answer.headers.get("X-Error", "")
+    if not told and "html" not in answer.headers.get("Content-Type", "html"):
+        told = answer.text
+    if not told and "No valid crumb" in answer.text:
+        told = "No valid crumb was included in the request"
+    return one_line(told or answer.reason or "no reason given", 300)
+
+
+def _may_repeat(error: BaseException, reads: bool) -> bool:
+    return isinstance(error, ControllerError) and (error.repeatable or (reads and error.temporary))
+
+
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.info("%s; asking again in %s", error, duration(state.upcoming_sleep))
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS.get(parts.scheme)}"
+
+
+@contextmanager
+def _extra_headers_kept_secret() -> Iterator[None]:
+    """python-jenkins logs the values of JENKINS_API_EXTRA_HEADERS, which may well be those of a proxy's login."""
+    for line in os.environ.get("JENKINS_API_EXTRA_HEADERS", "").split("\n"):
+        register(line.partition(":")[2].strip())
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.disable(before)
