@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import weakref
 from collections.abc import Mapping
@@ -11,11 +12,11 @@ from mlops_steps.sandbox.core.errors import not_found
 from mlops_steps.sandbox.core.futures import Futures
 from mlops_steps.sandbox.core.node import Node
 from mlops_steps.sandbox.core.store import read_json, safe_name
-from mlops_steps.sandbox.flow.jobs import ABORTED, RUNNING, Job, jobs_dir
+from mlops_steps.sandbox.flow.jobs import ABORTED, RUNNING, Job
 from mlops_steps.sandbox.projects.model import Project
 
-# What a list of jobs shows at most.
-LISTED = 200
+# Older jobs of a project are forgotten.
+KEPT_JOBS = 200
 
 
 class JobService:
@@ -33,11 +34,22 @@ class JobService:
         :raises DssError: 400, an output that does not exist.
         """
         job = Job(project, definition, user, variables)
+        self._forget_old(project)
         with self._lock:
             self._jobs[project.key, job.id] = job
         label = f"Job {job.id}"
         project.node.futures.start(job.run, label=label, project_key=project.key, owner=user, on_abort=job.abort)
         return job
+
+    def _forget_old(self, project: Project) -> None:
+        folders = sorted(project.jobs_dir.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for folder in folders[KEPT_JOBS:]:
+            with self._lock:
+                job = self._jobs.get((project.key, folder.name))
+                if job is not None and not job.finished.is_set():
+                    continue
+                self._jobs.pop((project.key, folder.name), None)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def running(self, project_key: str | None = None) -> list[Job]:
         """The jobs that have not ended, of one project or of all."""
@@ -47,9 +59,9 @@ class JobService:
 
     def list(self, project: Project) -> list[dict[str, Any]]:
         """The last jobs, newest first."""
-        folders = jobs_dir(project).glob("*/job.json")
+        folders = project.jobs_dir.glob("*/job.json")
         items = [self.summary(project, path.parent.name) for path in folders]
-        return sorted(items, key=lambda item: -int(item["startTime"]))[:LISTED]
+        return sorted(items, key=lambda item: -int(item["startTime"]))
 
     def summary(self, project: Project, job_id: str) -> dict[str, Any]:
         """A job as it stands in a list."""
@@ -70,7 +82,7 @@ class JobService:
     def log(self, project: Project, job_id: str, activity: str | None) -> str:
         """The log of a job, with those of its recipes, or of one recipe."""
         self.summary(project, job_id)
-        folder = jobs_dir(project) / job_id
+        folder = project.jobs_dir / job_id
         if activity:
             path = folder / f"{safe_name(activity, 'activity')}.log"
             return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
@@ -90,7 +102,7 @@ class JobService:
             self._stored(project, job_id)
 
     def _stored(self, project: Project, job_id: str) -> dict[str, Any]:
-        document: dict[str, Any] | None = read_json(jobs_dir(project) / safe_name(job_id, "job id") / "job.json")
+        document: dict[str, Any] | None = read_json(project.jobs_dir / safe_name(job_id, "job id") / "job.json")
         if document is None:
             raise not_found(f"job {job_id} does not exist in project {project.key}")
         if document["state"] in (RUNNING, "NOT_STARTED"):

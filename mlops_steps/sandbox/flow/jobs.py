@@ -13,7 +13,7 @@ from mlops_steps.sandbox.core.errors import DssError, bad_request
 from mlops_steps.sandbox.core.store import now_ms, write_json
 from mlops_steps.sandbox.flow.children import check_code_env, make_child, run_child, thrown
 from mlops_steps.sandbox.flow.freshness import Freshness
-from mlops_steps.sandbox.flow.kinds import MODEL, Kind, recipes_of
+from mlops_steps.sandbox.flow.kinds import DATASET, MODEL, Kind, recipes_of
 from mlops_steps.sandbox.flow.places import places_of
 from mlops_steps.sandbox.flow.plan import Flow, PlanError, RecipeNode
 from mlops_steps.sandbox.projects.model import Project
@@ -42,7 +42,7 @@ class Job:
         self.user = user
         self.variables = dict(variables or {})
         self.mode = str(definition.get("type") or "NON_RECURSIVE_FORCED_BUILD")
-        self.flow = Flow.of(recipes_of(project).all_named(), project.key)
+        self.flow = flow_of(project)
         self.freshness = Freshness(project, self.flow)
         self.outputs = [self._output(output) for output in definition.get("outputs") or []]
         if not self.outputs:
@@ -77,7 +77,7 @@ class Job:
     def _new_dir(self) -> tuple[str, Path]:
         stamp = time.strftime("%Y-%m-%dT%H-%M-%S", time.gmtime(self.start / 1000))
         label = f"Build_{self.outputs[0]}{'_and_others' if len(self.outputs) > 1 else ''}"
-        root = jobs_dir(self.project)
+        root = self.project.jobs_dir
         for number in range(1000):
             identity = f"{label}_{stamp}.{(self.start + number) % 1000:03d}"
             try:
@@ -130,10 +130,14 @@ class Job:
 
     def status(self) -> dict[str, Any]:
         """The status as the client reads it."""
-        states = [activity["state"] for activity in self.activities.values()]
+        states = [activity["state"] for activity in self._activities().values()]
         counts = {name.lower(): states.count(name) for name in (DONE, FAILED, RUNNING, ABORTED)}
-        base = {**self.summary(), "activities": self.activities, "jobStartTime": self.start, "jobEndTime": self.end}
+        base = {**self.summary(), "activities": self._activities(), "jobStartTime": self.start, "jobEndTime": self.end}
         return {"baseStatus": base, "globalState": {**counts, "total": len(states)}}
+
+    def _activities(self) -> dict[str, dict[str, Any]]:
+        # Copies: the recipes' threads change them while an answer is written.
+        return {name: dict(activity) for name, activity in self.activities.items()}
 
     # ---- the work
 
@@ -285,7 +289,7 @@ class Job:
 
     def _save(self) -> None:
         with self._lock:
-            write_json(self.dir / "job.json", {**self.summary(), "activities": self.activities})
+            write_json(self.dir / "job.json", {**self.summary(), "activities": self._activities()})
 
     def __hash__(self) -> int:
         return id(self)
@@ -298,9 +302,14 @@ def _reach(kind: Kind, name: str, places: Any) -> None:
         places.folder(name)
 
 
-def jobs_dir(project: Project) -> Path:
-    """Where the jobs of a project are kept."""
-    return project.node.dir / "jobs" / project.key
+def flow_of(project: Project) -> Flow:
+    """The recipes of a project, and which datasets are the files of which managed folders."""
+    in_folders = {
+        definition["name"]: str((definition.get("params") or {}).get("folderSmartId", "")).rpartition(".")[2]
+        for definition in DATASET.of(project).all_named()
+        if definition.get("type") == "FilesInFolder"
+    }
+    return Flow.of(recipes_of(project).all_named(), project.key, in_folders)
 
 
 def outputs_of(builds: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -52,19 +52,23 @@ def references(roles: Mapping[str, Any] | None, project_key: str) -> tuple[str, 
 
 @dataclass
 class Flow:
-    """The recipes of a project and what connects them."""
+    """The recipes of a project and what connects them. ``in_folders``: datasets that are the files of a folder."""
 
     recipes: dict[str, RecipeNode] = field(default_factory=dict)
+    in_folders: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, definitions: Iterable[Mapping[str, Any]], project_key: str) -> Flow:
+    def of(
+        cls, definitions: Iterable[Mapping[str, Any]], project_key: str, in_folders: Mapping[str, str] | None = None
+    ) -> Flow:
         """The flow of these recipes."""
         nodes = [RecipeNode.of(definition, project_key) for definition in definitions]
-        return cls({node.name: node for node in nodes})
+        return cls({node.name: node for node in nodes}, in_folders or {})
 
     def producer(self, name: str) -> str | None:
         """The recipe that writes an object, None for a source."""
-        return next((node.name for node in self.recipes.values() if name in node.outputs), None)
+        names = (name, self.in_folders.get(name))
+        return next((node.name for node in self.recipes.values() if not set(names).isdisjoint(node.outputs)), None)
 
     def direct_upstream(self, recipe: str) -> set[str]:
         """The recipes that write what this one reads."""

@@ -57,6 +57,11 @@ class Project:
         return self.node.data_dir(self.key)
 
     @property
+    def jobs_dir(self) -> Path:
+        """The jobs of the project on this node."""
+        return self.node.dir / "jobs" / self.key
+
+    @property
     def library_dir(self) -> Path:
         """``lib/``; its Python modules are in ``lib/python``."""
         return self.config_dir / "lib"
@@ -133,10 +138,11 @@ class Project:
             return self.git.commit(message, user, paths)
 
     def delete(self, clear_data: bool) -> None:
-        """Deletes the project, its scenario runs, and with ``clear_data`` its managed data. Bundles stay."""
+        """Deletes the project, its jobs and scenario runs, and with ``clear_data`` its managed data. Bundles stay."""
         with self.node.lock(self.key):
             shutil.rmtree(self.dir)
             shutil.rmtree(self.node.runs_dir(self.key), ignore_errors=True)
+            shutil.rmtree(self.jobs_dir, ignore_errors=True)
             if clear_data:
                 shutil.rmtree(self.data_dir, ignore_errors=True)
 

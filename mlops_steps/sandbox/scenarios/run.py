@@ -159,13 +159,13 @@ class ScenarioRun:
                 "scenario": self.scenario,
                 "trigger": self.fire,
                 "runAsUser": {"realUserLogin": self.user, "via": []},
-                "variables": self.variables,
+                "variables": dict(self.variables),
                 "bundleId": self.bundle_id,
                 "reportersStates": [],
             }
             if self.result is not None:
                 run["result"] = self.result
-            return {"scenarioRun": run, "stepRuns": self.step_runs}
+            return {"scenarioRun": run, "stepRuns": [dict(step_run) for step_run in self.step_runs]}
 
     def _save(self) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ scenarios run at once; further fires wait for a place.
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from typing import Any
@@ -23,6 +24,8 @@ from mlops_steps.sandbox.scenarios import records
 from mlops_steps.sandbox.scenarios.model import definition_of
 from mlops_steps.sandbox.scenarios.run import ScenarioRun
 from mlops_steps.sandbox.scenarios.steps import STEPS
+
+log = logging.getLogger(__name__)
 
 PARALLEL_RUNS = 4
 KEPT_FIRES = 1000
@@ -127,9 +130,9 @@ class ScenarioService:
             try:
                 fire.run = self._start(fire)
             except Exception:
-                fire.cancelled = True
-                fire.ended.set()
-                raise
+                # For instance: the scenario was deleted, or the node is stopping. The fire says that it did not run.
+                log.warning("scenario %s of %s could not be started", fire.scenario_id, fire.project.key, exc_info=True)
+                self._cancel(fire)
 
     def _start(self, fire: Fire, nested: bool = False) -> ScenarioRun:
         project = fire.project

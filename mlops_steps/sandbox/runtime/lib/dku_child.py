@@ -50,9 +50,9 @@ def run_code(task: dict[str, Any]) -> int:
     import types
 
     module = types.ModuleType("__main__")
-    module.__file__ = task["label"]
+    module.__file__ = task["script"]
     sys.modules["__main__"] = module
-    sys.argv = [task["label"]]
+    sys.argv = [task["script"]]
     source = Path(task["script"]).read_text(encoding="utf-8")
     import linecache
 
@@ -85,14 +85,8 @@ def main() -> int:
     task = document["task"]
     # The project's library comes after the folder of the sandbox's own `dataiku`, so that it cannot hide it.
     sys.path[1:1] = task["path"]
-    status = run_pytest(task) if task["kind"] == "pytest" else run_code(task)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return status
+    return run_pytest(task) if task["kind"] == "pytest" else run_code(task)
 
 
 if __name__ == "__main__":
-    status = main()
-    # Threads that the code left behind do not keep the process.
-    sys.stdout.flush()
-    os._exit(status)
+    sys.exit(main())
