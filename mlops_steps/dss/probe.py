@@ -54,10 +54,10 @@ def probe(dss: Dss) -> Probe:
         return Probe(Trouble.ANSWER, redact(explain(error)))
     except requests.exceptions.SSLError as error:
         return Probe(Trouble.TLS, redact(explain(error)))
+    except (requests.exceptions.JSONDecodeError, KeyError, TypeError):
+        return Probe(Trouble.ANSWER, "the answer does not have the form of DSS")
     except requests.RequestException as error:
         return Probe(Trouble.CONNECTION, redact(explain(error)))
-    except (ValueError, KeyError, TypeError):
-        return Probe(Trouble.ANSWER, "the answer does not have the form of DSS")
     except OSError as error:
         # A file of certificates that cannot be read.
         return Probe(Trouble.TLS, redact(str(error)))
