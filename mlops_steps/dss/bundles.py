@@ -196,7 +196,7 @@ def project_commits(design: Dss, project_key: str, most: int = 50) -> list[dict[
             answer = expect(design.client.get_project(project_key).get_project_git().log(count=most), dict, "the log")
             entries = expect(answer.get("entries") or [], list, "entries")
             return [_commit(expect(entry, dict, "an entry")) for entry in entries]
-    except NodeError as error:
+    except (Refusal, NonsenseAnswer) as error:
         log.warning("%s; release notes go without commits", error)
         return []
 

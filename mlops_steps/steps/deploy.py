@@ -31,6 +31,7 @@ def run(
     deployment does not become healthy; on the release stage that is :class:`ProductionInDoubt`, unless what was live
     before is live still, for this step has no rollback.
     """
+    infra = settings.stage(stage).infra
     record = load_for(settings.record, settings.project)
     if bundle_id:
         bundle = valid_bundle_id(bundle_id)
@@ -44,7 +45,7 @@ def run(
     is_release_stage = stage == settings.release_stage().name
     if is_release_stage:
         console.warn(f"{stage} is the release stage: `release` would smoke-test, and roll back by itself")
-    report.set(bundle=bundle, infrastructure=settings.stage(stage).infra)
+    report.set(bundle=bundle, infrastructure=infra)
     with stage_lock(lock_folder(settings), stage, console), open_target(settings, stage) as target:
         if record.bundle and record.bundle.id == bundle:
             with report.case("archive"):

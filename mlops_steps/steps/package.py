@@ -40,11 +40,15 @@ def run(
     deadline = Deadline(settings.package.timeout)
     with connect(settings, settings.node("design")) as design, connect(settings, settings.deployer()) as deployer:
         with design.within(deadline), deployer.within(deadline):
+            exported = bundles.exported_bundles(design, settings.project)  # a project that is not there ends here
             commits = bundles.project_commits(design, settings.project)
             name = valid_bundle_id(bundle_id or _bundle_id(settings, build, commits))
             report.set(bundle=name, project_commit=commits[0]["id"] if commits else None, commit=build.commit)
             with report.case("export"):
-                _export(settings, design, deployer, name, commits, build, deadline, console)
+                if name in exported:
+                    console.line(f"bundle {name} was exported already")
+                else:
+                    _export(settings, design, deployer, name, commits, build, deadline, console)
             with report.case("publish"):
                 _publish(settings, design, deployer, name, deadline, console)
             with report.case("archive"):
@@ -97,9 +101,6 @@ def _export(
     deadline: Deadline,
     console: Console,
 ) -> None:
-    if name in bundles.exported_bundles(design, settings.project):
-        console.line(f"bundle {name} was exported already")
-        return
     text = _release_notes(settings, design, deployer, commits, build)
     with console.waiting(f"exporting bundle {name} of project {settings.project}"):
         bundles.export(design, settings.project, name, text, deadline)
