@@ -73,7 +73,7 @@ def misplaced_key(key: Key) -> str:
     model = _model_at(key[:-1])
     near = nearest(name, _names(model)) if model else ""
     if not near:
-        elsewhere = [place for place in _all_keys() if place.rpartition(".")[2] == name]
+        elsewhere = [place for place in all_keys() if place.rpartition(".")[2] == name]
         near = f"; did you mean {elsewhere[0]}?" if elsewhere else ""
     return f"{path}: unknown key{near}"
 
@@ -130,7 +130,7 @@ def _model_at(key: Key) -> type[BaseModel] | None:
     return model
 
 
-def _all_keys() -> list[str]:
+def all_keys() -> list[str]:
     """Every key of the file, as a dotted path."""
     found: list[str] = []
 

@@ -123,7 +123,12 @@ def _check_connection(examined: Examined, found: Probe) -> bool:
         return False
     if trouble is Trouble.TLS:
         examined.passed("reachable", node.url)
-        examined.failed("TLS", found.problem, f"check nodes.{node.name}.verify: it may name a file with your CA", 3)
+        examined.failed(
+            "TLS",
+            found.problem,
+            f"check that the node speaks https, and nodes.{node.name}.verify: it may name a file with your CA",
+            3,
+        )
         return False
     if node.url.startswith("https:"):
         examined.passed("TLS", "the certificate is good" if node.verify else "the certificate is not checked")

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlops_steps.config import Settings, load
+from mlops_steps.config import Settings, ValidateSettings, load
 from mlops_steps.config_init import Found, FoundStage, render, stage_names
+from mlops_steps.config_problems import all_keys
+from mlops_steps.facts import ProjectFacts
+from mlops_steps.rules.loading import BUILT_IN, load_rules
 from tests.steps.fake_node import KEY, FakeNode, Refusing
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
@@ -182,3 +185,49 @@ class TestSchema:
         assert "required" not in schema
         assert "required" not in schema["$defs"]["NodeSettings"]
         assert schema["$defs"]["RuleException"]["required"] == ["rule", "object", "reason"]
+
+
+class TestDocumentation:
+    """docs/configuration.md and docs/validation.md tell of every key and rule, and their examples are valid."""
+
+    DOCS = Path(__file__).parents[2] / "docs"
+
+    def test_every_key_is_documented(self) -> None:
+        text = (self.DOCS / "configuration.md").read_text(encoding="utf-8")
+        keys = all_keys()
+        leaves = [key for key in keys if not any(other.startswith((f"{key}.", f"{key}[]")) for other in keys)]
+        assert len(leaves) > 40
+        for path in leaves:
+            key = path.rpartition(".")[2]
+            assert any(f"`{name}" in text for name in (path, f".{key}", key)), path
+
+    def test_every_rule_is_documented(self) -> None:
+        text = (self.DOCS / "validation.md").read_text(encoding="utf-8")
+        assert [built_in.id for built_in in BUILT_IN if f"| `{built_in.id}` |" not in text] == []
+
+    def test_examples_are_valid(self, tmp_path: Path) -> None:
+        blocks = [
+            block
+            for name in ("configuration.md", "validation.md")
+            for block in re.findall(r"```yaml\n(.*?)```", (self.DOCS / name).read_text(encoding="utf-8"), re.S)
+        ]
+        assert len(blocks) == 2
+        for block in blocks:
+            path = tmp_path / "mlops.yml"
+            path.write_text(block, encoding="utf-8")
+            settings = load(path, {"MLOPS_PROJECT": "P", "MLOPS_DESIGN_URL": "https://design.example.com"})
+            assert settings.nodes["design"].url.startswith("https://design.example.com")
+
+    def test_the_rule_of_the_example_works(self, tmp_path: Path) -> None:
+        (code,) = re.findall(r"```python\n(.*?)```", (self.DOCS / "validation.md").read_text(encoding="utf-8"), re.S)
+        (tmp_path / "rules.py").write_text(code, encoding="utf-8")
+        path = tmp_path / "mlops.yml"
+        path.write_text(
+            "project: P\nnodes: {design: {url: 'https://h'}}\nvalidate: {rules: ['rules.py:dataset_names']}",
+            encoding="utf-8",
+        )
+        loaded = load_rules(load(path, {}))[-1]
+        facts = ProjectFacts("P", datasets=({"name": "good"}, {"name": "Bad"}))
+        found = [(finding.object, finding.ok) for finding in loaded.check(facts, ValidateSettings())]
+        assert loaded.severity == "warning"
+        assert found == [("dataset good", True), ("dataset Bad", False)]
