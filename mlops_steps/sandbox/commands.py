@@ -14,6 +14,7 @@ import click
 
 from mlops_steps.console import Console
 from mlops_steps.errors import ConfigError, MlopsError
+from mlops_steps.sandbox.faults.commands import fault, faults_option, requests
 from mlops_steps.sandbox.session import command_environment, environment, export_lines, running
 from mlops_steps.sandbox.signals import Signals, Stopped
 
@@ -44,18 +45,24 @@ def sandbox() -> None:
       mlops-steps sandbox run -- bash ci.sh     your own pipeline, on fresh nodes
       mlops-steps sandbox up --dir nodes        nodes to try things on
       mlops-steps sandbox apply 2               the next revision of the project
+      mlops-steps sandbox fault add ...         let a node do something wrong
     """
+
+
+sandbox.add_command(fault)
+sandbox.add_command(requests)
 
 
 @sandbox.command()
 @_dir
 @_port
+@faults_option
 @click.option(
     "--env-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the environment to this file, readable by you only, instead of printing it. It goes when they stop.",
 )
-def up(directory: Path | None, port: int | None, env_file: Path | None) -> None:
+def up(directory: Path | None, port: int | None, faults: Path | None, env_file: Path | None) -> None:
     """Start the nodes and keep them until Ctrl-C or SIGTERM.
 
     Prints the environment that points mlops-steps to them as `export` lines. The keys in it are made for this sandbox
@@ -70,7 +77,7 @@ def up(directory: Path | None, port: int | None, env_file: Path | None) -> None:
 
     def work(_signals: Signals) -> int:
         nonlocal ready
-        with running(directory, port, console) as nodes:
+        with running(directory, port, console, faults) as nodes:
             lines = export_lines(environment(nodes))
             try:
                 if env_file is None:
@@ -94,8 +101,9 @@ def up(directory: Path | None, port: int | None, env_file: Path | None) -> None:
 )
 @_dir
 @_port
+@faults_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(directory: Path | None, port: int | None, command: tuple[str, ...]) -> None:
+def run(directory: Path | None, port: int | None, faults: Path | None, command: tuple[str, ...]) -> None:
     """Start the nodes, run COMMAND with their environment, stop them, and end as COMMAND ended.
 
     SIGTERM, SIGINT and SIGHUP are passed on to COMMAND; the nodes live until it has ended, so that it can clean up.
@@ -108,7 +116,7 @@ def run(directory: Path | None, port: int | None, command: tuple[str, ...]) -> N
     console = Console()
 
     def work(signals: Signals) -> int:
-        with running(directory, port, console) as nodes:
+        with running(directory, port, console, faults) as nodes:
             return _run_command(command, command_environment(nodes, os.environ), signals)
 
     _finish(console, work, lambda number: 128 + number)

@@ -39,21 +39,26 @@ def check_installed() -> None:
 
 
 @contextmanager
-def running(directory: Path | None, port: int | None, console: Console) -> Iterator[Sandbox]:
+def running(
+    directory: Path | None, port: int | None, console: Console, faults: Path | None = None
+) -> Iterator[Sandbox]:
     """A started sandbox that holds the churn project; stopped at the end of the block.
 
     :param directory: where its state lives; None for a temporary folder that goes with it.
     :param port: the port of the first node, the others follow; None for the ports it had, or free ones.
+    :param faults: a fault plan; its faults are in force from when the project is there.
     :raises MlopsError: something is not installed, the folder or a port is taken, a node did not start.
     """
     check_installed()
     from mlops_steps.sandbox.content import install
     from mlops_steps.sandbox.core.server import Sandbox
+    from mlops_steps.sandbox.faults import plan
 
     temporary = Path(tempfile.mkdtemp(prefix="mlops-sandbox-")) if directory is None else None
     try:
         sandbox = Sandbox.open(temporary or directory or Path())
         try:
+            planned = plan.load(faults, sandbox.node_names()) if faults else []
             if port is not None:
                 sandbox.use_ports(port)
             for node in sandbox.nodes.values():
@@ -62,6 +67,9 @@ def running(directory: Path | None, port: int | None, console: Console) -> Itera
             for node in sandbox.nodes.values():
                 console.line(f"{node.id:10} {node.url}")
             install(sandbox, console.line)
+            for node in sandbox.nodes.values():
+                node.faults.clear_requests()
+            plan.apply(planned, sandbox)
             yield sandbox
         finally:
             sandbox.close()

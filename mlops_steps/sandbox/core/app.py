@@ -20,7 +20,7 @@ from mlops_steps.sandbox.core.node import Node
 from mlops_steps.sandbox.deployer import routes as deployer
 from mlops_steps.sandbox.faults import control
 from mlops_steps.sandbox.faults.middleware import Faulty
-from mlops_steps.sandbox.faults.operations import BASE_PATHS
+from mlops_steps.sandbox.faults.operations import BASE_PATHS, CONTROL_PATH
 from mlops_steps.sandbox.flow import routes as flow
 from mlops_steps.sandbox.projects import routes as projects
 from mlops_steps.sandbox.scenarios import routes as scenarios
@@ -100,7 +100,7 @@ class Gate:
         self.node = node
         api = PathRouter(path_routes(node, routers), redirect_slashes=False, default=_unknown_operation)
         bases = [Mount(base, app=api) for base in BASE_PATHS]
-        own = Mount(control.CONTROL_PATH, app=PathRouter(path_routes(node, [control.router]), redirect_slashes=False))
+        own = Mount(CONTROL_PATH, app=PathRouter(path_routes(node, [control.router]), redirect_slashes=False))
         self.paths = PathRouter([*bases, own], redirect_slashes=False, default=_outside_the_api)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

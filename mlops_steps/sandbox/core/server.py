@@ -5,29 +5,21 @@ from __future__ import annotations
 import fcntl
 import logging
 import secrets
-import socket
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import uvicorn
-
-from mlops_steps.errors import ConfigError, NodeError
+from mlops_steps.errors import ConfigError
 from mlops_steps.sandbox.bundles.activation import recover
-from mlops_steps.sandbox.core.app import create_app
 from mlops_steps.sandbox.core.futures import Futures
 from mlops_steps.sandbox.core.http import NodeType
 from mlops_steps.sandbox.core.node import Node
+from mlops_steps.sandbox.core.serving import HOST, NodeServer, bind, listen
 from mlops_steps.sandbox.core.store import PRIVATE_DIR, read_json, write_json
 from mlops_steps.sandbox.faults.board import Active
-from mlops_steps.sandbox.faults.protocol import BreakableProtocol, reset
 
-HOST = "127.0.0.1"
-START_SECONDS = 20.0
-STOP_SECONDS = 5.0
 DEFAULT_PROJECT = "DKU_CHURN"
 STATE_FILE = "sandbox.json"
 
@@ -123,7 +115,7 @@ class Sandbox:
         """Gives the nodes the ports from ``base`` on. Raises :class:`ConfigError` when one of them is taken."""
         for port, (node_id, entry) in enumerate(self._state["nodes"].items(), base):
             try:
-                _bind(port).close()
+                bind(port).close()
             except OSError as error:
                 raise ConfigError(f"Port {port} for node {node_id} cannot be used: {error.strerror}") from error
             entry["port"] = port
@@ -144,7 +136,7 @@ class Sandbox:
 
     def _open_port(self, node_id: str) -> None:
         node, entry = self.nodes[node_id], self._state["nodes"][node_id]
-        listener = _listen(int(entry.get("port") or 0))
+        listener = listen(int(entry.get("port") or 0))
         port = listener.getsockname()[1]
         node.url = f"http://{HOST}:{port}"
         if entry.get("port") != port:
@@ -217,92 +209,9 @@ class Sandbox:
         self.close()
 
 
-class NodeServer:
-    """One uvicorn server in a thread of its own."""
-
-    def __init__(self, node: Node, listener: socket.socket) -> None:
-        self.node = node
-        self.listener = listener
-        self.server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(node),
-                http=BreakableProtocol,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                # Longer than a client keeps an idle connection, so that none is closed under a request.
-                timeout_keep_alive=300,
-                timeout_graceful_shutdown=int(STOP_SECONDS),
-            )
-        )
-        self.thread = threading.Thread(
-            target=self.server.run, kwargs={"sockets": [listener]}, name=f"node-{node.id}", daemon=True
-        )
-
-    def start(self) -> None:
-        """Returns when the server accepts connections. Raises :class:`NodeError`."""
-        self.thread.start()
-        limit = time.monotonic() + START_SECONDS
-        while not self.server.started:
-            if not self.thread.is_alive() or time.monotonic() > limit:
-                raise NodeError(f"Node {self.node.id} of the sandbox did not start")
-            time.sleep(0.005)
-
-    def ask_to_stop(self) -> None:
-        """Tells the server to end, and does not wait for it."""
-        self.server.should_exit = True
-
-    def break_off(self) -> None:
-        """Closes the port and resets every connection; what is being worked on goes on, and nobody hears of it."""
-
-        def close() -> None:
-            for listener in self.server.servers:
-                listener.close()
-            for connection in list(self.server.server_state.connections):
-                reset(connection.transport)
-
-        self.server.servers[0].get_loop().call_soon_threadsafe(close)
-        self.server.should_exit = self.server.force_exit = True
-
-    def stop(self) -> None:
-        """Lets running requests end, within a limit, and closes the port."""
-        self.ask_to_stop()
-        self.thread.join(STOP_SECONDS)
-        if self.thread.is_alive():
-            self.server.force_exit = True
-            self.thread.join(STOP_SECONDS)
-        self.listener.close()
-
-
 def _entry(spec: NodeSpec) -> dict[str, Any]:
     entry = {"name": spec.name, "type": spec.type, "port": 0, "apiKey": "dku-sandbox-" + secrets.token_urlsafe(32)}
     return {**entry, "infra": spec.infra, "stage": spec.stage} if spec.infra else entry
-
-
-def _listen(port: int) -> socket.socket:
-    try:
-        listener = _bind(port)
-    except OSError:
-        if port == 0:
-            raise
-        log.warning("port %s is taken; another one is used", port)
-        listener = _bind(0)
-    listener.listen(128)
-    return listener
-
-
-def _bind(port: int) -> socket.socket:
-    # With the protocol named, asyncio switches Nagle's algorithm off, which would hold back the body of each answer.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def _lock(directory: Path) -> Any:

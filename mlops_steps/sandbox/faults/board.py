@@ -58,7 +58,7 @@ class Active:
         """The fault and its counts as plain data."""
         return {
             "id": self.id,
-            **self.fault.model_dump(exclude_none=True),
+            **self.fault.plain(),
             "seen": self.seen,
             "fired": self.fired,
             "text": self.fault.describe(),
@@ -106,10 +106,11 @@ class NodeFaults:
         """Takes note of the paths that the node serves (method, path with parameters), the more specific first."""
         self._templates = Templates(routes)
 
-    def add(self, fault: Fault | str, **settings: Any) -> Active:
+    def add(self, fault: Fault | str, *, at_once: bool = True, **settings: Any) -> Active:
         """Puts a fault in force: a :class:`Fault`, or the name of a kind with its settings.
 
-        Raises :class:`ValueError` when the settings make no sense.
+        Without ``at_once`` an outage waits for the next call of :meth:`answered`. Raises :class:`ValueError` when the
+        settings make no sense.
         """
         if isinstance(fault, str):
             try:
@@ -120,7 +121,8 @@ class NodeFaults:
         with self._lock:
             self._active.append(active)
         self.answering(0)
-        self.answered()
+        if at_once:
+            self.answered()
         return active
 
     def clear(self, fault_id: str | None = None) -> int:
@@ -180,6 +182,8 @@ class NodeFaults:
 
     def answered(self) -> None:
         """Begins the outages that are due."""
+        if not self._due:
+            return
         with self._lock:
             due, self._due = self._due, []
         for active in due:

@@ -11,8 +11,6 @@ from mlops_steps.sandbox.core.node import Node
 from mlops_steps.sandbox.faults.model import BadFault
 from mlops_steps.sandbox.faults.plan import Planned, parse
 
-CONTROL_PATH = "/sandbox"
-
 router = Router()
 
 
@@ -52,7 +50,9 @@ def add_faults(call: Call) -> Any:
     added = []
     for item in planned:
         node = sandbox.node(item.node)
-        added.append({"node": node.id, **node.faults.add(item.fault).document()})
+        # An outage of this very node begins when this request was answered.
+        active = node.faults.add(item.fault, at_once=node is not call.node)
+        added.append({"node": node.id, **active.document()})
     return {"faults": added}
 
 

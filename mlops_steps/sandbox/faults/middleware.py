@@ -34,10 +34,11 @@ class Faulty:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        faults = self.node.faults
         if scope["type"] != "http" or not self._is_from_outside(scope):
             await self.app(scope, receive, send)
+            faults.answered()
             return
-        faults = self.node.faults
         if faults.refusing:
             await _broken(scope, receive)
             return

@@ -106,6 +106,10 @@ class Fault(BaseModel):
         """Its kind."""
         return KINDS[self.kind]
 
+    def plain(self) -> dict[str, Any]:
+        """The fault as plain data, from which it can be made again."""
+        return {**self.model_dump(exclude_none=True), "count": "for ever" if self.count == FOR_EVER else self.count}
+
     def describe(self) -> str:
         """One line for people, without the node."""
         parts = [self.kind]
@@ -149,5 +153,5 @@ def problems(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
         elif kind == "value_error":
             text = str(item["ctx"]["error"])
         else:
-            text = item["msg"].replace("Input should be", "must be")
+            text = item["msg"].partition(",")[0].replace("Input should be", "must be")
         yield place, text

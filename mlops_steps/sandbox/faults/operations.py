@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD")
+# Outside of the public API.
+CONTROL_PATH = "/sandbox"
 BASE_PATHS = ("/dip/publicapi", "/public/api")
 
 _DEPLOYMENT = "/project-deployer/deployments/*"
@@ -16,7 +18,7 @@ _SCENARIO = "/projects/*/scenarios/*"
 OPERATIONS = {
     "instance info": "GET /instance-info",
     "list projects": "GET /projects",
-    "git log": "GET /projects/*/git/log",
+    "git log": "GET /projects/*/git/actions/log",
     "list exported bundles": "GET /projects/*/bundles/exported",
     "export bundle": "PUT /projects/*/bundles/exported/*",
     "publish bundle": "POST /projects/*/bundles/*/publish",
