@@ -138,6 +138,7 @@ def test_a_failed_update_is_an_error_with_a_reason_and_the_old_bundle_stays(
     assert "connection warehouse" in texts(deployment)
     assert active(auto_test, tiny.key) == "v1"
     assert deployment.get_update().status == "ERROR"
+    assert not any("Activating" in line for line in deployment.get_update().logs)
     assert update(deployment, "v1")["status"] == "SUCCESS"
     assert health(deployment) == "HEALTHY"
 

@@ -26,7 +26,6 @@ from mlops_steps.sandbox.projects import routes as projects
 from mlops_steps.sandbox.scenarios import routes as scenarios
 
 DSS_VERSION = instance.DSS_VERSION
-DRAIN_BYTES = 64 * 1024 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -106,21 +105,19 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        body = BodyWatch(receive)
         answer = AnswerWatch(send)
         try:
             self._check_host(scope)
             self._check_key(scope)
             # DSS answers with and without a trailing slash alike.
             scope["path"] = scope["path"].rstrip("/") or "/"
-            await self.paths(scope, body, answer)
+            await self.paths(scope, receive, answer)
         except Exception as error:
             if answer.started:
                 raise
             if not isinstance(error, DssError):
                 log.exception("%s: %s failed", self.node.id, operation_name(scope))
                 error = DssError(500, f"java.lang.RuntimeException/{type(error).__name__}", str(error))
-            await body.drain()
             await JSONResponse(error.document(), status_code=error.status)(scope, receive, answer)
 
     def _check_host(self, scope: Scope) -> None:
@@ -142,26 +139,6 @@ async def _unknown_operation(scope: Scope, _receive: Receive, _send: Send) -> No
 
 async def _outside_the_api(scope: Scope, _receive: Receive, _send: Send) -> None:
     raise not_found(f"{scope['path']} is not served; the public API is under {' and '.join(BASE_PATHS)}")
-
-
-class BodyWatch:
-    """Passes the request's body on, and can read what nobody read, so that the client sees the answer, not a reset."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._complete = False
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            self._complete = True
-        return message
-
-    async def drain(self) -> None:
-        """Reads the rest, up to a limit."""
-        size = 0
-        while not self._complete and size < DRAIN_BYTES:
-            size += len((await self()).get("body", b""))
 
 
 class AnswerWatch:
