@@ -49,7 +49,11 @@ def started(*arguments: str | Path, **options: object) -> Iterator[subprocess.Po
     finally:
         if process.poll() is None:
             process.terminate()
-        process.communicate(timeout=LIMIT)
+        try:
+            process.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 def read_until(stream: object, text: str) -> list[str]:

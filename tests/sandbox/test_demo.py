@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -94,14 +95,16 @@ def test_an_interrupted_demo_stops_its_step_and_its_nodes(tmp_path: Path) -> Non
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "mlops_steps", "sandbox", "demo", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log, limit = tmp_path / "out" / "revision-1" / "test.log", time.monotonic() + 60
     try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "develop" in line:
-                break
+        while not (log.is_file() and log.stat().st_size):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < limit, "the step `test` did not come"
+            time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 143
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert "interrupted" in log.read_text()
+    assert not list(tmp_path.glob("mlops-sandbox-*"))
