@@ -63,7 +63,9 @@ def run_step(common: Common, step: str, stage: str | None, call: Callable[[Run],
         except Exception as error:
             code = _say(_internal(error), report, console)
         with interrupts.shielded():
-            return _write(report, folder, console) or code
+            unwritten = _write(report, folder, console)
+            # What became of production counts for more than what became of the report.
+            return code or unwritten
 
 
 def run_command(name: str, call: Callable[[Console], None], *, verbose: int = 0, quiet: bool = False) -> int:
@@ -129,7 +131,18 @@ def _write(report: Report, folder: Path, console: Console) -> int:
         console.error(f"the report {path} could not be written: {error.strerror}")
         return 2
     console.line(f"report: {path}")
+    _sum_up(folder, console)
     return 0
+
+
+def _sum_up(folder: Path, console: Console) -> None:
+    """Writes the page that sums up all reports. It is a convenience: no exit code may depend on it."""
+    try:
+        from mlops_steps.report import html
+
+        html.update(folder)
+    except Exception as error:
+        console.warn(f"no summary page: {error}")
 
 
 class _ConsoleHandler(logging.Handler):
