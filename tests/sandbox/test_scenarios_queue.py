@@ -250,3 +250,15 @@ def test_a_run_that_a_crash_left_is_aborted_at_the_next_start(own_sandbox: Sandb
     assert run.outcome == "ABORTED"
     assert "node auto-test stopped while the scenario was running" in run.get_info()["result"]["thrown"]["message"]
     assert "node auto-test stopped" in run.get_log()
+
+
+def test_a_scenario_can_be_run_again_as_soon_as_its_result_is_seen(project_of: Callable[..., DSSProject]) -> None:
+    handle = project_of(S=scenario()).get_scenario("S")
+    for _ in range(10):
+        fire = handle.run()
+        assert fire.is_cancelled() is False
+        limit = time.monotonic() + 10
+        # Without the client's pauses.
+        while (run := fire.get_scenario_run()) is None or run.running:
+            assert time.monotonic() < limit
+        assert run.get_details()["scenarioRun"]["result"]["outcome"] == "SUCCESS"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_steps.sandbox.core.store import now_ms, read_json, write_json
-from mlops_steps.sandbox.flow.kinds import DATASET, FOLDER, MODEL, Kind, recipes_of
+from mlops_steps.sandbox.flow.kinds import DATASET, FOLDER, MODEL, kind_of, recipes_of
 from mlops_steps.sandbox.flow.places import places_of
 from mlops_steps.sandbox.flow.plan import Flow, RecipeNode
 from mlops_steps.sandbox.projects.model import Project
@@ -23,13 +23,9 @@ class Freshness:
         self.flow = flow
         self._path = project.data_dir / "builds.json"
 
-    def kind_of(self, name: str) -> Kind | None:
-        """The kind of the object that recipes call ``name``."""
-        return next((kind for kind in (DATASET, FOLDER, MODEL) if kind.of(self.project).exists(name)), None)
-
     def has_data(self, name: str) -> bool:
         """Whether an object of the flow has data on this node."""
-        kind = self.kind_of(name)
+        kind = kind_of(self.project, name)
         try:
             if kind is DATASET:
                 return bool(places_of(self.project).dataset(name).files())
@@ -60,14 +56,14 @@ class Freshness:
         if producer is not None:
             return str(self._state().get(producer, {}).get("builtOn", "never"))
         try:
-            if self.kind_of(name) is DATASET:
+            if kind_of(self.project, name) is DATASET:
                 return _digest(places_of(self.project).dataset(name).files())
-            if self.kind_of(name) is FOLDER:
+            if kind_of(self.project, name) is FOLDER:
                 folder = places_of(self.project).folder(name)
                 return _digest(sorted(path for path in folder.rglob("*") if path.is_file()))
         except LayoutError:
             return "unreachable"
-        if self.kind_of(name) is MODEL:
+        if kind_of(self.project, name) is MODEL:
             return str(MODEL.of(self.project).get(name).get("activeVersion"))
         return "missing"
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from mlops_steps.sandbox.core.errors import DssError, bad_request
 from mlops_steps.sandbox.core.store import now_ms, write_json
-from mlops_steps.sandbox.flow.children import check_code_env, make_child, run_child, thrown
+from mlops_steps.sandbox.flow.children import run_child, thrown
 from mlops_steps.sandbox.flow.freshness import Freshness
-from mlops_steps.sandbox.flow.kinds import DATASET, MODEL, Kind, recipes_of
-from mlops_steps.sandbox.flow.places import places_of
-from mlops_steps.sandbox.flow.plan import Flow, PlanError, RecipeNode
+from mlops_steps.sandbox.flow.kinds import MODEL, kind_of
+from mlops_steps.sandbox.flow.plan import PlanError, RecipeNode
+from mlops_steps.sandbox.flow.recipe_run import flow_of, recipe_child
 from mlops_steps.sandbox.projects.model import Project
 from mlops_steps.sandbox.runtime.lib.dataiku._layout import LayoutError
 from mlops_steps.sandbox.runtime.process import Child, ChildResult, End
@@ -68,7 +68,7 @@ class Job:
             raise bad_request(f"{owner}.{name}: building objects of another project is not supported by the sandbox")
         if output.get("partition"):
             raise bad_request(f"{name}: partitions are not supported by the sandbox")
-        kind = self.freshness.kind_of(name)
+        kind = kind_of(self.project, name)
         wanted = output.get("type") or (kind.type if kind else "DATASET")
         if kind is None or wanted != kind.type:
             raise bad_request(f"{wanted} {name} does not exist in project {self.project.key}")
@@ -125,7 +125,7 @@ class Job:
         }
 
     def _output_document(self, name: str) -> dict[str, Any]:
-        kind = self.freshness.kind_of(name)
+        kind = kind_of(self.project, name)
         return {"type": kind.type if kind else None, "projectKey": self.project.key, "id": name, "partition": "NP"}
 
     def status(self) -> dict[str, Any]:
@@ -153,21 +153,24 @@ class Job:
         """Builds; never raises. The outcome is in ``state`` and ``error``."""
         self.state = RUNNING
         self._save()
+        state = FAILED
         try:
-            self._run()
+            state = self._run()
         except (PlanError, LayoutError, DssError) as error:
-            self.state, self.error = FAILED, thrown(error)
+            self.error = thrown(error)
         except Exception as error:
-            self.state, self.error = FAILED, thrown(error)
+            self.error = thrown(error)
             raise
         finally:
-            self.end = now_ms()
             reason = f": {self.error['message']}" if self.error else ""
-            self.log(f"Job {self.id} {self.state}{reason}")
+            self.log(f"Job {self.id} {state}{reason}")
+            self.end = now_ms()
+            # Last: who sees the end of the job finds everything done.
+            self.state = state
             self._save()
             self.finished.set()
 
-    def _run(self) -> None:
+    def _run(self) -> str:
         fresh = self.freshness
         steps = self.flow.plan(self.outputs, self.mode, has_data=fresh.has_data, is_current=fresh.is_current)
         self.log(f"Job {self.id}: {self.mode} of {', '.join(self.outputs)}")
@@ -175,13 +178,11 @@ class Job:
         for step in steps:
             self.activities[step.name] = {"activityId": step.name, "recipeName": step.name, "state": "NOT_STARTED"}
         self._run_all(steps)
-        states = {activity["state"] for activity in self.activities.values()}
-        if self._aborted.is_set():
-            self.state = ABORTED
-            self.error = {**thrown({"clazz": "Aborted", "message": f"job {self.id} was aborted"})}
-        else:
-            self.state = FAILED if FAILED in states else DONE
         self._commit()
+        if self._aborted.is_set():
+            self.error = thrown({"clazz": "Aborted", "message": f"job {self.id} was aborted"})
+            return ABORTED
+        return FAILED if FAILED in {activity["state"] for activity in self.activities.values()} else DONE
 
     def _commit(self) -> None:
         # A build changes schemas and active versions; what else was changed and not committed is not its business.
@@ -245,19 +246,7 @@ class Job:
         return False
 
     def _run_code(self, node: RecipeNode) -> ChildResult:
-        if node.type != "python":
-            raise bad_request(f"recipes of type {node.type!r} are not supported by the sandbox, only python")
-        recipes = recipes_of(self.project)
-        definition = recipes.get(node.name)
-        check_code_env(self.project, (definition.get("params") or {}).get("envSelection"), f"recipe {node.name}")
-        self._check_objects(node)
-        child = make_child(
-            self.project,
-            f"recipe {node.name}",
-            script=recipes.payload(node.name, node.type) or "",
-            variables=self.variables,
-            recipe={"name": node.name, "inputs": list(node.inputs), "outputs": list(node.outputs)},
-        )
+        child = recipe_child(self.project, node, self.variables)
         with self._lock:
             self._children.add(child)
         try:
@@ -268,17 +257,8 @@ class Job:
             with self._lock:
                 self._children.discard(child)
 
-    def _check_objects(self, node: RecipeNode) -> None:
-        # Before the process starts: a missing connection is found even when the code would not come to use it.
-        places = places_of(self.project, self.variables)
-        for name in (*node.inputs, *node.outputs):
-            kind = self.freshness.kind_of(name)
-            if kind is None:
-                raise bad_request(f"{name} does not exist in project {self.project.key}")
-            _reach(kind, name, places)
-
     def _built(self, name: str) -> dict[str, Any]:
-        kind = self.freshness.kind_of(name)
+        kind = kind_of(self.project, name)
         assert kind is not None
         target: dict[str, Any] = {"projectKey": self.project.key, "name": name, "type": kind.type}
         item: dict[str, Any] = {"type": kind.report, "target": target, "folder": kind.folder, "outcome": "SUCCESS"}
@@ -290,26 +270,6 @@ class Job:
     def _save(self) -> None:
         with self._lock:
             write_json(self.dir / "job.json", {**self.summary(), "activities": self._activities()})
-
-    def __hash__(self) -> int:
-        return id(self)
-
-
-def _reach(kind: Kind, name: str, places: Any) -> None:
-    if kind.type == "DATASET":
-        places.dataset(name)
-    elif kind.type == "MANAGED_FOLDER":
-        places.folder(name)
-
-
-def flow_of(project: Project) -> Flow:
-    """The recipes of a project, and which datasets are the files of which managed folders."""
-    in_folders = {
-        definition["name"]: str((definition.get("params") or {}).get("folderSmartId", "")).rpartition(".")[2]
-        for definition in DATASET.of(project).all_named()
-        if definition.get("type") == "FilesInFolder"
-    }
-    return Flow.of(recipes_of(project).all_named(), project.key, in_folders)
 
 
 def outputs_of(builds: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -34,3 +34,8 @@ RECIPES = Kind("RECIPE", "recipes", "recipe", "RUNNABLE_RECIPE", "")
 def recipes_of(project: Project) -> Objects:
     """The recipes of a project."""
     return RECIPES.of(project)
+
+
+def kind_of(project: Project, name: str) -> Kind | None:
+    """The kind of the object that recipes call ``name``, None when there is none."""
+    return next((kind for kind in KINDS if kind.of(project).exists(name)), None)

@@ -15,7 +15,7 @@ from mlops_steps.sandbox.core.errors import bad_request
 from mlops_steps.sandbox.flow.children import python_path, thrown
 from mlops_steps.sandbox.runtime.lib.dataiku._layout import LayoutError, inside
 from mlops_steps.sandbox.runtime.process import End
-from mlops_steps.sandbox.scenarios.run import StepAborted, StepContext, StepFailed, end_of
+from mlops_steps.sandbox.scenarios.step_context import StepAborted, StepContext, StepFailed, end_of
 
 _TESTS_FAILED, _NO_TESTS = 1, 5
 

@@ -17,77 +17,22 @@ from mlops_steps.sandbox.runtime.lib.dataiku._layout import LayoutError
 from mlops_steps.sandbox.runtime.process import ChildResult, End
 from mlops_steps.sandbox.scenarios import records
 from mlops_steps.sandbox.scenarios.model import scenarios_of
+from mlops_steps.sandbox.scenarios.step_context import (
+    ABORTED,
+    FAILED,
+    SUCCESS,
+    WARNING,
+    StepAborted,
+    StepContext,
+    StepFailed,
+    StepWarned,
+    clock,
+    worst,
+)
 
 if TYPE_CHECKING:
     from mlops_steps.sandbox.runtime.process import Child
     from mlops_steps.sandbox.scenarios.service import ScenarioService
-
-SUCCESS, WARNING, FAILED, ABORTED = "SUCCESS", "WARNING", "FAILED", "ABORTED"
-_SEVERITY = (SUCCESS, WARNING, FAILED, ABORTED)
-
-
-class StepFailed(Exception):
-    """A step did its work and found a failure. ``error`` is what DSS calls thrown."""
-
-    def __init__(self, error: Mapping[str, Any]) -> None:
-        super().__init__(error["message"])
-        self.error = dict(error)
-
-
-class StepWarned(Exception):
-    """A step ended with a warning."""
-
-
-class StepAborted(Exception):
-    """A step was aborted."""
-
-
-class StepContext:
-    """What a step may use: the run, its own definition and parameters, a place for its log and report."""
-
-    def __init__(self, run: ScenarioRun, step_run: dict[str, Any]) -> None:
-        self.run = run
-        self.project = run.project
-        self.step_run = step_run
-        self.step = step_run["step"]
-        self.params: dict[str, Any] = self.step.get("params") or {}
-        self.items: list[dict[str, Any]] = step_run["additionalReportItems"]
-        self.dir = records.step_dir(run.dir, step_run["runId"])
-        self.dir.mkdir(parents=True, exist_ok=True)
-        self.log_path = self.dir / records.STEP_LOG
-        self.report_path = self.dir / records.STEP_REPORT
-
-    def log(self, line: str) -> None:
-        """Adds a line to the log of the step."""
-        with self.log_path.open("a", encoding="utf-8") as stream:
-            stream.write(f"[{_clock()}] {line}\n")
-
-    def run_code(self, label: str, script: str) -> None:
-        """Runs code of the scenario in a child process.
-
-        :raises StepFailed: it failed or reached its limit.
-        """
-        check_code_env(self.project, self.params.get("envSelection"), label)
-        child = self.run.make_child(label, script=script)
-        end_of(self.run.watch(child, lambda: run_child(self.project, child, self.log_path)))
-
-    def run_pytest(self, label: str, arguments: list[str]) -> ChildResult:
-        """Runs pytest in a child process."""
-        check_code_env(self.project, self.params.get("envSelection"), label)
-        child = self.run.make_child(label, pytest_arguments=arguments)
-        return self.run.watch(child, lambda: run_child(self.project, child, self.log_path))
-
-
-def end_of(result: ChildResult) -> None:
-    """Raises unless a child process ended well.
-
-    :raises StepFailed: it failed or reached its limit.
-    :raises StepAborted: it was aborted.
-    """
-    if result.end is End.ABORTED:
-        raise StepAborted
-    if result.end is not End.DONE:
-        raise StepFailed(thrown(result.error or {"clazz": "ProcessFailed", "message": "the process failed"}))
 
 
 class ScenarioRun:
@@ -174,7 +119,7 @@ class ScenarioRun:
     def log(self, line: str) -> None:
         """Adds a line to the log of the run."""
         with self._lock, (self.dir / records.LOG_FILE).open("a", encoding="utf-8") as stream:
-            stream.write(f"[{_clock()}] {line}\n")
+            stream.write(f"[{clock()}] {line}\n")
 
     # ---- aborting
 
@@ -218,6 +163,10 @@ class ScenarioRun:
         outcome, error = FAILED, None
         try:
             outcome, error = self._custom() if self.scenario["type"] == "custom_python" else self._step_based()
+            told = self.project.node.faults.take("scenario-ends", key=self.scenario["id"])
+            if told is not None and told.fault.outcome:
+                outcome = told.fault.outcome
+                error = None if outcome == SUCCESS else thrown({"clazz": "Fault", "message": f"told to end {outcome}"})
         except (DssError, LayoutError) as failure:
             error = thrown(failure)
         except Exception as failure:
@@ -226,15 +175,25 @@ class ScenarioRun:
         finally:
             if self.aborted:
                 outcome, error = ABORTED, thrown({"clazz": "Aborted", "message": f"{self.label} was aborted"})
-            self.end = now_ms()
-            self.result = {"type": "SCENARIO_DONE", "target": self._target(), "outcome": outcome, "runId": self.run_id}
-            self.result.update(start=self.start, end=self.end, **({"thrown": error} if error else {}))
-            self.log(
-                f"{outcome} after {(self.end - self.start) / 1000:.1f} s" + (f": {error['message']}" if error else "")
-            )
+            self._end(outcome, error)
+
+    def _end(self, outcome: str, error: dict[str, Any] | None) -> None:
+        end = now_ms()
+        reason = f": {error['message']}" if error else ""
+        self.log(f"{outcome} after {(end - self.start) / 1000:.1f} s{reason}")
+        result: dict[str, Any] = {
+            "type": "SCENARIO_DONE",
+            "target": self._target(),
+            "outcome": outcome,
+            "runId": self.run_id,
+        }
+        result.update(start=self.start, end=end, **({"thrown": error} if error else {}))
+        # In memory and on disk at once, and last: who sees the result finds everything else done.
+        with self._lock:
+            self.end, self.result = end, result
             self._save()
-            records.forget_old(self.project, self.scenario["id"])
-            self.finished.set()
+        records.forget_old(self.project, self.scenario["id"])
+        self.finished.set()
 
     def _target(self) -> dict[str, Any]:
         return {"type": "SCENARIO", "projectKey": self.project.key, "scenarioId": self.scenario["id"]}
@@ -382,12 +341,3 @@ def wanted(step: Mapping[str, Any], outcome: str) -> bool:
     if condition != "RUN_IF_STATUS_MATCH":
         raise not_supported(f"run condition {condition!r} of step {step.get('name')!r}")
     return outcome in (step.get("runConditionStatuses") or (SUCCESS, WARNING))
-
-
-def worst(first: str, second: str) -> str:
-    """The worse of two outcomes."""
-    return max(first, second, key=_SEVERITY.index)
-
-
-def _clock() -> str:
-    return time.strftime("%Y/%m/%d-%H:%M:%S")

@@ -93,8 +93,11 @@ class ScenarioService:
         fire = Fire(project, scenario_id, params, user)
         with self._lock:
             self._register(fire)
+            if project.node.faults.take("trigger-cancelled", key=scenario_id) is not None:
+                self._cancel(fire)
+                return fire
             behaviour = scenario.get("delayedTriggersBehavior") or {}
-            if fire.place in self._running:
+            if self._is_busy(fire.place):
                 suppressed = behaviour.get("suppressTriggersWhileRunning", True)
                 if suppressed or not behaviour.get("delayWhileRunning", True):
                     self._cancel(fire)
@@ -105,6 +108,10 @@ class ScenarioService:
             self._waiting.append(fire)
             self._start_waiting()
         return fire
+
+    def _is_busy(self, place: tuple[str, str]) -> bool:
+        run = self._running.get(place)
+        return run is not None and run.result is None
 
     def _register(self, fire: Fire) -> None:
         self._count += 1
@@ -124,7 +131,7 @@ class ScenarioService:
         for fire in list(self._waiting):
             if len(self._running) - len(self._nested) >= PARALLEL_RUNS:
                 return
-            if fire.place in self._running:
+            if self._is_busy(fire.place):
                 continue
             self._waiting.remove(fire)
             try:
@@ -161,6 +168,9 @@ class ScenarioService:
 
     def _execute(self, fire: Fire, run: ScenarioRun) -> None:
         try:
+            hanging = run.project.node.faults.take("scenario-hangs", key=fire.scenario_id)
+            if hanging is not None:
+                hanging.wait(lambda: run.aborted)
             run.execute()
         finally:
             with self._lock:
@@ -170,7 +180,9 @@ class ScenarioService:
                     self._start_waiting()
 
     def _forget(self, fire: Fire, run: ScenarioRun) -> None:
-        self._running.pop(fire.place, None)
+        # Its place may have been taken: a run counts as over when its result can be seen.
+        if self._running.get(fire.place) is run:
+            del self._running[fire.place]
         self._by_key.pop(run.key, None)
         self._nested.discard(run.key)
         fire.ended.set()
@@ -183,7 +195,7 @@ class ScenarioService:
         definition_of(project, scenario_id)
         with self._lock:
             fire = Fire(project, scenario_id, {}, user)
-            if fire.place in self._running:
+            if self._is_busy(fire.place):
                 raise conflict(f"scenario {scenario_id} of {project.key} is running already")
             self._register(fire)
             fire.run = self._start(fire, nested=True)
@@ -214,7 +226,8 @@ class ScenarioService:
     def running(self, project: Project, scenario_id: str) -> ScenarioRun | None:
         """The run of a scenario that is under way."""
         with self._lock:
-            return self._running.get((project.key, scenario_id))
+            place = (project.key, scenario_id)
+            return self._running[place] if self._is_busy(place) else None
 
     def all_running(self) -> list[ScenarioRun]:
         """Every run that is under way."""

@@ -14,7 +14,7 @@ from mlops_steps.sandbox.flow.jobs import DONE as JOB_DONE
 from mlops_steps.sandbox.flow.jobs import outputs_of
 from mlops_steps.sandbox.projects.model import Project
 from mlops_steps.sandbox.scenarios.pytest_step import run_pytest
-from mlops_steps.sandbox.scenarios.run import (
+from mlops_steps.sandbox.scenarios.step_context import (
     ABORTED,
     FAILED,
     SUCCESS,
