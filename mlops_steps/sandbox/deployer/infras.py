@@ -9,6 +9,7 @@ from mlops_steps.sandbox.core.node import Node
 from mlops_steps.sandbox.core.store import read_json, write_json
 from mlops_steps.sandbox.deployer.places import Places
 from mlops_steps.sandbox.deployer.remote import AutomationNode
+from mlops_steps.sandbox.faults.board import NodeFaults
 
 STAGES = (
     {"id": "Development", "desc": "Development stage"},
@@ -102,6 +103,11 @@ class Infras:
             raise conflict(f"infrastructure {infra_id} has no automationNodeUrl or no adminApiKey")
         name = str(settings.get("nodeId") or infra_id)
         return AutomationNode(name, url, key, verify=not settings.get("trustAllSSLCertificates", False))
+
+    def faults(self, infra_id: str) -> NodeFaults:
+        """The faults of the node behind the infrastructure; of the Design node when it is not of this sandbox."""
+        node = self.places.node.sandbox.nodes.get(str(self._load(infra_id).get("nodeId")))
+        return (node or self.places.node).faults
 
     def _endpoint(self, settings: dict[str, Any]) -> tuple[str, str]:
         if settings.get("autoconfigureFromNodesDirectory"):

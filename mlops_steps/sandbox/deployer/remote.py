@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import requests
 
+from mlops_steps.sandbox.faults.operations import DEPLOYER_AGENT
+
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 # Imports and activations read and write whole bundles.
@@ -31,6 +33,7 @@ class AutomationNode:
         # Neither a proxy nor a .netrc of the environment is meant for the nodes.
         self._session.trust_env = False
         self._session.auth = (api_key, "")
+        self._session.headers["User-Agent"] = DEPLOYER_AGENT
         self._session.verify = verify
 
     def __enter__(self) -> AutomationNode:

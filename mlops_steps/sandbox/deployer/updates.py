@@ -69,7 +69,7 @@ class Update:
         try:
             with self.deployments.infras.automation_node(self.settings["infraId"]) as node:
                 self.log(f"Update of deployment {self.id} on node {node.name} ({node.url})")
-                self._deploy(node) if self.settings["enabled"] else self._disable(node)
+                self._work(node)
             self._end("WARNING" if self.messages else "SUCCESS")
         except (UpdateFailed, RemoteError, DssError) as error:
             text = error.message if isinstance(error, DssError) else str(error)
@@ -96,6 +96,17 @@ class Update:
         self.write()
 
     # ---- the work
+
+    def _work(self, node: AutomationNode) -> None:
+        """Makes the node what the settings say, unless a fault keeps the update from it."""
+        faults = self.deployments.infras.faults(self.settings["infraId"])
+        failure = faults.take("update-fails", key=self.id)
+        if failure is not None and failure.fault.act == "before":
+            raise UpdateFailed(failure.fault.message or "The update failed")
+        if faults.take("update-lies", key=self.id) is None:
+            self._deploy(node) if self.settings["enabled"] else self._disable(node)
+        if failure is not None:
+            raise UpdateFailed(failure.fault.message or "The update failed after the bundle was activated")
 
     def _deploy(self, node: AutomationNode) -> None:
         settings, key, bundle_id = self.settings, self.settings["deployedProjectKey"], self.settings["bundleId"]

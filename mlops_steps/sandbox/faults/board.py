@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from mlops_steps.sandbox.faults.kinds import FOR_EVER
 from mlops_steps.sandbox.faults.model import BadFault, Fault, problems
-from mlops_steps.sandbox.faults.operations import Templates, matches
+from mlops_steps.sandbox.faults.operations import DEPLOYER_AGENT, Templates, matches
 
 KEPT_REQUESTS = 20_000
 # Seconds between two looks of one who waits for the end of a fault.
@@ -69,7 +69,8 @@ class Active:
 class LoggedRequest:
     """One request to the public API. ``operation`` has ``*`` for ids; ``status`` is 0 when no answer was begun.
 
-    ``seconds`` is the time until the answer's end, ``fault`` the kind of the fault that struck.
+    ``seconds`` is the time until the answer's end, ``fault`` the kind of the fault that struck, ``by`` who asked: the
+    Project Deployer, or a client.
     """
 
     number: int
@@ -80,6 +81,7 @@ class LoggedRequest:
     operation: str
     status: int = 0
     seconds: float = 0.0
+    by: str = "clients"
     fault: str | None = None
 
     def document(self) -> dict[str, Any]:
@@ -165,6 +167,7 @@ class NodeFaults:
                     for active in self._active
                     if active.fault.what.place != "work"
                     and not _is_outage(active.fault)
+                    and active.fault.by in (None, request.by)
                     and matches(active.fault.operation, request.operation, request.method, request.path)
                 ]
             )
@@ -199,12 +202,13 @@ class NodeFaults:
         words = active.fault.health if active else None
         return words[(active.fired - 1) % len(words)] if active and words else None
 
-    def begin(self, method: str, path: str) -> LoggedRequest:
+    def begin(self, method: str, path: str, agent: str = "") -> LoggedRequest:
         """Notes a request; the caller fills in how it ended."""
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         operation = self._templates.of(method, path) if self._templates else f"{method} {path}"
         with self._lock:
             entry = LoggedRequest(next(self._numbers), now, self.node_id, method, path, operation)
+            entry.by = "deployer" if agent == DEPLOYER_AGENT else "clients"
             self._log.append(entry)
         return entry
 

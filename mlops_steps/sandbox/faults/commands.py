@@ -53,6 +53,7 @@ def fault() -> None:
 @_dir
 @click.option("--node", metavar="NODE", help="The node that does it: design, prod, auto-prod, …")
 @click.option("--operation", metavar="NAME", help="To what: a name, or 'METHOD /path/*'.  [default: every request]")
+@click.option("--by", metavar="WHO", help="Of requests of the deployer only, or of clients only.")
 @click.option("--target", metavar="PATTERN", help="To what, for the inner kinds: scenario, deployment or label.")
 @click.option("--count", metavar="N", help="How many times, or 'for ever'.")
 @click.option("--after", metavar="N", help="Leave out the first N.")

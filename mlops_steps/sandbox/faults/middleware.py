@@ -35,14 +35,15 @@ class Faulty:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         faults = self.node.faults
-        if scope["type"] != "http" or not self._is_from_outside(scope):
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
+        if scope["type"] != "http" or not self._is_from_outside(scope["path"], headers):
             await self.app(scope, receive, send)
             faults.answered()
             return
         if faults.refusing:
             await _broken(scope, receive)
             return
-        request = faults.begin(scope["method"], scope["path"])
+        request = faults.begin(scope["method"], scope["path"], headers.get("user-agent", ""))
         answer = Answer(send, request, faults.answering)
         start = time.monotonic()
         try:
@@ -56,11 +57,10 @@ class Faulty:
             faults.answered()
             request.seconds = time.monotonic() - start
 
-    def _is_from_outside(self, scope: Scope) -> bool:
+    def _is_from_outside(self, path: str, headers: dict[str, str]) -> bool:
         """A request to the public API with the node's key; the node's own child processes have tickets."""
-        if not scope["path"].startswith(tuple(f"{base}/" for base in BASE_PATHS)):
+        if not path.startswith(tuple(f"{base}/" for base in BASE_PATHS)):
             return False
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         return any(matches_any(key, [self.node.api_key]) for key in presented_keys(headers))
 
 

@@ -46,13 +46,15 @@ def _operation(value: Any) -> str:
 class Fault(BaseModel):
     """What a node does wrong. ``operation`` and ``target`` say to what, ``after`` and ``count`` when and how often.
 
-    ``act``: ``before`` it does what it was asked (which it then doesn't), or ``after`` (it has, but that is not seen).
+    ``by`` limits it to requests of the Project Deployer, or of all others. ``act``: ``before`` the node does what it
+    was asked (which it then doesn't), or ``after`` (it has, but that is not seen).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Annotated[str, BeforeValidator(_kind)]
     operation: Annotated[str, BeforeValidator(_operation)] | None = None
+    by: Literal["clients", "deployer"] | None = None
     target: str | None = Field(default=None, min_length=1, max_length=200)
     count: Annotated[int, BeforeValidator(_count), Field(ge=FOR_EVER, le=1_000_000)] = -1
     after: int = Field(default=0, ge=0, le=1_000_000)
@@ -92,6 +94,8 @@ class Fault(BaseModel):
         return self
 
     def _check_place(self, kind: Kind) -> None:
+        if kind.place == "work" and self.by is not None:
+            raise ValueError(f"by does not apply to {kind.name}: nobody in particular asks for it")
         if kind.place == "work" and self.operation is not None:
             raise ValueError(f"operation does not apply to {kind.name}: use target (a scenario, a deployment, a label)")
         if kind.place != "work" and self.target is not None:
@@ -121,6 +125,9 @@ class Fault(BaseModel):
             parts.append(f"with Retry-After {self.retry_after}")
         if self.seconds is not None:
             parts.append(f"{self.seconds:g}s")
+        parts += (
+            [f"when asked by the {self.by}" if self.by == "deployer" else "when asked by clients"] if self.by else []
+        )
         if self.operation or self.target:
             parts.append(f"on '{self.operation or self.target}'")
         if len(self.what.acts) > 1:
@@ -146,7 +153,7 @@ def problems(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
         if kind == "extra_forbidden":
             text = f"unknown key{nearest(place[-1], Fault.model_fields)}"
         elif kind == "literal_error":
-            words = [*HEALTHS, *OUTCOMES, "before", "after"]
+            words = [*HEALTHS, *OUTCOMES, "before", "after", "clients", "deployer"]
             text = f"must be {item['ctx']['expected']}{nearest(given, words)}"
         elif kind == "missing":
             text = "is missing"

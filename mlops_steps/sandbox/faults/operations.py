@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD")
+#: How the Project Deployer calls itself in its requests to an Automation node.
+DEPLOYER_AGENT = "DSS Project Deployer"
 # Outside of the public API.
 CONTROL_PATH = "/sandbox"
 BASE_PATHS = ("/dip/publicapi", "/public/api")

@@ -76,7 +76,8 @@ class Remote:
 
 
 def _nodes_in(directory: Path) -> list[tuple[str, str]]:
-    from mlops_steps.sandbox.core.server import HOST, STATE_FILE
+    from mlops_steps.sandbox.core.server import STATE_FILE
+    from mlops_steps.sandbox.core.serving import HOST
 
     state = read_json(directory / STATE_FILE)
     if not isinstance(state, dict):
