@@ -88,7 +88,8 @@ def _ask(project: str | None, console: Console) -> Found:
     from mlops_steps.dss.session import connect
 
     def settings_for(key: str) -> Settings:
-        return build_without_file(os.environ, {"project": key})
+        # A person waits for the answer.
+        return build_without_file(os.environ, {"project": key, "http.retries": 1})
 
     wanted = project or os.environ.get("MLOPS_PROJECT")
     settings = settings_for(wanted or "NONE")
