@@ -1,0 +1,185 @@
+/** One build of one job: its state as Jenkins would keep it. */
+class Build {
+    static Build current
+
+    final Map scenario
+    final File root
+    final Steps steps
+    final Sources sources
+    final long started = System.currentTimeMillis()
+    final Map<String, String> overrides = [:]
+    final Map<String, Object> parameters = [:]
+    final List<Map<String, String>> contexts = []
+    final List<Agent> agents = []
+    final List<Limit> limits = []
+    final List<Map> answers
+    final Map<String, Map<String, byte[]>> stashes = [:]
+    final List<Map> junit = []
+    final List<Map> stages = []
+    final List<Map> inputs = []
+    final List<String> called = []
+    final Map<String, String> secrets = [:]
+    final List<String> lines = [].asSynchronized()
+    final CurrentBuild currentBuild = new CurrentBuild(this)
+    final Environment env = new Environment(this)
+    private final PrintWriter log
+    String result
+    String description
+    String error
+    volatile boolean abortAsked
+    private boolean aborted
+    private int allocated
+
+    Build(Map scenario, File repository) {
+        this.scenario = scenario
+        root = new File(scenario.root as String)
+        root.mkdirs()
+        artifacts.mkdirs()
+        log = new PrintWriter(new File(root, "log-${number}.txt").newWriter('UTF-8'), true)
+        answers = new ArrayList(scenario.answers ?: [])
+        sources = new Sources(repository)
+        steps = new Steps(this)
+        current = this
+        Rules.reset()
+    }
+
+    int getNumber() {
+        return (scenario.number ?: 1) as int
+    }
+
+    String getJob() {
+        return scenario.job ?: 'churn'
+    }
+
+    File getArtifacts() {
+        return new File(root, "artifacts-${number}")
+    }
+
+    /** Seconds that Jenkins waits for a step that it has stopped (20 there). */
+    double getGrace() {
+        return (scenario.grace ?: 20) as double
+    }
+
+    /** Seconds that a timeout gives its body after it has fired (60 there). */
+    double getSecondGrace() {
+        return (scenario.secondGrace ?: 60) as double
+    }
+
+    /** Runs the Jenkinsfile to the end of the build. */
+    void run() {
+        try {
+            sources.jenkinsfile(scenario.script as String).run()
+        } catch (org.jenkinsci.plugins.workflow.steps.FlowInterruptedException interruption) {
+            worse('ABORTED')
+            error = interruption.message
+            println(interruption.message)
+        } catch (hudson.AbortException failure) {
+            worse('FAILURE')
+            error = failure.message
+            println("ERROR: ${failure.message}")
+        } catch (Strict | org.codehaus.groovy.control.CompilationFailedException mistake) {
+            worse('FAILURE')
+            error = "${mistake.getClass().simpleName}: ${mistake.message}"
+            println(error)
+        } catch (Throwable failure) {
+            worse('FAILURE')
+            error = "${failure.getClass().name}: ${failure.message}"
+            println(error)
+            failure.stackTrace.findAll { it.fileName?.endsWith('.groovy') || it.fileName?.contains('Jenkinsfile') }
+                .take(12).each { println("    at ${it}") }
+        }
+        result = result ?: 'SUCCESS'
+        println("Finished: ${result}")
+        log.close()
+    }
+
+    void worse(String other) {
+        List order = ['SUCCESS', 'UNSTABLE', 'FAILURE', 'NOT_BUILT', 'ABORTED']
+        if (order.indexOf(other) > order.indexOf(result ?: 'SUCCESS')) {
+            result = other
+        }
+    }
+
+    /** A line of the console, with secrets masked as the credentials plugin does. */
+    synchronized void println(String text) {
+        for (String line in text.split('\n', -1)) {
+            String masked = line
+            secrets.values().each { masked = masked.replace(it, '****') }
+            log.println(masked)
+            lines.add(masked)
+            String pattern = scenario.abortAt
+            if (pattern && !aborted && masked =~ pattern) {
+                aborted = abortAsked = true
+            }
+        }
+    }
+
+    /** A name that is neither a local variable nor a step. */
+    Object global(String name) {
+        switch (name) {
+            case 'env': return env
+            case 'params': return Collections.unmodifiableMap(new LinkedHashMap(parameters))
+            case 'currentBuild': return currentBuild
+            case 'scm': return 'scm'
+            default:
+                if (sources.has(name)) {
+                    return sources.variable(name)
+                }
+                throw new MissingPropertyException("No such property: ${name}")
+        }
+    }
+
+    /** The environment as a process or env.X sees it here. */
+    Map<String, String> environment() {
+        Map<String, String> found = [
+            BUILD_NUMBER: "${number}" as String,
+            BUILD_URL: "http://jenkins.example.com/job/${job}/${number}/" as String,
+            JOB_NAME: job,
+            BUILD_TAG: "jenkins-${job}-${number}" as String,
+            JENKINS_URL: 'http://jenkins.example.com/',
+        ]
+        found.putAll(scenario.env ?: [:])
+        if (agents) {
+            found.putAll(agents.last().environment())
+        }
+        found.putAll(overrides)
+        contexts.each { found.putAll(it) }
+        return found
+    }
+
+    Agent allocate() {
+        List names = scenario.agents ?: ['agent-1']
+        String name = names[allocated++ % names.size()]
+        return new Agent(this, name)
+    }
+
+    /** What is there to interrupt the step that runs now; null when it may go on. */
+    String interruption() {
+        if (abortAsked) {
+            abortAsked = false
+            return 'Aborted by the harness'
+        }
+        for (Limit limit in limits) {
+            String fired = limit.fires(secondGrace)
+            if (fired) {
+                return fired
+            }
+        }
+        return null
+    }
+
+    Map outcome() {
+        return [
+            name: scenario.name, result: result, description: description, error: error, stages: stages, junit: junit,
+            inputs: inputs, called: called, log: lines.join('\n'), environment: overrides, stashes: stashes.keySet() as List,
+            seconds: (System.currentTimeMillis() - started) / 1000,
+            artifacts: filesIn(artifacts),
+        ]
+    }
+
+    static List<String> filesIn(File folder) {
+        List<String> found = []
+        folder.eachFileRecurse { if (it.file) { found << folder.toPath().relativize(it.toPath()).toString() } }
+        return found.sort()
+    }
+}

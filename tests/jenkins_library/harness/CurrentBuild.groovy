@@ -1,0 +1,32 @@
+/** `currentBuild`. */
+class CurrentBuild implements InJenkins {
+    private final Build build
+
+    CurrentBuild(Build build) {
+        this.build = build
+    }
+
+    String getDescription() {
+        return build.description
+    }
+
+    void setDescription(String text) {
+        build.description = text
+    }
+
+    String getResult() {
+        return build.result
+    }
+
+    void setResult(String result) {
+        build.worse(result)
+    }
+
+    String getCurrentResult() {
+        return build.result ?: 'SUCCESS'
+    }
+
+    int getNumber() {
+        return build.number
+    }
+}

@@ -1,0 +1,3 @@
+/** Marks what stands for an object of Jenkins. */
+interface InJenkins {
+}

@@ -1,0 +1,46 @@
+import org.codehaus.groovy.control.CompilerConfiguration
+import org.codehaus.groovy.control.customizers.ImportCustomizer
+
+/** The library's files, compiled as Jenkins would compile them. */
+class Sources {
+    private static final Map<File, Map<String, Class>> COMPILED = [:]
+
+    private final File repository
+    private final Map<String, Script> loaded = [:]
+    private final GroovyClassLoader loader
+
+    Sources(File repository) {
+        this.repository = repository
+        CompilerConfiguration configuration = new CompilerConfiguration(scriptBaseClass: 'PipelineScript')
+        ImportCustomizer imports = new ImportCustomizer()
+        imports.addImports('com.cloudbees.groovy.cps.NonCPS')
+        configuration.addCompilationCustomizers(imports, new CpsRules())
+        loader = new GroovyClassLoader(getClass().classLoader, configuration)
+    }
+
+    boolean has(String name) {
+        return name ==~ /\w+/ && new File(repository, "vars/${name}.groovy").file
+    }
+
+    /** The one instance that a build has of a file in vars/. */
+    Script variable(String name) {
+        if (!loaded[name]) {
+            Map<String, Class> classes = COMPILED.computeIfAbsent(repository) { [:] }
+            classes[name] = classes[name] ?: loader.parseClass(new File(repository, "vars/${name}.groovy"))
+            loaded[name] = classes[name].newInstance() as Script
+        }
+        return loaded[name]
+    }
+
+    Script jenkinsfile(String text) {
+        return loader.parseClass(text, 'Jenkinsfile.groovy').newInstance() as Script
+    }
+
+    String resource(String path) {
+        File file = new File(repository, "resources/${path}")
+        if (!file.file) {
+            throw new hudson.AbortException("No such library resource ${path} could be found.")
+        }
+        return file.getText('UTF-8')
+    }
+}

@@ -1,0 +1,25 @@
+/** `when { }`: all conditions have to hold. */
+class When extends Directive {
+    boolean beforeAgent
+    private final List<Closure> expressions = []
+
+    When(Script script) {
+        super(script)
+    }
+
+    void beforeAgent(boolean value) {
+        beforeAgent = value
+    }
+
+    void expression(Closure condition) {
+        expressions << condition
+    }
+
+    boolean holds(Build build) {
+        return expressions.every { Closure condition ->
+            condition.delegate = script
+            condition.resolveStrategy = Closure.DELEGATE_ONLY
+            condition.call()
+        }
+    }
+}

@@ -1,0 +1,89 @@
+void call(Map parameters = [:]) {
+    Map defaults = [agent: '', skip: [], test: [], release: '', approvers: '', time: 24, unit: 'HOURS', setup: [:],
+                    step: [:]]
+    String unknown = (parameters.keySet() - defaults.keySet()).join(', ')
+    Map settings = defaults + parameters
+    pipeline {
+        agent none
+        options {
+            buildDiscarder(logRotator(numToKeepStr: '50'))
+            disableConcurrentBuilds()
+            preserveStashes(buildCount: 5)
+            skipStagesAfterUnstable()
+        }
+        parameters {
+            booleanParam(name: 'DOCTOR', defaultValue: true, description: 'Check the nodes first.')
+            booleanParam(name: 'VALIDATE', defaultValue: true, description: 'Check the project against the rules.')
+            booleanParam(name: 'RELEASE', defaultValue: true, description: 'Release when the tests have passed.')
+            booleanParam(name: 'DRY_RUN', defaultValue: false,
+                description: 'Only say what the release would do: no question, no change of production.')
+        }
+        stages {
+            stage('Build and test') {
+                agent { label settings.agent }
+                options { timeout(time: 8, unit: 'HOURS') }
+                stages {
+                    stage('Set up') {
+                        steps {
+                            script {
+                                if (unknown) {
+                                    error("mlopsPipeline: unknown parameter ${unknown}; there are " +
+                                        defaults.keySet().join(', '))
+                                }
+                            }
+                            mlopsSetup(settings.setup)
+                        }
+                    }
+                    stage('Doctor') {
+                        when { expression { params.DOCTOR != false && !('doctor' in settings.skip) } }
+                        steps { mlopsDoctor(settings.step) }
+                    }
+                    stage('Validate') {
+                        when { expression { params.VALIDATE != false && !('validate' in settings.skip) } }
+                        steps { mlopsValidate(settings.step) }
+                    }
+                    stage('Package') {
+                        steps { mlopsPackage(settings.step) }
+                    }
+                    stage('Test') {
+                        when { expression { !('test' in settings.skip) } }
+                        steps {
+                            script {
+                                for (String name in (settings.test ?: env.MLOPS_TEST_STAGES.tokenize(' '))) {
+                                    stage("Test on ${name}") {
+                                        mlopsDeploy(settings.step + [stage: name])
+                                        mlopsTest(settings.step + [stage: name])
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            stage('Approve') {
+                when {
+                    expression { params.RELEASE != false && !params.DRY_RUN && !('release' in settings.skip) }
+                }
+                steps {
+                    mlopsApprove(stage: settings.release ?: env.MLOPS_RELEASE_STAGE, approvers: settings.approvers,
+                        time: settings.time, unit: settings.unit)
+                }
+            }
+            stage('Release') {
+                when {
+                    beforeAgent true
+                    expression { params.DRY_RUN || env.MLOPS_RELEASE == 'true' }
+                }
+                agent { label settings.agent }
+                steps {
+                    mlopsSetup(settings.setup)
+                    mlopsRelease(settings.step + [stage: settings.release ?: env.MLOPS_RELEASE_STAGE,
+                                                  dryRun: params.DRY_RUN == true])
+                }
+            }
+        }
+        post {
+            always { echo("${currentBuild.currentResult}: ${currentBuild.description}") }
+        }
+    }
+}
