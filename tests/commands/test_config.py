@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from mlops_steps.config import Settings, ValidateSettings, load
-from mlops_steps.config_init import Found, FoundStage, render, stage_names
+from mlops_steps.config_init import Found, FoundStage, render, stage_names, write
 from mlops_steps.config_problems import all_keys
+from mlops_steps.errors import ConfigError
 from mlops_steps.facts import ProjectFacts
 from mlops_steps.rules.loading import BUILT_IN, load_rules
 from tests.steps.fake_node import KEY, FakeNode, Refusing
@@ -72,6 +73,13 @@ class TestInit:
         assert path.read_text() == "precious: ["
         assert init(tmp_path, node, "--force").returncode == 0
         assert load(path, {}).project == "P"
+
+    def test_a_file_that_somebody_else_wrote_meanwhile_is_kept(self, tmp_path: Path) -> None:
+        path = tmp_path / "mlops.yml"
+        path.write_text("precious")
+        with pytest.raises(ConfigError, match="exists already"):
+            write("new", path, force=False)
+        assert path.read_text() == "precious"
 
     def test_without_a_project_it_asks_which_and_lists_them(self, tmp_path: Path, node: FakeNode) -> None:
         result = init(tmp_path, node, MLOPS_PROJECT="")
