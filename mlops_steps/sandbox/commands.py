@@ -84,8 +84,8 @@ def up(directory: Path | None, port: int | None, faults: Path | None, env_file: 
                     click.echo(lines, nl=False)
                 else:
                     _write_private(env_file, lines)
-                console.good(f"ready; the state is in {nodes.dir}. Ctrl-C stops the nodes")
                 ready = True
+                console.good(f"ready; the state is in {nodes.dir}. Ctrl-C stops the nodes")
                 threading.Event().wait()
             finally:
                 if env_file is not None:

@@ -139,7 +139,7 @@ class TestRun:
 
     def test_a_command_that_does_not_exist_is_named(self, folder: Path) -> None:
         done = finished("run", "--dir", folder, "--", "no-such-command")
-        assert done.returncode == 127
+        assert done.returncode == 127, done.stderr
         assert "no-such-command: no such command" in done.stderr
 
     def test_a_temporary_folder_goes_with_the_nodes_also_when_they_are_stopped_while_they_start(
@@ -189,33 +189,33 @@ class TestUp:
     def test_a_port_that_is_taken_is_an_error_in_one_line(self, folder: Path, free_ports: int) -> None:
         with socket.create_server(("127.0.0.1", free_ports + 1)):
             done = finished("up", "--dir", folder, "--port", str(free_ports))
-        assert done.returncode == 2
+        assert done.returncode == 2, done.stderr
         assert f"Port {free_ports + 1} for node auto-test cannot be used" in done.stderr
         assert "Traceback" not in done.stderr
 
     def test_a_folder_with_other_things_in_it_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").write_text("x")
         done = finished("up", "--dir", tmp_path)
-        assert done.returncode == 2
+        assert done.returncode == 2, done.stderr
         assert "is not empty and holds no sandbox" in done.stderr
 
     def test_a_folder_is_used_by_one_sandbox_at_a_time(self, folder: Path) -> None:
         with started("up", "--dir", folder) as process:
             read_until(process.stderr, "ready")
             done = finished("up", "--dir", folder)
-        assert done.returncode == 2
+        assert done.returncode == 2, done.stderr
         assert "Another sandbox runs in" in done.stderr
 
 
 class TestApply:
     def test_a_folder_without_a_sandbox_is_refused(self, tmp_path: Path) -> None:
         done = finished("apply", "2", "--dir", tmp_path)
-        assert done.returncode == 2
+        assert done.returncode == 2, done.stderr
         assert "holds no sandbox" in done.stderr
 
     def test_a_sandbox_that_does_not_run_is_named(self, folder: Path) -> None:
         done = finished("apply", "2", "--dir", folder)
-        assert done.returncode == 3
+        assert done.returncode == 3, done.stderr
         assert "The Design node of the sandbox does not answer" in done.stderr
 
     def test_an_unknown_revision_is_refused(self, folder: Path) -> None:
