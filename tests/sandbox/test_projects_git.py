@@ -94,9 +94,11 @@ def test_a_change_through_the_api_leaves_other_pending_changes_alone(
 ) -> None:
     tiny.commit("everything so far")
     (tiny.config_dir / "new.json").write_text("{}", encoding="utf-8")
+    (tiny.config_dir / "recipes/greet.py").write_text("# by hand\n", encoding="utf-8")
     design.get_project(tiny.key).update_variables({"n": 1})
 
-    assert git.get_status()["untracked"] == ["new.json"]
+    status = git.get_status()
+    assert (status["untracked"], status["modified"]) == (["new.json"], ["recipes/greet.py"])
 
 
 def test_local_variables_are_not_in_git(design: dataikuapi.DSSClient, tiny: Project, git: DSSProjectGit) -> None:
