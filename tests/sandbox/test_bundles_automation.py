@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -341,3 +344,68 @@ def test_a_crash_between_two_renames_is_mended_when_the_node_starts(own_sandbox:
     client = dataikuapi.DSSClient(node.url, node.api_key)
     assert active(client, "CRASHED") == "v1"
     assert not any(node.tmp_dir.iterdir())
+
+
+def test_nobody_sees_a_project_without_its_bundle_while_another_one_is_activated(
+    auto_test: dataikuapi.DSSClient, test_node: Node, tmp_path: Path, new_key: str
+) -> None:
+    create(auto_test, look_alike(tmp_path, new_key, "v1"))
+    project = auto_test.get_project(new_key)
+    project.activate_bundle("v1")
+    project.import_bundle_from_archive(str(look_alike(tmp_path, new_key, "v2")))
+    seen: set[Any] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        watcher = dataikuapi.DSSClient(test_node.url, test_node.api_key)
+        while not over.is_set():
+            state = [item.get("activeBundleState") for item in watcher.list_projects() if item["projectKey"] == new_key]
+            seen.add(state[0]["bundleId"] if state and state[0] else None)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        for number in range(15):
+            project.activate_bundle("v2" if number % 2 == 0 else "v1")
+    finally:
+        over.set()
+        thread.join()
+    assert seen <= {"v1", "v2"}
+
+
+ACTIVATE_FOR_EVER = """
+import itertools, sys
+from pathlib import Path
+from mlops_steps.sandbox.bundles.activation import activate
+from mlops_steps.sandbox.core.server import Sandbox
+node = Sandbox.open(Path(sys.argv[1])).nodes["auto-test"]
+for number in itertools.count():
+    activate(node, "KILLED", "v1" if number % 2 else "v2", {}, "admin")
+    print(number, flush=True)
+"""
+
+
+def test_a_node_that_is_killed_while_it_activates_has_one_bundle_or_the_other(tmp_path: Path) -> None:
+    versions = {
+        name: {f"project_config/recipes/r{number}.py": f"# {name}\n" for number in range(40)} for name in ("v1", "v2")
+    }
+    with Sandbox.open(tmp_path / "s") as running:
+        node = running.nodes["auto-test"]
+        client = dataikuapi.DSSClient(node.url, node.api_key)
+        create(client, look_alike(tmp_path, "KILLED", "v1", **versions["v1"]))
+        project = client.get_project("KILLED")
+        project.import_bundle_from_archive(str(look_alike(tmp_path, "KILLED", "v2", **versions["v2"])))
+        project.activate_bundle("v1")
+    for kill_after in (1, 4, 6):
+        command = [sys.executable, "-c", ACTIVATE_FOR_EVER, str(tmp_path / "s")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(kill_after):
+                assert process.stdout.readline()
+            process.kill()
+        with Sandbox.open(tmp_path / "s") as again:
+            node = again.nodes["auto-test"]
+            bundle = active(dataikuapi.DSSClient(node.url, node.api_key), "KILLED")
+            recipes = (node.project_dir("KILLED") / "project_config/recipes").glob("r*.py")
+            assert {path.read_text() for path in recipes} == {f"# {bundle}\n"}
+            assert not any(node.tmp_dir.iterdir())

@@ -181,6 +181,7 @@ def test_the_user_of_the_key_is_the_administrator(design: dataikuapi.DSSClient) 
     assert design.get_own_user().get_settings().get_raw()["login"] == "admin"
     assert [user["login"] for user in design.list_users()] == ["admin"]
     assert [user.login for user in design.list_users_info()] == ["admin"]
+    assert [group.name for group in design.list_groups_info()] == ["administrators"]
     assert design.get_user("admin").get_settings().get_raw()["enabled"] is True
     assert design.get_user("admin").get_info().display_name
     with pytest.raises(DataikuException, match="user bob does not exist"):
