@@ -21,7 +21,9 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	@tools/debian-packages groovy
 	rm -f .coverage .coverage.*
-	$(RUN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
+	$(RUN)/coverage run -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(RUN)/coverage combine --quiet
+	$(RUN)/coverage report
 
 lint: $(VENV)/.installed
 	$(RUN)/ruff check .
