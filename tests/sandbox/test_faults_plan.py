@@ -11,7 +11,7 @@ from mlops_steps.errors import ConfigError
 from mlops_steps.sandbox.faults.board import NodeFaults
 from mlops_steps.sandbox.faults.kinds import FOR_EVER, KINDS
 from mlops_steps.sandbox.faults.model import BadFault, Fault
-from mlops_steps.sandbox.faults.operations import Templates, matches
+from mlops_steps.sandbox.faults.operations import Templates
 from mlops_steps.sandbox.faults.plan import load, parse
 
 NODES = ("design", "auto-test", "test", "auto-prod", "prod")
@@ -166,12 +166,14 @@ ROUTES = [
         ("scenario", "/public/api/projects/P/scenarios/S/light/", True),
         ("run", "/dip/publicapi/projects/P/scenarios/S/light", False),
         ("run", "/dip/publicapi/projects/P/scenarios/S/2026/", True),
-        ("GET /projects/*/scenarios/*/*", "/public/api/projects/P/scenarios/S/light", True),
+        ("GET /projects/*/scenarios/*/*", "/public/api/projects/P/scenarios/S/2026", True),
+        ("GET /projects/*/scenarios/*/*", "/public/api/projects/P/scenarios/S/light", False),
+        ("GET /projects/*/scenarios/S/*", "/public/api/projects/P/scenarios/S/light", True),
         ("GET /projects/*", "/public/api/projects/P/scenarios", False),
         ("* /projects/**", "/public/api/projects/P/scenarios", True),
         ("POST /projects/**", "/public/api/projects/P/scenarios", False),
     ],
 )
 def test_operations_match_by_name_and_by_pattern(operation: str | None, path: str, expected: bool) -> None:
-    template = Templates(ROUTES).of("GET", path)
-    assert matches(operation, template, "GET", path) is expected
+    templates = Templates(ROUTES)
+    assert templates.matches(operation, templates.of("GET", path), "GET", path) is expected

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from mlops_steps.sandbox.faults.kinds import FOR_EVER
 from mlops_steps.sandbox.faults.model import BadFault, Fault, problems
-from mlops_steps.sandbox.faults.operations import DEPLOYER_AGENT, Templates, matches
+from mlops_steps.sandbox.faults.operations import DEPLOYER_AGENT, Templates
 
 KEPT_REQUESTS = 20_000
 # Seconds between two looks of one who waits for the end of a fault.
@@ -97,7 +97,7 @@ class NodeFaults:
         self.node_id = node_id
         self.refusing = False
         self._close_port = close_port
-        self._templates: Templates | None = None
+        self._templates = Templates([])
         self._lock = threading.RLock()
         self._active: list[Active] = []
         self._due: list[Active] = []
@@ -168,7 +168,7 @@ class NodeFaults:
                     if active.fault.what.place != "work"
                     and not _is_outage(active.fault)
                     and active.fault.by in (None, request.by)
-                    and matches(active.fault.operation, request.operation, request.method, request.path)
+                    and self._templates.matches(active.fault.operation, request.operation, request.method, request.path)
                 ]
             )
 
@@ -205,7 +205,7 @@ class NodeFaults:
     def begin(self, method: str, path: str, agent: str = "") -> LoggedRequest:
         """Notes a request; the caller fills in how it ended."""
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        operation = self._templates.of(method, path) if self._templates else f"{method} {path}"
+        operation = self._templates.of(method, path)
         with self._lock:
             entry = LoggedRequest(next(self._numbers), now, self.node_id, method, path, operation)
             entry.by = "deployer" if agent == DEPLOYER_AGENT else "clients"

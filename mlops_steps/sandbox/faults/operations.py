@@ -78,6 +78,22 @@ class Templates:
     def __init__(self, routes: Iterable[tuple[str, str]]) -> None:
         """``routes`` are pairs of method and path with ``{parameters}``, the more specific first."""
         self._routes = [(method, re.sub(r"\{[^}]*\}", "*", path)) for method, path in routes]
+        self._known = {f"{method} {template}" for method, template in self._routes}
+
+    def matches(self, operation: str | None, request: str, method: str, path: str) -> bool:
+        """Whether a request is the operation; ``None`` stands for all.
+
+        ``request`` is what :meth:`of` says of it. An operation is a name of :data:`OPERATIONS`, or a method and a path
+        as :meth:`of` gives it, or any other pattern, in which ``*`` stands for one part of the path and ``**`` for
+        any number of them.
+        """
+        if operation is None:
+            return True
+        operation = OPERATIONS.get(operation, operation)
+        if operation in self._known:
+            return request == operation
+        wanted, _, pattern = operation.partition(" ")
+        return wanted in ("*", method) and _glob(pattern).fullmatch(relative(path)) is not None
 
     def of(self, method: str, path: str) -> str:
         """The request with ``*`` for the parameters of its path, for example ``GET /futures/*``."""
@@ -92,17 +108,3 @@ class Templates:
 def _glob(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"(\*\*|\*)", pattern.rstrip("/") or "/")
     return re.compile("".join({"*": "[^/]*", "**": ".*"}.get(part) or re.escape(part) for part in parts))
-
-
-def matches(operation: str | None, template: str, method: str, path: str) -> bool:
-    """Whether a request is the operation; ``None`` stands for all.
-
-    ``template`` is what :meth:`Templates.of` says of the request. In a pattern ``*`` stands for one part of the path
-    and ``**`` for any number of them.
-    """
-    if operation is None:
-        return True
-    if operation in OPERATIONS:
-        return template == OPERATIONS[operation]
-    wanted, _, pattern = operation.partition(" ")
-    return wanted in ("*", method) and _glob(pattern).fullmatch(relative(path)) is not None
