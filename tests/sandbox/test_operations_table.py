@@ -17,12 +17,6 @@ ROW = re.compile(r"^\|[^|]*\| (GET|POST|PUT|DELETE) (/\S*) \| (proven|inferred|n
 PARAMETER = re.compile(r"\{[^}]*\}")
 
 
-ROUTERS = [
-    *(instance.router, admin.router, bundles.design, bundles.automation, deployer.router),
-    *(projects.router, flow.router, scenarios.router),
-]
-
-
 def told() -> dict[str, str]:
     rows = ROW.findall(TABLE.read_text(encoding="utf-8"))
     return {f"{method} {PARAMETER.sub('{}', path)}": state for method, path, state in rows}

@@ -174,7 +174,7 @@ def test_pending_changes_can_be_dropped(tiny: Project, git: DSSProjectGit) -> No
 
 def test_remotes_are_not_supported_and_say_so(git: DSSProjectGit) -> None:
     assert git.get_remote() is None
-    with pytest.raises(DataikuException, match="not supported by the sandbox: Git push"):
+    with pytest.raises(DataikuException, match=r"not supported by the sandbox: POST /projects/.*/git/actions/push"):
         git.push()
 
 

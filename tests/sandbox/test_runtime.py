@@ -163,6 +163,9 @@ def test_data_frames_keep_types_on_their_way_through_a_dataset(run_code: Callabl
         assert list(dataiku.Dataset("people").get_dataframe(columns=["age"], limit=1)["age"]) == [36]
         typed = dataiku.Dataset("people").get_dataframe(infer_with_pandas=False)
         assert str(typed["age"].dtype) == "Int64", typed.dtypes
+        parts = [len(part) for part in dataiku.Dataset("people").iter_dataframes(chunksize=2)]
+        assert parts == [2, 1], parts
+        assert len(dataiku.Dataset("people").get_dataframe(sampling="random", limit=2)) == 2
 
         frame = pd.DataFrame({
             "text": ["tab\\there", 'quote " and, comma', "line\\nbreak ünï"],

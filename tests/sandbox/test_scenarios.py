@@ -295,18 +295,23 @@ def test_a_custom_scenario_runs_steps_and_reads_its_trigger(project_of: Callable
         assert "cannot be cleared" in failed.get_error_message()
         assert [step["stepName"] for step in scenario.get_previous_steps_outputs()][0] == "build counted"
         scenario.set_project_variables(finished=True)
+        scenario.compute_dataset_metrics("people")
+        scenario.run_dataset_checks("people")
+        scenario.run_scenario("INNER")
         try:
             scenario.get_message_sender("mail")
         except NotImplementedError as error:
             assert "dataiku.scenario.Scenario.get_message_sender is not supported by the sandbox" in str(error)
         else:
             raise AssertionError("a message was sent")
-        """
+        """,
+        INNER=scenario(variables()),
     )
     ended = run(project, who="me")
 
     assert ended.outcome == "WARNING", ended.get_log()
-    assert [outcome for _, outcome in outcomes(ended)] == ["SUCCESS", "SUCCESS", "FAILED", "SUCCESS"]
+    assert [outcome for _, outcome in outcomes(ended)] == ["SUCCESS", "SUCCESS", "FAILED", *["SUCCESS"] * 4]
+    assert project.get_scenario("INNER").get_last_finished_run().outcome == "SUCCESS"
     assert project.get_variables()["standard"]["finished"] is True
 
 

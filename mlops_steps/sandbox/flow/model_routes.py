@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlops_steps.sandbox.core.errors import not_supported
 from mlops_steps.sandbox.core.http import Call, Router
 from mlops_steps.sandbox.flow import models
 from mlops_steps.sandbox.flow.kinds import MODEL
@@ -90,8 +89,3 @@ def delete_versions(call: Call) -> Any:
 @router.get(ONE + "/metrics/{version}")
 def metric_values(call: Call) -> Any:
     return models.metric_values(_project(call), call.path["model"], call.path["version"])
-
-
-@router.post(VERSION)
-def import_version(_call: Call) -> Any:
-    raise not_supported("importing MLflow or external models into a saved model")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlops_steps.sandbox.core.errors import bad_request, not_supported
-from mlops_steps.sandbox.core.http import Call, Handler, Router
+from mlops_steps.sandbox.core.http import Call, Router
 from mlops_steps.sandbox.projects.git import ProjectGit
 from mlops_steps.sandbox.projects.model import Project
 
@@ -134,17 +134,3 @@ def get_remote(call: Call) -> Any:
 def list_libraries(call: Call) -> Any:
     _git(call)
     return []
-
-
-def _refused(operation: str) -> Handler:
-    def refuse(_call: Call) -> Any:
-        raise not_supported(operation)
-
-    return refuse
-
-
-for _action in ("fetch", "pullRebase", "push", "resetToRemoteHeadState", "dropAndRebuild"):
-    router.post(f"/projects/{{key}}/git/actions/{_action}")(_refused(f"Git {_action}"))
-router.post("/projects/{key}/git/remotes/{name}")(_refused("Git remotes"))
-router.delete("/projects/{key}/git/remotes/{name}")(_refused("Git remotes"))
-router.post("/projects/{key}/git/lib-git-refs")(_refused("Git references of the library"))

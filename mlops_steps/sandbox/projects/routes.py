@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from mlops_steps.sandbox.bundles.model import active_bundle_id
-from mlops_steps.sandbox.core.errors import bad_request, not_supported
+from mlops_steps.sandbox.core.errors import bad_request
 from mlops_steps.sandbox.core.http import Call, Router
 from mlops_steps.sandbox.projects import git_routes, library_routes
 from mlops_steps.sandbox.projects.model import Project, create, list_projects
@@ -196,13 +196,3 @@ def timeline(call: Call) -> Any:
 def interest(call: Call) -> Any:
     project_of(call)
     return {"nbStars": 0, "nbWatches": 0, "stars": [], "watches": []}
-
-
-@router.post("/projects/{key}/export")
-def export(_call: Call) -> Any:
-    raise not_supported("POST /projects/{key}/export (project export): export a bundle instead")
-
-
-@router.post("/projects/{key}/duplicate")
-def duplicate(_call: Call) -> Any:
-    raise not_supported("POST /projects/{key}/duplicate")
