@@ -57,7 +57,8 @@ def run_suite(settings: Settings, report: Report, console: Console, stage: NodeS
     folder = settings.test.pytest
     if folder is None:
         return
-    case = report.add(Case(SCOPE))
+    # Until it has ended: an interruption leaves the case as it is here.
+    case = report.add(Case(SCOPE, Outcome.ERROR, "the suite was interrupted"))
     if not folder.is_dir():
         case.outcome, case.message = Outcome.ERROR, f"there is no folder {folder} (test.pytest in the configuration)"
         return
@@ -66,9 +67,11 @@ def run_suite(settings: Settings, report: Report, console: Console, stage: NodeS
         command = _command(settings, stage, project_key, folder, results)
         environment = _environment(settings, stage, Path(scratch), os.environ)
         with console.waiting(f"pytest {_shown(folder, settings.root)}"):
-            ended = _run(command, environment, settings.root, settings.test.pytest_timeout, console)
-        case.seconds, case.stdout = ended.seconds, ended.output
-        failed = _merge(report, results, case)
+            try:
+                ended = _run(command, environment, settings.root, settings.test.pytest_timeout, console)
+            finally:
+                failed = _merge(report, results, case)
+    case.seconds, case.stdout = ended.seconds, ended.output
     _judge(case, ended, failed, settings.test.pytest_timeout)
 
 
@@ -176,6 +179,7 @@ def _merge(report: Report, results: Path, case: Case) -> int:
 
 def _judge(case: Case, ended: _Ended, failed: int, limit: float) -> None:
     """The outcome of the run as a whole. Tests that failed are cases of their own, so the run itself passed then."""
+    case.outcome, case.message = Outcome.PASSED, ""
     if ended.code is None:
         case.outcome, case.message = Outcome.FAILURE, f"the suite did not end within {duration(limit)} and was stopped"
     elif ended.code == 1 and not failed:
