@@ -69,6 +69,23 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 
 
+@pytest.mark.parametrize(
+    ("content", "said"), [("{", "is damaged"), ('{"version": 2}', "another version"), ("[]", "another version")]
+)
+def test_a_damaged_or_foreign_state_is_named_and_left_alone(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "sandbox.json").write_text(content)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=said):
+            Sandbox.open(tmp_path)
+    assert (tmp_path / "sandbox.json").read_text() == content
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="can't be used for a sandbox: Not a directory"):
+        Sandbox.open(tmp_path / "file" / "s")
+
+
 def test_a_stopped_sandbox_leaves_no_thread_and_no_port_behind(tmp_path: Path) -> None:
     before = [thread for thread in threading.enumerate() if thread.name.startswith("node-")]
     with Sandbox.open(tmp_path / "s") as running:

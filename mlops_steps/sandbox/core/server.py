@@ -13,6 +13,7 @@ from typing import Any
 
 from mlops_steps.errors import ConfigError
 from mlops_steps.sandbox.bundles.activation import recover
+from mlops_steps.sandbox.core.errors import DssError
 from mlops_steps.sandbox.core.futures import Futures
 from mlops_steps.sandbox.core.http import NodeType
 from mlops_steps.sandbox.core.node import Node
@@ -22,6 +23,7 @@ from mlops_steps.sandbox.faults.board import Active
 
 DEFAULT_PROJECT = "DKU_CHURN"
 STATE_FILE = "sandbox.json"
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -66,17 +68,22 @@ class Sandbox:
 
         Raises :class:`ConfigError` when another process uses the folder, or when it holds something else.
         """
-        directory = directory.absolute()
-        directory.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
-        state_file = directory / STATE_FILE
-        if not state_file.exists() and any(path.name != ".lock" for path in directory.iterdir()):
-            raise ConfigError(f"{directory} is not empty and holds no sandbox: choose another folder")
-        lock = _lock(directory)
-        state = read_json(state_file)
-        if state is None:
-            state = {"version": 1, "project": DEFAULT_PROJECT, "nodes": {spec.id: _entry(spec) for spec in NODES}}
-            write_json(state_file, state)
-        return cls(directory, state, lock)
+        directory = directory.resolve()
+        try:
+            directory.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+            if not (directory / STATE_FILE).exists() and any(path.name != ".lock" for path in directory.iterdir()):
+                raise ConfigError(f"{directory} is not empty and holds no sandbox: choose another folder")
+            lock = _lock(directory)
+        except OSError as error:
+            raise ConfigError(f"{directory} can't be used for a sandbox: {error.strerror or error}") from error
+        try:
+            return cls(directory, _state(directory), lock)
+        except OSError as error:
+            lock.close()
+            raise ConfigError(f"{directory} can't be used for a sandbox: {error.strerror or error}") from error
+        except BaseException:
+            lock.close()
+            raise
 
     def infrastructures(self) -> dict[str, tuple[Node, str]]:
         """Infrastructure id → its Automation node and its stage."""
@@ -207,6 +214,21 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _state(directory: Path) -> dict[str, Any]:
+    """The ports and keys of the sandbox, new ones for a new sandbox. Raises :class:`ConfigError`."""
+    file = directory / STATE_FILE
+    try:
+        state = read_json(file)
+    except DssError as error:
+        raise ConfigError(f"{file} is damaged: choose another folder, or delete this one") from error
+    if state is None:
+        state = {"version": VERSION, "project": DEFAULT_PROJECT, "nodes": {spec.id: _entry(spec) for spec in NODES}}
+        write_json(file, state)
+    if not isinstance(state, dict) or state.get("version") != VERSION:
+        raise ConfigError(f"{file} is of another version of mlops-steps: choose another folder, or delete this one")
+    return state
 
 
 def _entry(spec: NodeSpec) -> dict[str, Any]:
