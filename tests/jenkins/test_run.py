@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -197,6 +198,23 @@ def test_no_wait_prints_the_builds_url_and_nothing_else(controller: FakeControll
     assert result.stdout == "http://the-name-jenkins-knows-itself-by:8080/job/churn/1/\n"
 
 
+def test_a_start_that_jenkins_does_not_confirm_is_an_error(controller: FakeController, jenkins: Command) -> None:
+    controller.add_job("churn", FakeBuild())
+    controller.before.append(lambda method, path: Answer(200) if path.endswith("/build") else None)
+
+    result = jenkins("run", "churn")
+
+    assert result.exit_code == 3
+    assert "did not say where the build is in the queue" in result.stderr
+
+
+def test_a_limit_is_a_duration(controller: FakeController, jenkins: Command) -> None:
+    result = jenkins("run", "churn", "--timeout", "soon")
+
+    assert result.exit_code == 2
+    assert "--timeout: must be a duration such as 30m" in result.stderr
+
+
 def test_the_wait_in_the_queue_has_a_limit(controller: FakeController, jenkins: Command) -> None:
     controller.add_job("churn", FakeBuild())
     controller.queue_patience = 10_000
@@ -300,24 +318,33 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
 
-    def end(self) -> int:
-        """The exit code."""
-        self._read(lambda: False)
+    def end(self, insisting: str = "") -> int:
+        """The exit code. ``insisting`` is typed until then: a signal just before a read may go unnoticed in it."""
+        for _ in range(20):
+            if insisting:
+                with suppress(OSError):  # it has ended
+                    self.type(insisting)
+            if self._read(lambda: False, 1.0):
+                break
+        else:
+            os.kill(self._pid, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         os.close(self._fd)
         return code
 
-    def _read(self, enough: Callable[[], bool], limit: float = 20.0) -> None:
+    def _read(self, enough: Callable[[], bool], limit: float = 20.0) -> bool:
+        """Reads until it is enough or the limit is reached; returns whether the process has ended."""
         end = time.monotonic() + limit
         while not enough() and time.monotonic() < end:
             if select.select([self._fd], [], [], 0.1)[0]:
                 try:
                     piece = os.read(self._fd, 4096)
                 except OSError:  # the process has closed its side
-                    return
+                    return True
                 if not piece:
-                    return
+                    return True
                 self.text += piece.decode("utf-8", "replace")
+        return False
 
 
 @pytest.mark.parametrize(
@@ -325,7 +352,6 @@ class Terminal:
     [
         ("y\r", True, "Jenkins was asked to stop churn #1"),
         ("n\r", False, "churn #1 goes on without this command"),
-        ("\x03", False, "interrupted"),
     ],
 )
 def test_ctrl_c_on_a_terminal_asks_whether_to_stop_the_build(
@@ -340,6 +366,18 @@ def test_ctrl_c_on_a_terminal_asks_whether_to_stop_the_build(
     assert terminal.end() == 130
     assert told in terminal.text
     assert endless.stopped is stopped
+    assert "Traceback" not in terminal.text
+
+
+def test_a_second_ctrl_c_leaves_at_once(controller: FakeController, endless: FakeBuild) -> None:
+    terminal = Terminal("run", "churn")
+    terminal.wait_for("working")
+    terminal.type("\x03")
+    terminal.wait_for("Stop churn #1 too? [y/N]")
+
+    assert terminal.end(insisting="\x03") == 130
+    assert "interrupted" in terminal.text
+    assert not endless.stopped
     assert "Traceback" not in terminal.text
 
 
