@@ -53,7 +53,7 @@ def define(job: Element, source: FromRepository | Inline, what: str) -> list[str
     fields = Fields()
     if isinstance(source, Inline):
         definition = fields.kind(job, "definition", _INLINE)
-        fields.text(definition, "script", source.script.replace("\r\n", "\n"), "Jenkinsfile")
+        fields.text(definition, "script", source.script, "Jenkinsfile")
         fields.text(definition, "sandbox", "true")
     else:
         definition = fields.kind(job, "definition", _FROM_SCM)

@@ -188,6 +188,12 @@ def test_an_answer_of_something_else_is_one_clear_line(
     assert told in result.stderr.splitlines()[0]
 
 
+def test_an_error_masks_what_it_is_told() -> None:
+    error = ControllerError("the proxy https://me:hush@proxy refused")
+
+    assert str(error) == "the proxy https://********@proxy refused"
+
+
 def test_extra_headers_are_sent_and_not_logged(
     controller: FakeController,
     jenkins: Command,
