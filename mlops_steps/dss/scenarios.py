@@ -217,7 +217,7 @@ def _give_up(
         scenario_id,
         "ABORTED" if stopped else "TIMED_OUT",
         run_id=run.id if run is not None else None,
-        seconds=deadline.seconds,
+        seconds=deadline.seconds - deadline.remaining,
         message=message,
         log=text,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 from mlops_steps.config import NodeSettings, Settings
 from mlops_steps.console import Console
@@ -45,6 +47,8 @@ class ScenarioRuns:
         self._total = Deadline(settings.test.total_timeout)
         self._unreachable: Unreachable | None = None
         self._stopped = threading.Event()
+        self._working = 0
+        self._ended: SimpleQueue[None] = SimpleQueue()
 
     @property
     def unreachable(self) -> bool:
@@ -62,22 +66,30 @@ class ScenarioRuns:
         When it is interrupted, what runs is aborted on the node first.
         """
         # Daemons: a thread that hangs on an answer must not keep the process alive after a signal.
-        count = min(self._settings.test.parallel, len(self._ids))
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.5)  # in pieces, so that a signal handler gets its turn
+            for _ in range(min(self._settings.test.parallel, len(self._ids))):
+                threading.Thread(target=self._work, daemon=True).start()
+                self._working += 1
+            while self._working:
+                self._await_worker(0.5)  # in pieces, so that a signal handler gets its turn
         except BaseException:
             self._stopped.set()
             grace = Deadline(_STOP_GRACE)
-            for thread in threads:
-                thread.join(grace.remaining)
+            while self._working and not grace.passed:
+                self._await_worker(grace.remaining)
             raise
         if self._unexpected:
             raise self._unexpected[0]
+
+    def _await_worker(self, seconds: float) -> None:
+        """Waits for the end of a thread.
+
+        Not with Thread.join(): up to Python 3.12, one that a signal handler's exception has left takes the thread for
+        ended.
+        """
+        with suppress(Empty):
+            self._ended.get(timeout=seconds)
+            self._working -= 1
 
     def _work(self) -> None:
         """What each thread does. It has a connection of its own, as the client is not made for several threads."""
@@ -91,6 +103,8 @@ class ScenarioRuns:
                     self._ran[identifier] = self._run_one(dss, identifier)
         except BaseException as error:  # handed over to the main thread
             self._unexpected.append(error)
+        finally:
+            self._ended.put(None)
 
     def _run_one(self, dss: Dss, identifier: str) -> Ran:
         if self._unreachable:
