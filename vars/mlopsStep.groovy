@@ -23,7 +23,7 @@ Map call(String command, Map parameters) {
             error('mlops-steps is not on this agent: call mlopsSetup() before the first step')
         }
         if (plan.unstash) {
-            unstashRecord()
+            bringBack()
         }
         try {
             withCredentials(keys(plan, parameters)) {
@@ -92,16 +92,17 @@ private Map recover(String command) {
         return ask('recover', command)
     } catch (again) {
         // A timeout block cuts off what its body still does 60 s after it has fired, once.
-        echo("mlops-steps ${command}: cut off once more (${again.message}); waiting for the restore to end")
+        echo("mlops-steps ${command}: cut off once more; waiting for the restore to end")
         return ask('recover', command)
     }
 }
 
-private void unstashRecord() {
+/** The release record and the reports of the earlier steps, which may have run on another agent. */
+private void bringBack() {
     try {
-        unstash('mlops-record')
+        unstash('mlops-steps')
     } catch (AbortException none) {
-        echo("no release record from an earlier step of this build: ${none.message}")
+        echo("nothing from an earlier step of this build: ${none.message}")
     }
 }
 
@@ -123,13 +124,20 @@ private void publish(Map ended) {
     }
     if (ended.automation) {
         env.MLOPS_AUTOMATION = ended.automation
-        env.MLOPS_RELEASE_STAGE = ended.releaseStage
-        env.MLOPS_TEST_STAGES = ended.testStages
+        env.MLOPS_RELEASE_STAGE = ended.releaseStage ?: ''
+        env.MLOPS_TEST_STAGES = ended.testStages ?: ''
+    }
+    if (ended.reports) {
+        env.MLOPS_REPORTS = ended.reports
     }
     if (ended.record) {
         env.MLOPS_RECORD = ended.record
-        stash(name: 'mlops-record', includes: ended.record)
-        archiveArtifacts(artifacts: ended.checksum ? "${ended.record},${ended.checksum}" : ended.record)
+    }
+    if (ended.stash) {
+        stash(name: 'mlops-steps', includes: ended.stash)
+    }
+    if (ended.archive) {
+        archiveArtifacts(artifacts: ended.archive)
     }
     if (ended.report) {
         junit(testResults: ended.report, keepLongStdio: true, allowEmptyResults: false)

@@ -26,6 +26,10 @@ VERDICTS = {
     130: "interrupted",
     143: "interrupted",
 }
+#: The reports that this build has published so far; each agent gets them, so that its summary page is whole.
+PUBLISHED_VARIABLE = "MLOPS_REPORTS"
+SUMMARY = ("mlops-summary.html", "mlops-summary.css")
+
 _LONGEST = 400
 
 
@@ -58,8 +62,11 @@ def outcome(
     reports = [path for step in steps if (path := folder / Report("", step, request.stage).file_name).is_file()]
     last = _properties(reports[-1]) if reports else {}
     found = {"verdict": _verdict(code, last)}
+    published = os.environ.get(PUBLISHED_VARIABLE, "").split(",")
+    all_reports = [*published, *(_relative(path) for path in reports)]
     if reports:
         found["report"] = ",".join(_relative(path) for path in reports)
+        found["reports"] = ",".join(dict.fromkeys(name for name in all_reports if name))
     if settings is None:
         return found
     found["automation"] = settings.automation
@@ -69,14 +76,22 @@ def outcome(
         found["releaseStage"] = release
         found["testStages"] = " ".join(stages[: stages.index(release)])
     record = _record(settings, before)
+    kept = [settings.record] if record else []
+    archived = [*kept, *(folder / name for name in SUMMARY)]
     if record:
         found["record"] = _relative(settings.record)
     if record and record.bundle:
         found["bundle"] = record.bundle.id
         with suppress(OSError):
-            found["checksum"] = _relative(_checksum(settings, record.bundle))
+            archived.append(_checksum(settings, record.bundle))
+    found["stash"] = _there([*(_relative(path) for path in kept), *all_reports])
+    found["archive"] = _there([_relative(path) for path in archived])
     found["description"] = _description(code, settings, record, last)
     return found
+
+
+def _there(names: list[str]) -> str:
+    return ",".join(dict.fromkeys(name for name in names if name and Path(name).is_file()))
 
 
 def _properties(report: Path) -> dict[str, str]:
@@ -138,7 +153,7 @@ def _state(stage: Stage, bundle: str | None) -> str | None:
         for name, check in (("tests", stage.test), ("smoke test", stage.smoke_test))
         if check and check.bundle == bundle
     ]
-    return ", ".join([f"{bundle} live", *checks])
+    return ", ".join(["live", *checks])
 
 
 def _relative(path: Path) -> str:

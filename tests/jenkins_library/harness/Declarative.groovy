@@ -143,8 +143,13 @@ class Declarative {
         return limit ? build.steps.timeout(limit, body) : body.call()
     }
 
-    private Object withEnvironment(Map<String, Object> variables, Closure body) {
-        return variables ? build.steps.withEnv([overrides: variables.collect { "${it.key}=${it.value}" as String }], body)
+    private Object withEnvironment(Closure variables, Closure body) {
+        Map<String, Object> found = [:]
+        if (variables) {
+            // Only now: the values may use parameters, and the agent's environment.
+            Directive.fill(new Variables(script, found), variables)
+        }
+        return found ? build.steps.withEnv([overrides: found.collect { "${it.key}=${it.value}" as String }], body)
             : body.call()
     }
 }

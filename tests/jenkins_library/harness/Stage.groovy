@@ -7,7 +7,7 @@ class Stage extends Directive {
     Closure steps
     final List<Stage> inner = []
     final List<String> options = []
-    final Map<String, Object> variables = [:]
+    Closure variables
     final Map<String, Closure> post = [:]
 
     Stage(Script script, String name) {
@@ -34,7 +34,7 @@ class Stage extends Directive {
     }
 
     void environment(Closure body) {
-        fill(new Variables(script, variables), body)
+        variables = body
     }
 
     void options(Closure body) {
