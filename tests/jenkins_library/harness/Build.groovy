@@ -36,6 +36,7 @@ class Build {
         root.mkdirs()
         artifacts.mkdirs()
         log = new PrintWriter(new File(root, "log-${number}.txt").newWriter('UTF-8'), true)
+        parameters.putAll(scenario.params ?: [:])
         answers = new ArrayList(scenario.answers ?: [])
         sources = new Sources(repository)
         steps = new Steps(this)

@@ -1,0 +1,265 @@
+"""The Groovy steps, with a stub in the place of mlops-steps: what they hand over, what they make of what comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.jenkins_library.conftest import STUB, Build, Scenario, base_environment
+
+KEYS = "echo 'keys=design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY'"
+GOOD = "report release; echo description=all well; end 0 done"
+FAILED = "report release '<failure message=\"no\"/>'; echo description=look; end"
+CREDENTIALS = {"mlops-design": "design-key-1", "mlops-prod": "prod-key-1", "other": "other-key-1"}
+
+HOSTILE = """it's "quoted" $HOME ${PATH} $(id) `id` \\\\ \\n \t; rm -rf / # é 漢 \U0001f680 %s {{x}} & | > < *
+second line"""
+RELEASE = "node { mlopsRelease(stage: 'prod') }"
+APPROVE = (
+    "node { mlopsRelease(stage: 'prod') }\nboolean may = mlopsApprove(approvers: ['jane', 'joe'])\necho \"may ${may}\""
+)
+
+
+class Jobs:
+    """Scenarios by name, each with a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.all: list[Scenario] = []
+
+    def add(self, name: str, script: str, run: str = GOOD, plan: str = KEYS, recover: str = "", **more: Any) -> None:
+        root = self.folder / str(len(self.all))
+        environment = {
+            **base_environment(self.folder / "home", STUB),
+            "STUB_LOG": str(root / "calls"),
+            "STUB_plan": plan,
+            "STUB_run": run,
+            "STUB_recover": recover,
+            **more.pop("env", {}),
+        }
+        settings = {"env": environment, "credentials": CREDENTIALS, "grace": 0.3, "secondGrace": 0.5, **more}
+        self.all.append(Scenario(name, script, root, settings))
+
+
+@pytest.fixture(scope="module")
+def ran(
+    builds: Callable[[Sequence[Scenario]], dict[str, Build]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Build]:
+    jobs = Jobs(tmp_path_factory.mktemp("jobs"))
+    jobs.add("good", RELEASE)
+    jobs.add(
+        "hostile", "node { mlopsRelease(stage: params.STAGE, x: 1, y: [a: true, b: null]) }", params={"STAGE": HOSTILE}
+    )
+    jobs.add("own keys", "node { mlopsRelease(stage: 'prod', credentials: [prod: 'other']) }")
+    jobs.add("no keys", "node { mlopsRelease(stage: 'prod', credentials: false) }")
+    jobs.add(
+        "missing key", "node { mlopsRelease(stage: 'prod', credentials: [prod: 'nope']) }", run=FAILED + " 2 wrong"
+    )
+    for code in (1, 2, 3, 4, 5, 130):
+        jobs.add(f"exit {code}", RELEASE + "\necho 'went on'", run=f"{FAILED} {code} 'ended {code}'")
+    unstable = "node { mlopsRelease(stage: 'prod', failing: 'unstable') }\necho 'went on'"
+    jobs.add("unstable 1", unstable, run=f"{FAILED} 1 'ended 1'")
+    jobs.add("unstable 4", unstable, run=f"{FAILED} 4 'ended 4'")
+    jobs.add("not installed", RELEASE, env={"PATH": "/usr/bin:/bin"})
+    jobs.add("killed", RELEASE, run="exit 137", recover="report recover; echo description=restored; end 0 done")
+    jobs.add("no report", RELEASE, run="echo report=reports/none.xml; end 0 done")
+    slow = "echo working >&2; trap '' TERM; sleep 2; report release; end 0 done"
+    recover = "trap '' TERM; sleep 2; report recover; echo description=restored; end 0 done"
+    jobs.add("aborted", RELEASE + "\necho 'went on'", run=slow, recover=recover, abortAt="^working")
+    jobs.add(
+        "out of time",
+        "node { timeout(time: 1, unit: 'SECONDS') { mlopsRelease(stage: 'prod') } }",
+        run=slow,
+        recover=recover,
+    )
+    jobs.add(
+        "agents",
+        "node { mlopsDeploy(stage: 'test') }\nnode { mlopsRelease(stage: 'prod') }",
+        plan=KEYS + "; echo unstash=true",
+        run='mkdir -p .mlops; echo "$NODE_NAME" >> .mlops/r.json; report a; '
+        "echo stash=.mlops/r.json,reports/mlops-a.xml; echo record=.mlops/r.json; "
+        "echo archive=.mlops/r.json; end 0 done",
+        agents=["a1", "a2"],
+    )
+    for automation in ("full", "approval", "manual"):
+        run = f"export STUB_automation={automation}; {GOOD}"
+        jobs.add(f"approve {automation}", APPROVE, run=run, answers=[{"by": "joe"}])
+    jobs.add("approve declined", APPROVE, answers=[{"by": "joe", "decline": True}])
+    jobs.add("approve late", APPROVE, answers=[{"late": True}])
+    jobs.add("approve too early", "mlopsApprove()")
+    jobs.add("approve unknown", "mlopsApprove(aprovers: 'x')")
+    jobs.add("approve and release", APPROVE + f"\n{RELEASE}", answers=[{"by": "joe"}])
+    return builds(jobs.all)
+
+
+def calls(build: Build) -> list[str]:
+    return [folder.name.partition("-")[2] for folder in folders(build)]
+
+
+def folders(build: Build) -> list[Path]:
+    return sorted((build.root / "calls").iterdir(), key=lambda folder: int(folder.name.partition("-")[0]))
+
+
+def given(build: Build, number: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folders(build)[number] / "step").read_text())
+    return found
+
+
+def environment(build: Build, number: int) -> dict[str, str]:
+    lines = (folders(build)[number] / "env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def test_a_step_plans_runs_publishes_and_describes(ran: dict[str, Build]) -> None:
+    build = ran["good"]
+    assert (build.result, build.description) == ("SUCCESS", "all well")
+    assert calls(build) == ["plan", "run"]
+    assert build.tests("mlops-release") == {"release": "passed"}
+    assert all(case["keepsOutput"] for case in build.junit)
+
+
+def test_any_value_arrives_as_it_was(ran: dict[str, Build]) -> None:
+    build = ran["hostile"]
+    assert build.result == "SUCCESS", build.log
+    for number in (0, 1):
+        assert given(build, number)["parameters"] == {"stage": HOSTILE, "x": 1, "y": {"a": True, "b": None}}
+        assert given(build, number)["step"] == "release"
+    assert "uid=" not in build.log
+
+
+def test_keys_are_bound_for_the_run_only_and_masked(ran: dict[str, Build]) -> None:
+    build = ran["good"]
+    assert environment(build, 1)["MLOPS_DESIGN_API_KEY"] == "design-key-1"
+    assert environment(build, 1)["MLOPS_PROD_API_KEY"] == "prod-key-1"
+    assert "MLOPS_PROD_API_KEY" not in environment(build, 0)
+
+
+def test_ids_of_credentials_can_be_chosen_per_node(ran: dict[str, Build]) -> None:
+    found = environment(ran["own keys"], 1)
+    assert (found["MLOPS_DESIGN_API_KEY"], found["MLOPS_PROD_API_KEY"]) == ("design-key-1", "other-key-1")
+
+
+def test_an_agent_with_keys_needs_no_credentials(ran: dict[str, Build]) -> None:
+    assert ran["no keys"].result == "SUCCESS"
+    assert "MLOPS_PROD_API_KEY" not in environment(ran["no keys"], 1)
+
+
+def test_a_missing_credential_is_told_by_the_command_in_its_report_too(ran: dict[str, Build]) -> None:
+    build = ran["missing key"]
+    assert build.result == "FAILURE"
+    assert environment(build, 1)["MLOPS_MISSING"] == "Could not find credentials entry with ID 'nope'"
+    assert build.tests("mlops-release")
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 130])
+def test_a_bad_end_fails_the_build_after_its_report_was_published(ran: dict[str, Build], code: int) -> None:
+    build = ran[f"exit {code}"]
+    assert build.result == "FAILURE"
+    assert build.error == f"mlops-steps release: ended {code}"
+    assert build.description == "look"
+    assert build.tests("mlops-release") == {"release": "failure"}
+    assert "went on" not in build.log
+    assert calls(build) == ["plan", "run"]
+
+
+def test_a_failing_check_may_mark_the_build_unstable(ran: dict[str, Build]) -> None:
+    build = ran["unstable 1"]
+    assert build.result == "UNSTABLE"
+    assert "WARNING: mlops-steps release: ended 1" in build.log
+    assert "went on" in build.log
+
+
+def test_a_rollback_is_never_just_unstable(ran: dict[str, Build]) -> None:
+    assert ran["unstable 4"].result == "FAILURE"
+    assert "went on" not in ran["unstable 4"].log
+
+
+def test_without_mlops_steps_on_the_agent_one_line_says_what_to_do(ran: dict[str, Build]) -> None:
+    assert ran["not installed"].error == "mlops-steps is not on this agent: call mlopsSetup() before the first step"
+
+
+def test_a_command_that_was_killed_is_followed_by_recover(ran: dict[str, Build]) -> None:
+    build = ran["killed"]
+    assert calls(build) == ["plan", "run", "recover"]
+    assert (build.result, build.error) == ("FAILURE", "mlops-steps release was cut off, exit code 137")
+    assert build.description == "restored"
+    assert build.tests("mlops-recover") == {"recover": "passed"}
+
+
+def test_a_report_that_is_missing_is_an_error(ran: dict[str, Build]) -> None:
+    assert ran["no report"].result == "FAILURE"
+    assert "No test report files" in ran["no report"].error
+
+
+def test_after_an_abort_recover_runs_with_the_keys_before_the_interruption_goes_on(ran: dict[str, Build]) -> None:
+    build = ran["aborted"]
+    assert build.result == "ABORTED"
+    assert calls(build) == ["plan", "run", "recover"]
+    assert environment(build, 2)["MLOPS_PROD_API_KEY"] == "prod-key-1"
+    assert given(build, 2) == given(build, 1)
+    assert build.description == "restored"
+    assert build.tests("mlops-recover") == {"recover": "passed"}
+    assert "went on" not in build.log
+
+
+def test_a_restore_that_outlives_a_timeout_is_waited_for(ran: dict[str, Build]) -> None:
+    build = ran["out of time"]
+    assert build.result == "ABORTED"
+    assert calls(build) == ["plan", "run", "recover", "recover"]
+    assert "cut off once more; waiting for the restore to end" in build.log
+    assert build.tests("mlops-recover") == {"recover": "passed"}
+
+
+def test_what_a_step_wrote_goes_with_the_build_to_the_next_agent(ran: dict[str, Build]) -> None:
+    build = ran["agents"]
+    assert build.result == "SUCCESS", build.log
+    assert (build.root / "a2/workspace/churn/.mlops/r.json").read_text() == "a1\na2\n"
+    assert build.artifact(".mlops/r.json") == "a1\na2\n"
+    assert "nothing from an earlier step of this build: No such saved stash" in build.log
+
+
+def test_full_automation_asks_nobody(ran: dict[str, Build]) -> None:
+    build = ran["approve full"]
+    assert (build.result, build.inputs) == ("SUCCESS", [])
+    assert "may true" in build.log
+    assert build.environment["MLOPS_RELEASE"] == "true"
+
+
+def test_approval_asks_the_approvers_and_holds_no_executor(ran: dict[str, Build]) -> None:
+    build = ran["approve approval"]
+    assert build.result == "SUCCESS"
+    assert build.inputs == [{"message": "Release to prod?\nall well", "submitter": "jane,joe", "held": False}]
+    assert json.loads(build.environment["MLOPS_APPROVAL"]) == {"stage": "prod", "by": "joe"}
+    assert build.environment["MLOPS_RELEASE"] == "true"
+
+
+def test_an_approval_reaches_the_release(ran: dict[str, Build]) -> None:
+    build = ran["approve and release"]
+    assert json.loads(environment(build, 3)["MLOPS_APPROVAL"]) == {"stage": "prod", "by": "joe"}
+
+
+def test_manual_automation_ends_green_with_the_line_that_releases(ran: dict[str, Build]) -> None:
+    build = ran["approve manual"]
+    assert (build.result, build.inputs) == ("SUCCESS", [])
+    assert "&& mlops-steps release --stage prod" in build.log
+    assert "may false" in build.log
+    assert build.environment["MLOPS_RELEASE"] == "false"
+
+
+@pytest.mark.parametrize("name", ["approve declined", "approve late"])
+def test_without_an_approval_the_build_is_aborted_and_says_so(ran: dict[str, Build], name: str) -> None:
+    assert ran[name].result == "ABORTED"
+    assert ran[name].description == "all well | prod: not approved"
+    assert "MLOPS_RELEASE" not in ran[name].environment
+
+
+def test_approve_needs_a_step_that_has_read_the_configuration(ran: dict[str, Build]) -> None:
+    assert "no step of this build has read mlops.yml yet" in ran["approve too early"].error
+
+
+def test_approve_refuses_an_unknown_parameter(ran: dict[str, Build]) -> None:
+    assert "unknown parameter aprovers (parameters: stage, approvers" in ran["approve unknown"].error
