@@ -112,9 +112,9 @@ def test_a_suite_beyond_its_limit_is_stopped_and_what_it_found_is_kept(tmp_path:
         "    subprocess.Popen([sys.executable, '-c', child, 'left-behind'])\n    time.sleep(600)\n"
     )
     start = time.monotonic()
-    run, tests = run_suite(tmp_path, {"test_churn.py": code}, pytest_timeout="4s")
-    assert time.monotonic() - start < 25
-    assert (run.outcome, run.message) == (Outcome.FAILURE, "the suite did not end within 4s and was stopped")
+    run, tests = run_suite(tmp_path, {"test_churn.py": code}, pytest_timeout="12s")
+    assert time.monotonic() - start < 33
+    assert (run.outcome, run.message) == (Outcome.FAILURE, "the suite did not end within 12s and was stopped")
     assert tests["test_1"].outcome is Outcome.PASSED
     assert not left_behind()
 
