@@ -361,3 +361,21 @@ def test_a_node_that_refuses_to_run_a_scenario_is_told_apart_from_a_failure(work
     assert "1 of 2 scenarios could not be run" in result.err
     assert sorted(outcomes(result)[name] for name in ("TEST_ONE", "TEST_SMOKE")) == ["error", "passed"]
     assert workspace.record["stages"]["test"]["test"]["result"] == "error"
+
+
+def test_when_the_node_is_gone_nothing_more_is_asked_of_it(workspace: Workspace) -> None:
+    deployed(workspace)
+    (workspace.folder / "checks").mkdir()
+    faults = workspace.sandbox.nodes["auto-test"].faults
+    fault = faults.add("drop", operation="run scenario", act="before", count="for ever")
+    workspace.configure(test={"parallel": 1, "pytest": "checks"})
+    try:
+        result = workspace.run("test", "--stage", "test")
+        asked = [request for request in faults.requests() if request.path.endswith("/run")]
+    finally:
+        faults.clear(fault.id)
+    assert result.code == 3
+    assert "2 of 2 scenarios could not be run" in result.err
+    assert message(result, "TEST_SMOKE").startswith("not run: node 'test'")
+    assert "pytest" not in outcomes(result)
+    assert len([request for request in asked if workspace.project in request.path]) == 1
