@@ -36,11 +36,24 @@ class UpdateResult:
     messages: list[str] = field(default_factory=list)
 
 
+# What a node answers to a request that it does not know.
+_UNKNOWN_REQUEST = frozenset({404, 405, 501})
+
+
 def history(deployer: Dss, deployment_id: str) -> list[Past]:
-    """The deployment's updates, newest first. Raises :class:`NodeError`."""
-    with deployer.asking(f"list the updates of deployment {deployment_id}"):
-        items = deployer.client.get_projectdeployer().get_deployment(deployment_id).list_updates()
-        past = [_past(expect(item.get_raw(), dict, "an update")) for item in items]
+    """The deployment's updates, newest first; none from a deployer too old to keep a history.
+
+    Raises :class:`NodeError`.
+    """
+    try:
+        with deployer.asking(f"list the updates of deployment {deployment_id}"):
+            items = deployer.client.get_projectdeployer().get_deployment(deployment_id).list_updates()
+            past = [_past(expect(item.get_raw(), dict, "an update")) for item in items]
+    except Refusal as error:
+        if error.status not in _UNKNOWN_REQUEST:
+            raise
+        log.info("%s; going on without the history", error)
+        return []
     return sorted(past, key=lambda update: update.started, reverse=True)
 
 

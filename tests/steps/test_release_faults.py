@@ -111,6 +111,15 @@ def test_when_the_future_is_lost_the_history_tells_how_the_update_ended(
     assert (result.code, workspace.live()) == (0, second), result.err
 
 
+def test_a_deployer_that_keeps_no_history_of_updates_will_do(ready: tuple[Workspace, str, str]) -> None:
+    workspace, first, second = ready
+    fault(workspace, "design", "error", operation="list updates", status=404, count="for ever")
+    workspace.ok("release", "--stage", "prod")
+    assert workspace.live() == second
+    workspace.ok("rollback", "--stage", "prod")
+    assert workspace.live() == first
+
+
 def test_a_trigger_that_is_cancelled_is_fired_again(ready: tuple[Workspace, str, str]) -> None:
     workspace, _, second = ready
     fault(workspace, "auto-prod", "trigger-cancelled")
