@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ ScenarioResult = Literal["SUCCESS", "WARNING", "FAILED", "ABORTED", "NOT_STARTED
 
 # Seconds that a node gets to note an abort after a time limit; less than what a step may outlive its limit.
 _ABORT_GRACE = 5.0
+
+# Seconds between the end of another run and the next trigger; longer when that one is cancelled too.
+_FIRST_REFIRE, _LONGEST_REFIRE = 0.2, 5.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,11 @@ def run_scenario(
 def _start(
     dss: Dss, project_key: str, scenario_id: str, deadline: Deadline, say: Callable[[str], None], refire: bool
 ) -> Any:
-    """Fires the manual trigger and waits for the run; ``None`` when the node cancelled the trigger."""
+    """Fires the manual trigger and waits for the run; ``None`` when the node cancelled the trigger.
+
+    Raises :class:`DeadlineExceeded` when the node goes on cancelling it.
+    """
+    pause = _FIRST_REFIRE
     while True:
         fire, run = _fire(dss, project_key, scenario_id)
         if run is None:
@@ -142,6 +150,10 @@ def _start(
             deadline=deadline,
             what=f"scenario {scenario_id} on {dss.name}: another run did not end",
         )
+        # A node that cancels triggers although nothing runs must not be asked without end, nor without a pause.
+        deadline.check(f"scenario {scenario_id} on {dss.name}: the node cancels its trigger")
+        time.sleep(min(pause, deadline.remaining))
+        pause = min(2 * pause, _LONGEST_REFIRE)
 
 
 def _fire(dss: Dss, project_key: str, scenario_id: str) -> tuple[Any, Any]:
