@@ -30,6 +30,7 @@ lint: $(VENV)/.installed
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	tools/lint-groovy
 
 format: $(VENV)/.installed
 	$(RUN)/ruff check --fix .

@@ -1,5 +1,4 @@
 import groovy.json.JsonOutput
-import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 
 boolean call(Map parameters = [:]) {
     List known = ['stage', 'approvers', 'time', 'unit', 'message']
@@ -19,12 +18,12 @@ boolean call(Map parameters = [:]) {
             release = true
             break
         case 'manual':
-            echo("mlopsApprove: automation is manual, so the pipeline ends here. To release, run where the keys are:\n" +
+            echo('mlopsApprove: automation is manual, the pipeline ends here. To release, run where the keys are:\n' +
                 "curl -fsSn --create-dirs -o .mlops/release.json ${env.BUILD_URL}artifact/${env.MLOPS_RECORD} && " +
                 "mlops-steps release --stage ${asked.stage}")
             break
         default:
-            error('mlopsApprove: no step of this build has read mlops.yml yet; call mlopsPackage() or another one before')
+            error('mlopsApprove: no step of this build has read mlops.yml yet; call one before, such as mlopsPackage()')
     }
     env.MLOPS_RELEASE = release ? 'true' : 'false'
     return release
@@ -42,7 +41,7 @@ private String ask(Map asked) {
         timeout(time: asked.time, unit: asked.unit) {
             by = input(message: question, ok: 'Release', submitter: approvers, submitterParameter: 'approver')
         }
-    } catch (FlowInterruptedException declined) {
+    } catch (declined) {
         currentBuild.description = "${currentBuild.description} | ${asked.stage}: not approved"
         throw declined
     }

@@ -117,7 +117,8 @@ class Rules {
             return null
         }
         boolean known = receiver instanceof Map || receiver instanceof Script || receiver instanceof InJenkins ||
-            receiver instanceof Closure || (receiver instanceof Throwable && name == 'message')
+            receiver instanceof Closure || (receiver instanceof Throwable && name in ['message', 'class']) ||
+            (receiver instanceof Class && name == 'simpleName')
         if (receiver != null && !known) {
             throw new Strict("${receiver.getClass().name}.${name}: not known to be allowed in Jenkins' Groovy sandbox")
         }
