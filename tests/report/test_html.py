@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -132,3 +133,14 @@ def test_a_summary_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(ReportError, match="could not be written"):
         html.write_summary(churn(), tmp_path / "file" / "summary.html")
+
+
+def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], {})
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == [
+        "mlops-nightly-uat.xml",
+        "mlops-summary.css",
+        "mlops-summary.html",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -104,6 +105,14 @@ def test_the_fixtures_lead_to_the_deployed_project(team: Workspace) -> None:
     assert sum(name.startswith("pytest.checks.") for name in found) == 4
     assert "4 passed" in result.err
     assert team.record["stages"]["test"]["test"]["result"] == "passed"
+
+
+def test_the_example_of_the_documentation_runs(team: Workspace) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
+    suite(team, re.search(r"```python\n(.*?)```", text, re.DOTALL)[1])
+    result = team.ok("test", "--stage", "test")
+    assert outcomes(result)["pytest.checks.test_churn.test_it_runs_twice[TEST_SMOKE]"] == "passed"
+    assert "3 passed" in result.err
 
 
 def test_a_failed_test_fails_the_step(team: Workspace) -> None:

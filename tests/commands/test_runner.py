@@ -1,0 +1,96 @@
+"""What is left of a step, however it ends: an exit code, one line, a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mlops_steps.commands.runner import Common, Run, run_step
+from mlops_steps.errors import CheckFailed, MlopsError, ProductionInDoubt
+from mlops_steps.report import html, junit
+from mlops_steps.report.model import Case, Outcome, Report
+
+
+@pytest.fixture
+def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Run], None]], int]:
+    """Runs a step in a workspace of its own."""
+    document = {"project": "DKU_CHURN", "nodes": {"design": {"url": "https://design.example.com"}}}
+    (tmp_path / "mlops.yml").write_text(json.dumps(document))
+    monkeypatch.chdir(tmp_path)
+    return lambda call: run_step(Common(), "package", None, call)
+
+
+def report() -> Report:
+    return junit.read(Path("reports/mlops-package.xml"))
+
+
+def outcomes() -> dict[str, Outcome]:
+    return {case.name: case.outcome for case in report().cases}
+
+
+def raises(error: BaseException) -> Callable[[Run], None]:
+    def call(_run: Run) -> None:
+        raise error
+
+    return call
+
+
+def test_a_step_that_checked_nothing_has_a_case_all_the_same(step: Callable[[Callable[[Run], None]], int]) -> None:
+    assert step(lambda run: None) == 0
+    assert outcomes() == {"package": Outcome.PASSED}
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "outcome"),
+    [
+        (CheckFailed("the gate"), 1, Outcome.FAILURE),
+        (ProductionInDoubt("nobody knows"), 5, Outcome.ERROR),
+        (ZeroDivisionError("ours"), 3, Outcome.ERROR),
+    ],
+)
+def test_an_error_is_an_exit_code_and_a_case(
+    step: Callable[[Callable[[Run], None]], int], error: Exception, code: int, outcome: Outcome
+) -> None:
+    assert step(raises(error)) == code
+    assert outcomes() == {"package": outcome}
+    assert str(error) in report().cases[0].message
+
+
+def test_an_error_that_sums_up_failed_cases_adds_none(step: Callable[[Callable[[Run], None]], int]) -> None:
+    def call(run: Run) -> None:
+        run.report.add(Case("rule", Outcome.FAILURE, "too long"))
+        error = CheckFailed("1 of 1 checks failed")
+        error.told = True
+        raise error
+
+    assert step(call) == 1
+    assert outcomes() == {"rule": Outcome.FAILURE}
+
+
+@pytest.mark.parametrize(("error", "code"), [(None, 3), (ProductionInDoubt("nobody knows"), 5)])
+def test_a_report_that_cannot_be_written_does_not_hide_what_became_of_production(
+    step: Callable[[Callable[[Run], None]], int],
+    capsys: pytest.CaptureFixture[str],
+    error: MlopsError | None,
+    code: int,
+) -> None:
+    Path("reports").write_text("in the way")
+    assert step(raises(error) if error else lambda run: None) == code
+    assert "mlops-package.xml could not be written" in capsys.readouterr().err
+
+
+def test_no_exit_code_depends_on_the_summary_page(
+    step: Callable[[Callable[[Run], None]], int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_folder: Path) -> Path:
+        raise ZeroDivisionError("broken")
+
+    monkeypatch.setattr(html, "update", broken)
+    assert step(lambda run: None) == 0
+    assert "warning: no summary page: broken" in capsys.readouterr().err
+    assert outcomes() == {"package": Outcome.PASSED}
