@@ -31,6 +31,8 @@ def explain_transport(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the answer was cut"
+    if isinstance(error, requests.exceptions.InvalidJSONError):
+        return "the answer is empty, or it is not JSON"
     if isinstance(error, requests.ConnectionError):
         return f"no connection: {_innermost(error)}"
     return str(error) or type(error).__name__

@@ -163,6 +163,8 @@ def _check_answer(response: requests.Response) -> None:
     kind = response.headers.get("Content-Type", "")
     if "html" in kind:
         raise BadAnswer("an HTML page instead of an answer of DSS (a proxy or a login page?)", response=response)
+    if "json" in kind and not response.content and response.request.method == "GET":
+        raise BadAnswer("an empty answer where one was expected", response=response)
     if "json" in kind and response.content:
         try:
             json.loads(response.content)

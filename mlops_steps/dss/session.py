@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# A proxy gave up waiting for the node, which may be at work on the request all the same.
+_OF_A_GATEWAY = frozenset({502, 504})
+
 
 class Refusal(NodeError):
     """The node answered and refused. ``status`` is the HTTP status."""
@@ -79,6 +82,8 @@ class Dss:
         try:
             yield
         except Refused as error:
+            if error.status in _OF_A_GATEWAY:
+                raise Unreachable(f"{self}: cannot {what}: {error}", next_step=self._next_step()) from None
             raise self._refusal(what, error) from None
         except BadAnswer as error:
             raise Unreachable(f"{self}: cannot {what}: {explain(error)}", next_step=self._next_step()) from None

@@ -27,9 +27,10 @@ def session(retries: int = 3, read: float = 5.0, max_wait: float = 20.0) -> Node
         answer(429),
         answer(200, b"<html>please log in</html>", "text/html"),
         answer(200, b'{"a": [1, 2'),
+        answer(200, b""),
         answer(200, b'{"a": 1}', Content_Length="500"),
     ],
-    ids=["reset", "502 page", "503", "504", "500", "429", "200 page", "garbled", "cut"],
+    ids=["reset", "502 page", "503", "504", "500", "429", "200 page", "garbled", "empty", "cut"],
 )
 def test_a_read_that_fails_once_is_repeated_and_logged(
     scripted: Scripted, fault: object, caplog: pytest.LogCaptureFixture
