@@ -1,8 +1,8 @@
-void call(Map parameters = [:]) {
+void call(Map given = [:]) {
     Map defaults = [agent: '', skip: [], test: [], release: '', approvers: '', time: 24, unit: 'HOURS', setup: [:],
                     step: [:]]
-    String unknown = (parameters.keySet() - defaults.keySet()).join(', ')
-    Map settings = defaults + parameters
+    String unknown = (given.keySet() - defaults.keySet()).join(', ')
+    Map settings = defaults + given
     pipeline {
         agent none
         options {

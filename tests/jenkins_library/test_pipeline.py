@@ -1,0 +1,288 @@
+"""Whole pipelines in the harness, against the sandbox: what Jenkins would show, and what the nodes say is live."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_steps.console import Console
+from mlops_steps.sandbox.core.server import Sandbox
+from mlops_steps.sandbox.session import running
+from tests.jenkins_library.conftest import ROOT, Build, Scenario, base_environment
+from tests.steps.conftest import Workspace, create_project, set_stage_variable
+
+HOSTILE = "x'\"$(touch pwned)`touch pwned`\n; touch pwned #é"
+
+STEP_BY_STEP = """
+node {
+    checkout scm
+    mlopsPackage()
+    mlopsDeploy(stage: 'test')
+    mlopsTest(stage: 'test')
+    mlopsRelease(stage: 'prod')
+}
+echo 'went on'
+"""
+FAILING_VALIDATION = "node { checkout scm\nmlopsValidate(%s)\nmlopsPackage() }"
+
+
+@dataclass
+class Project:
+    """A project on the sandbox, with the repository that holds its mlops.yml."""
+
+    workspace: Workspace
+    source: Path
+    first: str | None = None
+
+
+class Jobs:
+    """The scenarios of this module, with what they need on the nodes."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+        self.folder = folder
+        self.sandbox = sandbox
+        self.projects: dict[str, Project] = {}
+        self.scenarios: list[Scenario] = []
+
+    def project(self, key: str, *, released: bool = False, automation: str = "approval", **sections: Any) -> Project:
+        folder = self.folder / key
+        folder.mkdir()
+        if key != "DKU_CHURN":
+            create_project(self.sandbox, key)
+        workspace = Workspace(folder, self.sandbox, key)
+        made = Project(workspace, folder)
+        if released:
+            made.first = workspace.released(1)
+            set_stage_variable(workspace)
+        workspace.configure(**sections)
+        settings = json.loads((folder / "mlops.yml").read_text())
+        (folder / "mlops.yml").write_text(json.dumps({**settings, "automation": automation}))
+        git = ["git", "-C", str(folder), "-c", "user.name=test", "-c", "user.email=test@example.com"]
+        subprocess.run([*git, "init", "-q"], check=True)
+        subprocess.run([*git, "add", "mlops.yml"], check=True)
+        subprocess.run([*git, "commit", "-q", "-m", "Configuration"], check=True)
+        self.projects[key] = made
+        return made
+
+    def add(self, name: str, key: str, script: str, **settings: Any) -> None:
+        variables = self.sandbox.environment(key)
+        keys = {name: value for name, value in variables.items() if name.endswith("_API_KEY")}
+        environment = {name: value for name, value in variables.items() if name not in keys}
+        credentials = {
+            f"mlops-{name.removeprefix('MLOPS_').removesuffix('_API_KEY').lower()}": value
+            for name, value in keys.items()
+        }
+        self.scenarios.append(
+            Scenario(
+                name,
+                script,
+                self.folder / f"job-{name.replace(' ', '-')}",
+                {
+                    "env": {**base_environment(self.folder / "home"), **environment},
+                    "credentials": credentials,
+                    "source": str(self.projects[key].source),
+                    "number": 2,
+                    **settings,
+                },
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
+    with running(None, None, Console(quiet=True)) as sandbox:
+        yield Jobs(tmp_path_factory.mktemp("jobs"), sandbox)
+
+
+@pytest.fixture(scope="module")
+def ran(builds: Callable[[Sequence[Scenario]], dict[str, Build]], jobs: Jobs) -> dict[str, Build]:
+    jobs.project("DKU_CHURN")
+    jobs.add(
+        "example",
+        "DKU_CHURN",
+        (ROOT / "Jenkinsfile.example").read_text(),
+        agents=["a1", "a2"],
+        answers=[{"by": "jane"}],
+        number=7,
+    )
+    jobs.project("UNFIT", release={"smoke_scenario": "TEST_NOPE"})
+    jobs.add("validation stops", "UNFIT", FAILING_VALIDATION % "")
+    jobs.add("validation marks", "UNFIT", FAILING_VALIDATION % "failing: 'unstable'")
+    jobs.add("hostile stage", "UNFIT", "node { checkout scm\nmlopsDeploy(stage: params.X) }", params={"X": HOSTILE})
+    jobs.add("hostile id", "UNFIT", "node { checkout scm\nmlopsPackage(bundleId: params.X) }", params={"X": HOSTILE})
+    jobs.add("misspelt", "UNFIT", "node { checkout scm\nmlopsDeploy(stgae: 'test') }")
+    jobs.add("no credential", "UNFIT", "node { checkout scm\nmlopsStatus() }", credentials={"mlops-design": "x" * 20})
+    jobs.add("no configuration", "UNFIT", "node { mlopsDoctor() }", env=base_environment(jobs.folder / "home"))
+
+    bad = jobs.project("BAD", released=True, automation="full")
+    bad.workspace.variables(smoke="fail")
+    jobs.add("rolled back", "BAD", "mlopsPipeline(skip: ['doctor', 'validate'])", agents=["a1", "a2"])
+    look = "node { checkout scm\nmlopsStatus()\nmlopsSmokeTest(stage: 'prod')\nmlopsRecover(stage: 'prod') }"
+    jobs.add("looked at", "BAD", look, number=3)
+
+    slow = jobs.project("SLOW", released=True, automation="full")
+    slow.workspace.variables(smoke="hang")
+    at_the_smoke_test = "^smoke test TEST_SMOKE on auto-prod: running"
+    jobs.add("aborted", "SLOW", STEP_BY_STEP, abortAt=at_the_smoke_test, grace=0.3)
+
+    jobs.project("ASKED", released=True)
+    jobs.add("nobody asked", "ASKED", STEP_BY_STEP)
+    return builds(jobs.scenarios)
+
+
+def test_the_example_is_green_from_end_to_end_on_two_agents(ran: dict[str, Build], jobs: Jobs) -> None:
+    build = ran["example"]
+    assert build.result == "SUCCESS", build.log
+    assert set(build.statuses.values()) == {"SUCCESS"}
+    assert len(build.statuses) == 8
+    bundle = build.record["bundle"]["id"]
+    assert jobs.projects["DKU_CHURN"].workspace.live() == bundle
+    assert build.description == (
+        f"DKU_CHURN, bundle {bundle} | test: live, tests passed | prod: live, smoke test passed"
+    )
+    assert [(one["held"], one["message"].splitlines()[0]) for one in build.inputs] == [(False, "Release to prod?")]
+
+
+def test_every_check_of_every_step_shows_as_a_test_once(ran: dict[str, Build]) -> None:
+    cases = [(case["classname"], case["name"]) for case in ran["example"].junit]
+    assert len(cases) == len(set(cases))
+    classes = {".".join(classname.split(".")[:3]) for classname, _ in cases}
+    assert classes >= {
+        "DKU_CHURN.doctor",
+        "DKU_CHURN.package",
+        "DKU_CHURN.deploy.test",
+        "DKU_CHURN.test.test",
+        "DKU_CHURN.approve.prod",
+        "DKU_CHURN.release.prod",
+    }
+    assert {case["status"] for case in ran["example"].junit} <= {"passed", "skipped"}
+
+
+def test_record_checksum_and_summary_are_archived(ran: dict[str, Build]) -> None:
+    build = ran["example"]
+    assert build.artifacts == [
+        ".mlops/bundle.sha256",
+        ".mlops/release.json",
+        "reports/mlops-summary.css",
+        "reports/mlops-summary.html",
+    ]
+    bundle = build.record["bundle"]
+    assert build.artifact(".mlops/bundle.sha256") == f"{bundle['sha256']}  {bundle['id']}.zip\n"
+    summary = build.artifact("reports/mlops-summary.html")
+    assert "<h2>test test</h2>" in summary
+    assert "<h2>release prod</h2>" in summary
+
+
+def test_who_approved_stands_in_the_record(ran: dict[str, Build]) -> None:
+    approval = ran["example"].record["stages"]["prod"]["approval"]
+    assert (approval["by"], approval["bundle"]) == ("jane", ran["example"].record["bundle"]["id"])
+    assert approval["build"] == "http://jenkins.example.com/job/churn/7/"
+
+
+def test_without_an_approval_nothing_is_released(ran: dict[str, Build], jobs: Jobs) -> None:
+    build = ran["nobody asked"]
+    assert build.result == "FAILURE"
+    assert "nobody has approved the release of bundle" in build.error
+    assert build.tests("mlops-approve-prod") == {"approval": "failure"}
+    project = jobs.projects["ASKED"]
+    assert project.workspace.live() == project.first
+
+
+def test_a_failing_validation_stops_the_pipeline(ran: dict[str, Build]) -> None:
+    build = ran["validation stops"]
+    assert build.result == "FAILURE"
+    assert build.error.startswith("mlops-steps validate: a check did not hold: ")
+    assert "failure" in build.tests("mlops-validate").values()
+    assert build.called.count("mlopsPackage") == 0
+
+
+def test_a_failing_validation_may_mark_the_build_and_go_on(ran: dict[str, Build]) -> None:
+    build = ran["validation marks"]
+    assert build.result == "UNSTABLE"
+    assert set(build.tests("mlops-package").values()) == {"passed"}
+
+
+def test_a_failing_smoke_test_is_rolled_back_and_told_as_that(ran: dict[str, Build], jobs: Jobs) -> None:
+    build, project = ran["rolled back"], jobs.projects["BAD"]
+    assert build.result == "FAILURE", build.log
+    assert project.workspace.live() == project.first
+    assert build.error.startswith("mlops-steps release: ROLLED BACK: prod: bundle ")
+    assert build.description.startswith(f"ROLLED BACK | BAD, bundle {build.record['bundle']['id']} | test: live")
+    assert f"prod: {project.first} (restored)" in build.description
+    assert f"live now: bundle {project.first} on auto-prod (HEALTHY)" in build.description
+    assert build.statuses["Release"] == "FAILURE"
+    assert build.statuses["Doctor"] == "SKIPPED"
+    tests = build.tests("mlops-release-prod")
+    assert tests["smoke-test"] == "failure"
+    assert tests["rollback"] == "passed"
+
+
+def test_a_later_build_looks_at_what_is_live(ran: dict[str, Build]) -> None:
+    build = ran["looked at"]
+    assert build.result == "SUCCESS", build.log
+    assert build.tests("mlops-status") == {"test": "passed", "prod": "passed"}
+    assert build.tests("mlops-smoke-test-prod") == {"smoke-test": "passed"}
+    assert build.tests("mlops-recover-prod") == {"recover": "passed"}
+    assert "nothing is owed on prod" in build.log
+
+
+def test_an_abort_in_the_middle_of_a_release_ends_with_production_restored(ran: dict[str, Build], jobs: Jobs) -> None:
+    build, project = ran["aborted"], jobs.projects["SLOW"]
+    assert build.result == "ABORTED", build.log
+    assert "After 0.3s process did not stop" in build.log
+    assert "went on" not in build.log
+    assert project.workspace.live() == project.first
+    assert project.workspace.health() == "HEALTHY"
+    assert build.record["stages"]["prod"]["owed"] == "nothing"
+    assert build.record["stages"]["prod"]["rollback"]["result"] == "passed"
+    assert set(build.tests("mlops-recover-prod").values()) == {"passed"}
+    assert build.tests("mlops-release-prod")["rollback"] == "passed"
+    assert f"prod: {project.first} (restored)" in build.description
+
+
+@pytest.mark.parametrize("name", ["hostile stage", "hostile id"])
+def test_a_hostile_value_is_a_value_and_nothing_else(ran: dict[str, Build], name: str) -> None:
+    build = ran[name]
+    assert build.result == "FAILURE"
+    assert "wrong usage or configuration" in build.error
+    assert not list(build.root.rglob("pwned"))
+    assert build.junit
+
+
+def test_a_misspelt_parameter_is_told_with_the_nearest_one(ran: dict[str, Build]) -> None:
+    assert ran["misspelt"].error == (
+        "mlops-steps deploy: wrong usage or configuration: deploy: unknown parameter 'stgae'; did you mean stage?"
+    )
+
+
+def test_a_missing_credential_is_told_with_its_id(ran: dict[str, Build]) -> None:
+    build = ran["no credential"]
+    assert build.result == "FAILURE"
+    assert "Could not find credentials entry with ID 'mlops-test'" in build.error
+    assert "create it as a Secret text" in build.log
+    assert build.tests("mlops-status") == {"status": "error"}
+
+
+def test_without_a_configuration_there_is_a_report_too(ran: dict[str, Build]) -> None:
+    build = ran["no configuration"]
+    assert build.result == "FAILURE"
+    assert "project: is missing" in build.error
+    assert build.tests("mlops-doctor") == {"doctor": "error"}
+
+
+def test_no_key_is_in_any_log_report_or_record(ran: dict[str, Build], jobs: Jobs) -> None:
+    keys = [node.api_key for node in jobs.sandbox.nodes.values()]
+    looked = 0
+    for build in ran.values():
+        for path in build.root.rglob("*"):
+            if path.is_file() and ".git" not in path.parts:
+                content = path.read_text(errors="replace")
+                assert not [key for key in keys if key in content], path
+                looked += 1
+    assert looked > 50
