@@ -9,13 +9,16 @@ from typing import Any
 
 from mlops_steps.dss.deployments import message_texts
 from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
-from mlops_steps.errors import NodeError
+from mlops_steps.errors import DeadlineExceeded, NodeError
 from mlops_steps.waiting import Deadline, poll
 
 log = logging.getLogger(__name__)
 
 # Seconds in which an update, whose start's answer was lost, must show up in the history.
 _LOST = 20.0
+
+# Seconds that the deployer gets to take an abort.
+_ABORT_GRACE = 5.0
 
 
 @dataclass(frozen=True)
@@ -69,18 +72,27 @@ def _past(raw: dict[str, Any]) -> Past:
     return Past(int(raw["startTimestamp"]), str(raw.get("status", "")), str(bundle) if bundle else None, raw)
 
 
-def update(deployer: Dss, deployment_id: str, deadline: Deadline, say: Callable[[str], None]) -> UpdateResult:
+def update(
+    deployer: Dss, deployment_id: str, deadline: Deadline, say: Callable[[str], None], *, abort_at_limit: bool = False
+) -> UpdateResult:
     """Starts an update and waits for its end.
 
     An update must not be started twice: after a lost answer the history is searched for it. The same history tells
-    the end when the future is lost (a deployer that was restarted). Raises :class:`NodeError`.
+    the end when the future is lost (a deployer that was restarted). With ``abort_at_limit`` an update that has not
+    ended at the deadline is aborted: while it is under way, the deployer starts no other one. Raises
+    :class:`NodeError`.
     """
     with deployer.within(deadline):
         before = max((past.started for past in history(deployer, deployment_id)), default=0)
         say("starting the update")
         future = _start(deployer, deployment_id, before, deadline)
         if future is not None:
-            ended = _await_future(deployer, deployment_id, future, deadline, say)
+            try:
+                ended = _await_future(deployer, deployment_id, future, deadline, say)
+            except (DeadlineExceeded, Unreachable):
+                if abort_at_limit and deadline.passed:
+                    _abort(deployer, deployment_id, future)
+                raise
             if ended is not None:
                 return ended
         return _await_history(deployer, deployment_id, before, deadline, say)
@@ -132,6 +144,17 @@ def _await_future(
     if not isinstance(result, dict):
         return None
     return _result_of(result)
+
+
+def _abort(deployer: Dss, deployment_id: str, future: Any) -> None:
+    try:
+        with (
+            deployer.within(Deadline(_ABORT_GRACE)),
+            deployer.asking(f"abort the update of deployment {deployment_id}"),
+        ):
+            future.abort()
+    except NodeError as error:
+        log.warning("%s", error)
 
 
 def _result_of(result: dict[str, Any]) -> UpdateResult:

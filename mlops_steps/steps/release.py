@@ -175,6 +175,7 @@ def _deploy(change: Change, live: Live, previous: Previous, bundle: str) -> None
                 deadline,
                 change.console,
                 expected=lambda now: seen is None or (now.bundle, now.enabled) == (seen.bundle, seen.enabled),
+                abort_at_limit=target.settings.release.rollback == "auto",
             )
     stage.deploy.end("passed")
     change.save()

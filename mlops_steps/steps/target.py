@@ -98,9 +98,11 @@ class Target:
         console: Console,
         expected: Callable[[Deployment], bool] = lambda _deployment: True,
         enabled: bool = True,
+        abort_at_limit: bool = False,
     ) -> Live:
         """Creates or updates the deployment so that the bundle is live, and waits until both nodes say so.
 
+        With ``abort_at_limit`` an update that has not ended at the deadline is aborted, so that another one may follow.
         Raises :class:`CheckFailed` when the update failed or the deployment does not become healthy,
         :class:`NodeError` when a node cannot be asked.
         """
@@ -117,7 +119,7 @@ class Target:
                     deployments.change(
                         self.deployer, deployment.id, bundle_id=bundle, enabled=enabled, expected=expected
                     )
-            result = updates.update(self.deployer, deployment.id, deadline, wait.state)
+            result = updates.update(self.deployer, deployment.id, deadline, wait.state, abort_at_limit=abort_at_limit)
             if not result.succeeded:
                 raise CheckFailed(
                     f"the update of deployment {deployment.id} to bundle {bundle} failed"
