@@ -1,0 +1,275 @@
+"""A sandbox in which one release can be made again and again: bundle ``old`` is live, ``new`` has passed its tests.
+
+Everything runs in this process with small limits, so that a release takes a fraction of a second and a fault that
+never ends a few.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import dataikuapi
+
+from mlops_steps.commands import runner
+from mlops_steps.config import Settings, load
+from mlops_steps.console import Console
+from mlops_steps.errors import MlopsError
+from mlops_steps.record import Bundle, Outcome, ReleaseRecord
+from mlops_steps.report import junit
+from mlops_steps.report.model import Report
+from mlops_steps.sandbox.core.server import Sandbox
+from mlops_steps.sandbox.faults.board import LoggedRequest
+from mlops_steps.sandbox.projects.model import create
+
+KEY, SMOKE, STAGE, INFRA = "TINY", "TEST_SMOKE", "prod", "auto-prod"
+OLD, NEW = "old-1", "new-2"
+DEPLOYMENT = f"{KEY}-on-{INFRA}"
+
+#: Small limits in seconds; a restore needs room for a few attempts.
+LIMITS: dict[str, dict[str, Any]] = {
+    "http": {"connect_timeout": "1s", "read_timeout": "1s", "retries": 2, "max_wait": "1s"},
+    "package": {"timeout": "2s"},
+    "deploy": {"timeout": "4s", "health_timeout": "1.5s"},
+    "release": {"timeout": "4s", "smoke_timeout": "2s", "rollback_timeout": "6s"},
+}
+#: For what has to succeed, however busy the machine is.
+PATIENT: dict[str, dict[str, Any]] = {"http": {"read_timeout": "10s"}, "deploy": {"health_timeout": "10s"}}
+#: What a release may take at most: its archive check, its deployment, its smoke test, its restore, and 10 seconds.
+LONGEST = 2 + 4 + 2 + 6 + 10
+
+
+@dataclass
+class Attempt:
+    """How one release ended. ``live`` is what it said of production in words, in its error."""
+
+    code: int
+    seconds: float
+    error: MlopsError | None
+    said: str
+    report: ElementTree.Element
+    record: dict[str, Any]
+    requests: list[LoggedRequest] = field(default_factory=list)
+
+    @property
+    def live(self) -> str:
+        return (self.error and self.error.live) or ""
+
+    @property
+    def owed(self) -> str:
+        return str(self.record.get("stages", {}).get(STAGE, {}).get("owed", "nothing"))
+
+
+class World:
+    """The sandbox, its project, and the release."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sandbox = Sandbox.open(folder / "nodes")
+        self.sandbox.start()
+        self.design = self._client("design")
+        self.prod = self._client("auto-prod")
+        self.deployer = self.design.get_projectdeployer()
+        self.workspace = folder / "work"
+        self.workspace.mkdir()
+        self.settings = self._settings("mlops.yml", LIMITS)
+        self.patient = self._settings("patient.yml", PATIENT)
+        self._create_project()
+        self.reset()
+
+    def close(self) -> None:
+        self.sandbox.close()
+
+    def _client(self, node: str) -> dataikuapi.DSSClient:
+        found = self.sandbox.nodes[node]
+        return dataikuapi.DSSClient(found.url, found.api_key)
+
+    def _settings(self, name: str, limits: dict[str, Any]) -> Settings:
+        path = self.workspace / name
+        path.write_text(json.dumps({"project": KEY, **limits}))
+        return load(path, self.sandbox.environment(KEY))
+
+    def _create_project(self) -> None:
+        project = create(self.sandbox.design, KEY, "Tiny project")
+        handle = self.design.get_project(KEY)
+        for name in (SMOKE, "TEST_ONE"):
+            handle.create_scenario(name, "step_based", {"params": {"steps": []}, "markedAsTest": True})
+        for bundle in (OLD, NEW):
+            (project.config_dir / "note.txt").write_text(bundle)
+            handle.export_bundle(bundle)
+            handle.publish_bundle(bundle)
+        deployment = self.deployer.create_deployment(DEPLOYMENT, KEY, INFRA, OLD)
+        deployment.start_update().wait_for_result()
+        stream = self.deployer.get_project(KEY).get_bundle_stream(NEW)
+        with stream as response:
+            self._archive = response.content
+
+    # ---- what the nodes themselves say
+
+    @property
+    def active(self) -> str | None:
+        """The bundle that the Automation node reports as active."""
+        for project in self.prod.list_projects():
+            if project["projectKey"] == KEY:
+                bundle: str | None = (project.get("activeBundleState") or {}).get("bundleId")
+                return bundle
+        return None
+
+    @property
+    def health(self) -> str:
+        return str(self.deployer.get_deployment(DEPLOYMENT).get_status().get_health())
+
+    @property
+    def deployed(self) -> dict[str, Any]:
+        """The settings of the deployment."""
+        settings: dict[str, Any] = self.deployer.get_deployment(DEPLOYMENT).get_settings().get_raw()
+        return settings
+
+    def updates(self, since: int) -> list[dict[str, Any]]:
+        """The updates of the deployment that began after ``since`` (milliseconds), oldest first."""
+        found = [update.get_raw() for update in self.deployer.get_deployment(DEPLOYMENT).list_updates()]
+        later = [update for update in found if update["startTimestamp"] > since]
+        return sorted(later, key=lambda update: update["startTimestamp"])
+
+    def smoke_runs(self, since: int) -> list[dict[str, Any]]:
+        """The runs of the smoke scenario that began after ``since``."""
+        runs = self.prod.get_project(KEY).get_scenario(SMOKE).get_last_runs(limit=50)
+        return [run.run for run in runs if run.run["start"] > since]
+
+    # ---- back to the beginning
+
+    def clear(self) -> None:
+        """Ends all faults and waits until every node is there again."""
+        for node in self.sandbox.nodes.values():
+            node.faults.clear()
+        until(lambda: not any(node.faults.refusing for node in self.sandbox.nodes.values()))
+        until(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            self.design.get_instance_info()
+            self.prod.get_instance_info()
+        except Exception:
+            return False
+        return True
+
+    def settle(self) -> None:
+        """Waits for the end of what a release has left under way."""
+        until(lambda: all(update["status"] != "RUNNING" for update in self.updates(0)))
+
+    def reset(self) -> None:
+        """The old bundle is live and the only one on the node; the record says that the new one was tested."""
+        self.clear()
+        scenario = self.prod.get_project(KEY).get_scenario(SMOKE)
+        scenario.abort()
+        self.settle()
+        until(lambda: scenario.get_current_run() is None)
+        deployment = self.deployer.get_deployment(DEPLOYMENT)
+        settings = deployment.get_settings()
+        if (settings.get_raw()["bundleId"], settings.get_raw()["enabled"], self.health) != (OLD, True, "HEALTHY"):
+            settings.get_raw().update(bundleId=OLD, enabled=True)
+            settings.save()
+            deployment.start_update().wait_for_result()
+        assert (self.active, self.health) == (OLD, "HEALTHY")
+        project = self.prod.get_project(KEY)
+        if NEW in [bundle["bundleId"] for bundle in project.list_imported_bundles()["bundles"]]:
+            self.prod._perform_empty("DELETE", f"/projects/{KEY}/bundles/imported/{NEW}")
+        self._write_record()
+        for node in self.sandbox.nodes.values():
+            node.faults.clear_requests()
+
+    def _write_record(self) -> None:
+        import hashlib
+
+        record = ReleaseRecord(project=KEY)
+        digest = hashlib.sha256(self._archive).hexdigest()
+        record.begin(Bundle(id=NEW, sha256=digest, size=len(self._archive)))
+        test = Outcome(bundle=NEW)
+        test.end("passed")
+        record.stage("test", "auto-test", f"{KEY}-on-auto-test").test = test
+        record.save(self.settings.record)
+
+    # ---- the release
+
+    def run(
+        self, step: Callable[[Settings, Report, Console], None], name: str, settings: Settings | None = None
+    ) -> Attempt:
+        """Runs a step as the command does: exit code, words, report."""
+        report = Report(KEY, name, STAGE)
+        said = io.StringIO()
+        console = Console(said, live=False)
+        start, error = time.monotonic(), None
+        try:
+            step(settings or self.settings, report, console)
+        except MlopsError as failure:
+            error = failure
+            runner._say(failure, report, console)
+        seconds = time.monotonic() - start
+        path = self.workspace / report.file_name
+        junit.write(report, path)
+        return Attempt(
+            code=error.exit_code if error else 0,
+            seconds=seconds,
+            error=error,
+            said=said.getvalue(),
+            report=ElementTree.parse(path).getroot(),
+            record=json.loads(self.settings.record.read_text()),
+            requests=sorted(
+                (entry for node in self.sandbox.nodes.values() for entry in node.faults.requests()),
+                key=lambda entry: entry.time,
+            ),
+        )
+
+    def release(self) -> Attempt:
+        from mlops_steps.steps import release
+
+        return self.run(lambda settings, report, console: release.run(settings, report, console, STAGE), "release")
+
+    def recover(self) -> Attempt:
+        from mlops_steps.steps import recover
+
+        return self.run(
+            lambda settings, report, console: recover.run(settings, report, console, STAGE), "recover", self.patient
+        )
+
+
+def until(true: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Waits until it is so."""
+    limit = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < limit, "it did not come about"
+        time.sleep(0.01)
+
+
+class _Hasty:
+    """The module ``time`` with shorter pauses, for what polls."""
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(min(seconds, self._longest))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+
+@contextmanager
+def hasty() -> Iterator[None]:
+    """Pauses between questions are short, and so are the limits that no setting changes."""
+    with (
+        patch("mlops_steps.waiting.time", _Hasty(0.4)),
+        patch("mlops_steps.steps.restore.time", _Hasty(0.1)),
+        patch("mlops_steps.steps.restore._PAUSE", 0.2),
+        patch("mlops_steps.dss.updates._LOST", 1.0),
+        patch("mlops_steps.dss.scenarios._ABORT_GRACE", 1.0),
+    ):
+        yield
