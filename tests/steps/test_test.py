@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from lxml import etree
 
 from mlops_steps.sandbox.core.server import Sandbox
+from mlops_steps.sandbox.faults.board import NodeFaults
 from tests.steps.conftest import Result, Workspace, create_project
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "report" / "junit.xsd"))
@@ -94,9 +97,16 @@ def message(result: Result, name: str) -> str:
     return next(child.get("message", "") for child in case if child.tag in ("failure", "error"))
 
 
+@dataclass
+class Snapshot(Result):
+    """A result with the release record as it was then. Its reports are copies, which later runs leave alone."""
+
+    record: dict[str, Any]
+
+
 @pytest.fixture(scope="module")
 def many(steps_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """A deployed project with a scenario for each way to end."""
+    """A deployed project with a scenario for each way to end. Tests that share it set the configuration they need."""
     create_project(steps_sandbox, "MANY")
     workspace = Workspace(tmp_path_factory.mktemp("many"), steps_sandbox, "MANY")
     add_scenario(workspace, "TEST_FAILS", "print('before')\nraise RuntimeError('the data is stale')")
@@ -105,6 +115,8 @@ def many(steps_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> It
     add_scenario(workspace, "TEST_BUSY", SLEEP)
     add_scenario(workspace, "MARKED", "print('marked as test')")
     add_scenario(workspace, "NIGHTLY", SLEEP, marked=False)
+    for letter in "ABC":
+        add_scenario(workspace, f"SLEEP_{letter}", "import time\ntime.sleep(1)", marked=False)
     library = workspace.client("design").get_project("MANY").get_library()
     library.add_file("python/tests/test_model.py").write(LIBRARY_TESTS)
     pytest_step = {"id": "py", "name": "unit tests", "type": "python_unit_test"}
@@ -115,8 +127,9 @@ def many(steps_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="module")
-def tested(many: Workspace) -> Result:
+def tested(many: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """The result of one run of all of them, side by side."""
+    many.configure()
     scenario(many, "TEST_BUSY").run()
     wait_until_running(many, "TEST_BUSY")
 
@@ -128,11 +141,13 @@ def tested(many: Workspace) -> Result:
     somebody.start()
     result = many.run("test", "--stage", "test")
     somebody.join()
-    return result
+    copies = tmp_path_factory.mktemp("tested") / "reports"
+    shutil.copytree(result.reports, copies)
+    return Snapshot(result.code, result.out, result.err, copies, many.record)
 
 
 class TestOutcomes:
-    def test_each_way_to_end_is_a_case_of_its_own(self, tested: Result) -> None:
+    def test_each_way_to_end_is_a_case_of_its_own(self, tested: Snapshot) -> None:
         found = outcomes(tested)
         assert {name: found.get(name) for name in found if "." not in name} == {
             "active bundle": "passed",
@@ -148,19 +163,19 @@ class TestOutcomes:
             "TEST_WARNS": "passed",
         }
 
-    def test_the_messages_say_why(self, tested: Result) -> None:
+    def test_the_messages_say_why(self, tested: Snapshot) -> None:
         assert message(tested, "TEST_FAILS").startswith("FAILED: ")
         assert "the data is stale" in message(tested, "TEST_FAILS")
         assert message(tested, "TEST_ABORTED").startswith("ABORTED")
         assert message(tested, "TEST_BUSY").startswith("NOT_STARTED: the node cancelled the trigger")
 
-    def test_the_log_of_a_run_is_its_output(self, tested: Result) -> None:
+    def test_the_log_of_a_run_is_its_output(self, tested: Snapshot) -> None:
         failed = tested.case("test-test", "TEST_FAILS")
         assert "before" in (failed.findtext("system-out") or "")
         assert "The log ends with:" in (failed.findtext("failure") or "")
         assert "smoke test, mode pass" in (tested.case("test-test", "TEST_SMOKE").findtext("system-out") or "")
 
-    def test_the_tests_of_a_pytest_step_are_cases_below_the_scenario(self, tested: Result) -> None:
+    def test_the_tests_of_a_pytest_step_are_cases_below_the_scenario(self, tested: Snapshot) -> None:
         found = outcomes(tested)
         below = {name: kind for name, kind in found.items() if name.startswith("TEST_LIBRARY.")}
         ends = {name.rpartition(".")[2]: kind for name, kind in below.items()}
@@ -171,34 +186,34 @@ class TestOutcomes:
         )
         assert "the model is too weak" in (message(tested, "test_bad"))
 
-    def test_the_step_says_how_many_failed(self, tested: Result) -> None:
+    def test_the_step_says_how_many_failed(self, tested: Snapshot) -> None:
         assert tested.code == 1
         found = [kind for name, kind in outcomes(tested).items() if name not in NO_TESTS]
         failed = sum(kind in ("failure", "error") for kind in found)
         assert f"check failed: {failed} of {len(found)} tests failed on test" in tested.err
         assert "Traceback" not in tested.err.split("The log ends with")[0]
 
-    def test_the_report_is_valid_and_has_the_properties_of_the_release(self, tested: Result, many: Workspace) -> None:
+    def test_the_report_is_valid_and_has_the_properties_of_the_release(self, tested: Snapshot, many: Workspace) -> None:
         SCHEMA.assertValid(etree.parse(tested.reports / "mlops-test-test.xml"))
         properties = tested.properties("test-test")
-        assert properties["bundle"] == many.record["bundle"]["id"]
+        assert properties["bundle"] == tested.record["bundle"]["id"]
         assert properties["infrastructure"] == "auto-test"
         assert properties["deployment"] == "MANY-on-auto-test"
         assert properties["automation_node"] == many.sandbox.nodes["auto-test"].url
 
-    def test_the_summary_page_has_every_step_and_what_failed(self, tested: Result) -> None:
+    def test_the_summary_page_has_every_step_and_what_failed(self, tested: Snapshot) -> None:
         page = (tested.reports / "mlops-summary.html").read_text()
         assert "test test: TEST_FAILS" in page
         assert [word for word in ("package", "deploy", "test") if f">{word}</a>" not in page] == []
         assert (tested.reports / "mlops-summary.css").exists()
 
-    def test_the_record_says_that_the_tests_failed(self, tested: Result, many: Workspace) -> None:
-        test = many.record["stages"]["test"]["test"]
-        assert (test["result"], test["bundle"]) == ("failed", many.record["bundle"]["id"])
+    def test_the_record_says_that_the_tests_failed(self, tested: Snapshot) -> None:
+        test = tested.record["stages"]["test"]["test"]
+        assert (test["result"], test["bundle"]) == ("failed", tested.record["bundle"]["id"])
         assert "tests failed on test" in test["message"]
         assert test["ended"] >= test["started"]
 
-    def test_no_key_is_in_the_report_or_the_output(self, tested: Result, many: Workspace) -> None:
+    def test_no_key_is_in_the_report_or_the_output(self, tested: Snapshot, many: Workspace) -> None:
         texts = [tested.out, tested.err, *(path.read_text() for path in tested.reports.iterdir() if path.is_file())]
         for node in many.sandbox.nodes.values():
             assert not any(node.api_key in text for text in texts)
@@ -238,20 +253,18 @@ def test_without_any_test_scenario_the_check_fails(many: Workspace) -> None:
     assert many.record["stages"]["test"]["test"]["result"] == "failed"
 
 
-def test_when_all_pass_the_record_says_so(workspace: Workspace) -> None:
-    bundle = deployed(workspace)
+def test_when_all_pass_the_record_says_so_and_names_are_the_same_in_every_build(workspace: Workspace) -> None:
+    first = deployed(workspace, 1)
     result = workspace.ok("test", "--stage", "test")
-    assert f"tested: bundle {bundle} on test: " in result.err
-    assert outcomes(result)["active bundle after the tests"] == "passed"
+    assert f"tested: bundle {first} on test: " in result.err
+    names = outcomes(result)
+    assert names["active bundle after the tests"] == "passed"
     test = workspace.record["stages"]["test"]["test"]
-    assert (test["result"], test["bundle"]) == ("passed", bundle)
-
-
-def test_names_are_the_same_in_two_builds(workspace: Workspace) -> None:
-    deployed(workspace, 1)
-    first = outcomes(workspace.ok("test", "--stage", "test"))
-    deployed(workspace, 2)
-    assert outcomes(workspace.ok("test", "--stage", "test")) == first
+    assert (test["result"], test["bundle"]) == ("passed", first)
+    second = deployed(workspace, 2)
+    assert "test" not in {name for name, value in workspace.record["stages"]["test"].items() if value}
+    assert outcomes(workspace.ok("test", "--stage", "test")) == names
+    assert workspace.record["stages"]["test"]["test"]["bundle"] == second
 
 
 def test_another_bundle_than_the_records_is_not_tested(workspace: Workspace) -> None:
@@ -273,36 +286,37 @@ def test_where_nothing_is_deployed_it_says_what_to_do(workspace: Workspace) -> N
     assert "mlops-steps deploy --stage test" in result.err
 
 
-def test_without_a_record_what_is_active_is_tested(workspace: Workspace) -> None:
-    bundle = deployed(workspace)
-    (workspace.folder / ".mlops" / "release.json").unlink()
-    result = workspace.ok("test", "--stage", "test")
-    assert result.properties("test-test")["bundle"] == bundle
-    assert workspace.record["stages"]["test"]["test"]["bundle"] == bundle
+def test_without_a_record_what_is_active_is_tested(many: Workspace) -> None:
+    record = many.folder / ".mlops" / "release.json"
+    many.configure(test={"scenarios": ["TEST_ONE"], "marked": False})
+    before = record.read_text()
+    record.unlink()
+    try:
+        result = many.ok("test", "--stage", "test")
+        test = many.record["stages"]["test"]["test"]
+    finally:
+        record.write_text(before)
+    assert result.properties("test-test")["bundle"] == test["bundle"] == many.live("auto-test")
 
 
-def test_scenarios_run_side_by_side_up_to_the_limit(workspace: Workspace) -> None:
-    for name in ("TEST_A", "TEST_B", "TEST_C"):
-        add_scenario(workspace, name, "import time\ntime.sleep(1)")
-    deployed(workspace)
-    workspace.configure(test={"scenarios": ["TEST_[ABC]"], "marked": False, "parallel": 2})
-    workspace.ok("test", "--stage", "test")
-    runs = [workspace.runs("auto-test", name)[0] for name in ("TEST_A", "TEST_B", "TEST_C")]
+def test_scenarios_run_side_by_side_up_to_the_limit(many: Workspace) -> None:
+    many.configure(test={"scenarios": ["SLEEP_*"], "marked": False, "parallel": 2})
+    many.ok("test", "--stage", "test")
+    runs = [many.runs("auto-test", f"SLEEP_{letter}")[0] for letter in "ABC"]
     moments = [(run["start"], 1) for run in runs] + [(run["end"], -1) for run in runs]
     at_once = [sum(change for _, change in sorted(moments)[: index + 1]) for index in range(len(moments))]
     assert max(at_once) == 2
 
 
-def test_all_scenarios_together_have_a_limit(workspace: Workspace) -> None:
-    add_scenario(workspace, "TEST_A", SLEEP)
-    deployed(workspace)
-    limits = {"scenarios": ["TEST_A", "TEST_ONE"], "marked": False, "parallel": 1, "total_timeout": "2s"}
-    workspace.configure(test=limits)
-    result = workspace.run("test", "--stage", "test")
+def test_all_scenarios_together_have_a_limit(many: Workspace) -> None:
+    limits = {"scenarios": ["NIGHTLY", "SLEEP_A"], "marked": False, "parallel": 1, "total_timeout": "2s"}
+    many.configure(test=limits)
+    before = many.runs("auto-test", "SLEEP_A")
+    result = many.run("test", "--stage", "test")
     assert result.code == 1
-    assert (outcomes(result)["TEST_A"], outcomes(result)["TEST_ONE"]) == ("failure", "error")
-    assert "all scenarios together have had their 2s" in message(result, "TEST_ONE")
-    assert workspace.runs("auto-test", "TEST_ONE") == []
+    assert (outcomes(result)["NIGHTLY"], outcomes(result)["SLEEP_A"]) == ("failure", "error")
+    assert "all scenarios together have had their 2s" in message(result, "SLEEP_A")
+    assert len(many.runs("auto-test", "SLEEP_A")) == len(before)
 
 
 def test_an_interrupted_step_aborts_what_runs_and_reports(workspace: Workspace) -> None:
@@ -340,42 +354,40 @@ def test_a_bundle_that_is_replaced_meanwhile_is_not_tested(workspace: Workspace)
     assert workspace.record["stages"]["test"]["test"]["result"] == "failed"
 
 
-def test_a_node_that_cannot_be_reached_ends_the_step_with_its_name(workspace: Workspace) -> None:
-    deployed(workspace)
-    result = workspace.run("test", "--stage", "test", MLOPS_TEST_URL="http://127.0.0.1:9")
+def test_a_node_that_cannot_be_reached_ends_the_step_with_its_name(many: Workspace) -> None:
+    result = many.run("test", "--stage", "test", MLOPS_TEST_URL="http://127.0.0.1:9")
     assert result.code == 3
     assert "node 'test'" in result.err
     assert outcomes(result) == {"active bundle": "error"}
 
 
-def test_a_node_that_refuses_to_run_a_scenario_is_told_apart_from_a_failure(workspace: Workspace) -> None:
-    deployed(workspace)
-    faults = workspace.sandbox.nodes["auto-test"].faults
-    fault = faults.add("error", operation="run scenario", status=403, count=1)
-    workspace.configure(test={"parallel": 1})
-    try:
-        result = workspace.run("test", "--stage", "test")
-    finally:
-        faults.clear(fault.id)
-    assert result.code == 3
-    assert "1 of 2 scenarios could not be run" in result.err
-    assert sorted(outcomes(result)[name] for name in ("TEST_ONE", "TEST_SMOKE")) == ["error", "passed"]
-    assert workspace.record["stages"]["test"]["test"]["result"] == "error"
+class TestNode:
+    """What the node does wrong when it is asked to run scenarios."""
 
+    @pytest.fixture
+    def faults(self, many: Workspace) -> Iterator[NodeFaults]:
+        board = many.sandbox.nodes["auto-test"].faults
+        board.clear_requests()
+        many.configure(test={"scenarios": ["SLEEP_A", "TEST_ONE"], "marked": False, "parallel": 1, "pytest": "checks"})
+        (many.folder / "checks").mkdir()
+        yield board
+        (many.folder / "checks").rmdir()
+        board.clear()
 
-def test_when_the_node_is_gone_nothing_more_is_asked_of_it(workspace: Workspace) -> None:
-    deployed(workspace)
-    (workspace.folder / "checks").mkdir()
-    faults = workspace.sandbox.nodes["auto-test"].faults
-    fault = faults.add("drop", operation="run scenario", act="before", count="for ever")
-    workspace.configure(test={"parallel": 1, "pytest": "checks"})
-    try:
-        result = workspace.run("test", "--stage", "test")
-        asked = [request for request in faults.requests() if request.path.endswith("/run")]
-    finally:
-        faults.clear(fault.id)
-    assert result.code == 3
-    assert "2 of 2 scenarios could not be run" in result.err
-    assert message(result, "TEST_SMOKE").startswith("not run: node 'test'")
-    assert "pytest" not in outcomes(result)
-    assert len([request for request in asked if workspace.project in request.path]) == 1
+    def test_a_refusal_is_told_apart_from_a_failure(self, many: Workspace, faults: NodeFaults) -> None:
+        faults.add("error", operation="run scenario", status=403, count=1)
+        result = many.run("test", "--stage", "test")
+        assert result.code == 3
+        assert "1 of 2 scenarios could not be run" in result.err
+        assert (outcomes(result)["SLEEP_A"], outcomes(result)["TEST_ONE"]) == ("error", "passed")
+        assert many.record["stages"]["test"]["test"]["result"] == "error"
+
+    def test_when_it_is_gone_nothing_more_is_asked_of_it(self, many: Workspace, faults: NodeFaults) -> None:
+        faults.add("drop", operation="run scenario", act="before", count="for ever")
+        result = many.run("test", "--stage", "test")
+        asked = [request.path for request in faults.requests() if request.path.endswith("/run")]
+        assert result.code == 3
+        assert "2 of 2 scenarios could not be run" in result.err
+        assert message(result, "TEST_ONE").startswith("not run: node 'test'")
+        assert "pytest" not in outcomes(result)
+        assert len([path for path in asked if "/MANY/" in path]) == 1
