@@ -106,17 +106,18 @@ def test_each_test_is_a_case_with_a_stable_class(tmp_path: Path) -> None:
 
 def test_a_suite_beyond_its_limit_is_stopped_and_what_it_found_is_kept(tmp_path: Path) -> None:
     # A child that ignores signals must go too.
+    mark = f"left-behind-{tmp_path}"
     code = (
         "import subprocess, sys, time\n\ndef test_1():\n    pass\n\ndef test_2():\n"
         "    child = 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)'\n"
-        "    subprocess.Popen([sys.executable, '-c', child, 'left-behind'])\n    time.sleep(600)\n"
-    )
+        "    subprocess.Popen([sys.executable, '-c', child, MARK])\n    time.sleep(600)\n"
+    ).replace("MARK", repr(mark))
     start = time.monotonic()
     run, tests = run_suite(tmp_path, {"test_churn.py": code}, pytest_timeout="12s")
     assert time.monotonic() - start < 33
     assert (run.outcome, run.message) == (Outcome.FAILURE, "the suite did not end within 12s and was stopped")
     assert tests["test_1"].outcome is Outcome.PASSED
-    assert not left_behind()
+    assert not left_behind(mark)
 
 
 def test_a_suite_that_ignores_signals_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,14 +179,14 @@ def test_a_broken_report_of_pytest_does_not_hide_that_tests_failed(tmp_path: Pat
     assert "is no XML" in run.stderr
 
 
-def left_behind() -> list[str]:
-    """Processes that a suite of these tests has started and that are still there."""
+def left_behind(mark: str) -> list[str]:
+    """Processes that were started with the mark and are still there."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"left-behind" in command and path.parent.name != str(os.getpid()):
+        if mark.encode() in command and path.parent.name != str(os.getpid()):
             found.append(path.parent.name)
     return found
