@@ -201,10 +201,10 @@ def _make(wish: Wish, source: str, what: str, requirements: Path, folder: Path) 
         _say(f"warning: {requirements} holds no hashes; what is installed is not checked")
     why = f"{requirements.name} could not be installed"
     # What has to be built is built with the setuptools that the file names, not with one that nobody has checked.
-    tool = re.search(r"(?m)^setuptools\b(?:.*\\\n)*.*\n?", text)
+    tool = build_tool(text)
     if tool:
         own = folder / "setuptools.txt"
-        own.write_text(tool[0], encoding="utf-8")
+        own.write_text(tool, encoding="utf-8")
         _run([*pip, *checked, "--requirement", str(own)], INSTALL_LIMIT, why)
         pip += ["--no-build-isolation"]
     _run([*pip, *checked, "--requirement", str(requirements)], INSTALL_LIMIT, why)
@@ -218,6 +218,12 @@ def _make(wish: Wish, source: str, what: str, requirements: Path, folder: Path) 
         _run([*pip, "--require-hashes", "--requirement", str(own)], INSTALL_LIMIT, why)
     else:
         _run([*pip, what], INSTALL_LIMIT, why, GIT_TERMINAL_PROMPT="0")
+
+
+def build_tool(requirements: str) -> str:
+    """The lines of a requirements file that are about setuptools."""
+    found = re.search(r"(?m)^setuptools\b(?:.*\\\n)*.*\n?", requirements)
+    return found[0] if found else ""
 
 
 def _home() -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mlops_steps import __version__
 from tests.jenkins_library.conftest import STUB, Build, Scenario, base_environment
 
 KEYS = "echo 'keys=design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY'"
@@ -36,6 +37,7 @@ class Jobs:
         environment = {
             **base_environment(self.folder / "home", STUB),
             "STUB_LOG": str(root / "calls"),
+            "STUB_VERSION": __version__,
             "STUB_plan": plan,
             "STUB_run": run,
             "STUB_recover": recover,
@@ -84,6 +86,14 @@ def ran(
         "echo stash=.mlops/r.json,reports/mlops-a.xml; echo record=.mlops/r.json; "
         "echo archive=.mlops/r.json; end 0 done",
         agents=["a1", "a2"],
+    )
+    jobs.add("set up", 'node { echo "at ${mlopsSetup().version}" }')
+    jobs.add("misfit", "node { mlopsSetup(source: 'installed') }", env={"PATH": "/usr/bin:/bin"})
+    jobs.add("misspelt set up", "node { mlopsSetup(sorce: 'git', python: params.PYTHON) }", params={"PYTHON": ""})
+    jobs.add(
+        "loaded version",
+        "node { mlopsSetup(library: 'ours', repository: 'file:///nowhere') }",
+        env={"PATH": "/usr/bin:/bin", "library.ours.version": "v7"},
     )
     for automation in ("full", "approval", "manual"):
         run = f"export STUB_automation={automation}; {GOOD}"
@@ -220,6 +230,27 @@ def test_what_a_step_wrote_goes_with_the_build_to_the_next_agent(ran: dict[str, 
     assert (build.root / "a2/workspace/churn/.mlops/r.json").read_text() == "a1\na2\n"
     assert build.artifact(".mlops/r.json") == "a1\na2\n"
     assert "nothing from an earlier step of this build: No such saved stash" in build.log
+
+
+def test_set_up_takes_what_fits_and_the_steps_find_it(ran: dict[str, Build]) -> None:
+    build = ran["set up"]
+    assert build.result == "SUCCESS", build.log
+    assert f"at {__version__}" in build.log
+    assert (build.root / "agent-1/workspace/churn@tmp/mlops-steps/bin/mlops-steps").resolve() == STUB / "mlops-steps"
+
+
+def test_a_misfit_is_one_clear_line(ran: dict[str, Build]) -> None:
+    assert ran["misfit"].error == (
+        f"mlopsSetup: the Jenkins library is {__version__}, but on the PATH of this agent there is no mlops-steps"
+    )
+
+
+def test_set_up_names_a_parameter_that_it_does_not_have(ran: dict[str, Build]) -> None:
+    assert ran["misspelt set up"].error == "mlopsSetup: unknown parameter 'sorce'; did you mean source?"
+
+
+def test_from_git_the_version_is_the_one_that_jenkins_loaded(ran: dict[str, Build]) -> None:
+    assert ran["loaded version"].error.startswith("mlopsSetup: the repository file:///nowhere cannot be read: fatal: ")
 
 
 def test_full_automation_asks_nobody(ran: dict[str, Build]) -> None:

@@ -97,9 +97,8 @@ class Declarative {
     }
 
     private void steps(Closure body) {
-        body.delegate = script
-        body.resolveStrategy = Closure.DELEGATE_ONLY
-        body.call()
+        // Without its lexical owner: what stands around it in the Jenkinsfile are directives, not steps.
+        body.rehydrate(script, script, script).call()
     }
 
     private Throwable post(Map<String, Closure> conditions, Throwable first) {

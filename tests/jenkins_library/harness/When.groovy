@@ -17,9 +17,7 @@ class When extends Directive {
 
     boolean holds(Build build) {
         return expressions.every { Closure condition ->
-            condition.delegate = script
-            condition.resolveStrategy = Closure.DELEGATE_ONLY
-            condition.call()
+            condition.rehydrate(script, script, script).call()
         }
     }
 }

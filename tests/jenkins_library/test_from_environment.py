@@ -1,0 +1,297 @@
+"""The Python side of the Groovy steps: what is asked for, and what is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from mlops_steps import __version__
+from mlops_steps.cli import cli
+from mlops_steps.commands import request as requests
+from mlops_steps.commands.from_environment import leaves_production_open, nodes_of
+from mlops_steps.commands.request import Request
+from mlops_steps.config import Settings, load
+from mlops_steps.errors import ConfigError
+from mlops_steps.record import Approval, Bundle, Outcome, ReleaseRecord, build_from
+
+NODES = {
+    "MLOPS_PROJECT": "CHURN",
+    "MLOPS_DESIGN_URL": "https://127.0.0.1:1",
+    "MLOPS_TEST_URL": "https://127.0.0.1:2",
+    "MLOPS_TEST_INFRA": "auto-test",
+    "MLOPS_PROD_URL": "https://127.0.0.1:3",
+    "MLOPS_PROD_INFRA": "auto-prod",
+}
+BUILD = {"BUILD_NUMBER": "12", "JOB_NAME": "churn", "BUILD_URL": "http://jenkins/job/churn/12/"}
+
+
+@dataclass
+class Ended:
+    """What a call has left."""
+
+    code: int
+    told: dict[str, str]
+    log: str
+
+
+def call(what: str, step: str, parameters: dict[str, Any], folder: Path, **environment: str) -> Ended:
+    """Calls the command as the Groovy step does."""
+    asked = {"step": step, "library": __version__, "parameters": parameters}
+    process = subprocess.run(
+        [sys.executable, "-m", "mlops_steps", "from-environment", what],
+        cwd=folder,
+        env={**os.environ, **NODES, "MLOPS_STEP": json.dumps(asked), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    lines = process.stdout.splitlines()
+    return Ended(process.returncode, dict(line.split("=", 1) for line in lines), process.stderr)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    environ = {**NODES, "MLOPS_CONFIG": str(tmp_path_factory.mktemp("settings") / "mlops.yml")}
+    Path(environ["MLOPS_CONFIG"]).write_text("automation: approval\n")
+    return load(None, environ, {})
+
+
+def record(folder: Path, environ: dict[str, str]) -> ReleaseRecord:
+    """A record of a bundle that was tested."""
+    made = ReleaseRecord(project="CHURN", build=build_from(environ))
+    made.begin(Bundle(id="b1", sha256="a" * 64, size=1))
+    stage = made.stage("test", "auto-test", "CHURN-on-auto-test")
+    for name in ("deploy", "test"):
+        outcome = Outcome(bundle="b1")
+        outcome.end("passed")
+        setattr(stage, name, outcome)
+    made.save(folder / ".mlops/release.json")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("step", "stage", "nodes"),
+    [
+        ("doctor", None, ["design", "test", "prod"]),
+        ("validate", None, ["design"]),
+        ("package", None, ["design"]),
+        ("deploy", "test", ["design", "test"]),
+        ("test", "test", ["design", "test"]),
+        ("release", "prod", ["design", "prod"]),
+        ("smoke-test", "prod", ["design", "prod"]),
+        ("recover", "prod", ["design", "prod"]),
+        ("rollback", "prod", ["design", "prod"]),
+        ("status", None, ["design", "test", "prod"]),
+    ],
+)
+def test_a_step_gets_the_keys_of_the_nodes_that_it_asks(
+    settings: Settings, step: str, stage: str | None, nodes: list[str]
+) -> None:
+    assert [node.name for node in nodes_of(Request(step, {"stage": stage}), settings)] == nodes
+
+
+def test_where_there_is_a_deployer_of_its_own_its_key_is_needed(tmp_path: Path) -> None:
+    settings = load(None, {**NODES, "MLOPS_DEPLOYER_URL": "https://127.0.0.1:4"}, {})
+    assert {node.name for node in nodes_of(Request("package"), settings)} == {"design", "deployer"}
+    assert {node.name for node in nodes_of(Request("release", {"stage": "prod"}), settings)} == {"deployer", "prod"}
+
+
+@pytest.mark.parametrize(
+    ("step", "parameters", "leaves"),
+    [
+        ("release", {"stage": "prod"}, True),
+        ("release", {"stage": "prod", "dryRun": True}, False),
+        ("rollback", {"stage": "prod"}, True),
+        ("recover", {"stage": "prod"}, True),
+        ("deploy", {"stage": "prod"}, True),
+        ("deploy", {"stage": "test"}, False),
+        ("test", {"stage": "prod"}, False),
+    ],
+)
+def test_only_what_changes_production_is_recovered(
+    settings: Settings, step: str, parameters: dict[str, Any], leaves: bool
+) -> None:
+    assert leaves_production_open(Request(step, parameters), settings) is leaves
+
+
+def arguments(step: str, parameters: dict[str, Any]) -> list[str]:
+    command = cli.get_command(click.Context(cli), step)
+    assert command is not None
+    return requests.arguments(Request(step, parameters), command, {"design": 1, "prod": 2})
+
+
+def test_parameters_become_options_whatever_they_hold() -> None:
+    hostile = "--help; $(id)\n'\""
+    parameters = {"stage": hostile, "dryRun": True, "verbose": 2, "project": "", "config": None, "quiet": False}
+    assert arguments("release", parameters) == [f"--stage={hostile}", "--dry-run", "--verbose", "--verbose"]
+    assert arguments("package", {"bundleId": 7, "verbose": True}) == ["--bundle-id=7", "--verbose"]
+
+
+def test_parameters_of_the_groovy_step_are_checked_and_not_passed_on() -> None:
+    own = {"credentials": {"prod": "my-key"}, "failing": "unstable"}
+    assert arguments("status", own) == []
+    assert arguments("status", {"credentials": False, "failing": None}) == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"stgae": "test"}, "unknown parameter 'stgae'; did you mean stage?"),
+        ({"dry-run": True}, "unknown parameter 'dry-run'; did you mean dryRun?"),
+        ({"faling": "unstable"}, "unknown parameter 'faling'; did you mean failing?"),
+        ({"dryRun": "yes"}, "dryRun must be true or false"),
+        ({"stage": ["test"]}, "stage must be text"),
+        ({"stage": True}, "stage must be text"),
+        ({"failing": "unstabel"}, "failing must be one of stop, unstable; did you mean unstable?"),
+        ({"credentials": "my-key"}, "credentials must be a map of node names to ids"),
+        ({"credentials": {"prod": 7}}, "credentials must be a map of node names to ids"),
+        ({"credentials": {"prdo": "my-key"}}, "credentials: unknown node 'prdo'; did you mean prod?"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_the_nearest_spelling(parameters: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        arguments("release", parameters)
+    assert str(error.value).startswith(f"release: {problem}")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no json", "[]", "{}", '{"step": "sandbox"}', '{"step": "status", "parameters": [1]}']
+)
+def test_what_is_no_step_of_the_library_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="no step of the Jenkins library"):
+        requests.read({"MLOPS_STEP": text})
+
+
+def test_wrong_usage_ends_with_2_and_has_a_report(tmp_path: Path) -> None:
+    ended = call("run", "deploy", {"stage": "tset"}, tmp_path)
+    assert ended.code == 2
+    assert ended.told["verdict"].startswith("wrong usage or configuration: unknown stage 'tset'; did you mean test?")
+    assert ended.told["report"] == "reports/mlops-deploy-tset.xml"
+    assert (tmp_path / ended.told["report"]).is_file()
+    assert "unknown stage 'tset'" in ended.log
+
+
+def test_a_missing_stage_is_wrong_usage(tmp_path: Path) -> None:
+    ended = call("run", "deploy", {}, tmp_path)
+    assert ended.code == 2
+    assert "Missing option '--stage'" in ended.told["verdict"]
+    assert (tmp_path / ended.told["report"]).is_file()
+
+
+def test_a_library_of_another_version_is_one_clear_line(tmp_path: Path) -> None:
+    step = json.dumps({"step": "doctor", "library": "9.9", "parameters": {}})
+    ended = call("run", "doctor", {}, tmp_path, MLOPS_STEP=step)
+    assert ended.code == 2
+    assert f"the Jenkins library is 9.9, but mlops-steps on this agent is {__version__}" in ended.told["verdict"]
+
+
+def test_what_jenkins_cannot_publish_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "mlops.yml").write_text("automation: full\n")
+    ended = call("run", "doctor", {"config": "../mlops.yml"}, tmp_path / "inner")
+    assert ended.code == 2
+    assert "Jenkins can only publish what lies in" in ended.told["verdict"]
+
+
+def test_a_plan_names_keys_and_removes_reports_of_earlier_builds(tmp_path: Path) -> None:
+    old = [tmp_path / "reports" / f"mlops-{name}-prod.xml" for name in ("release", "recover", "approve")]
+    kept = tmp_path / "reports" / "mlops-test-test.xml"
+    kept.parent.mkdir()
+    for path in (*old, kept):
+        path.write_text("<testsuite/>")
+    ended = call("plan", "release", {"stage": "prod"}, tmp_path)
+    assert ended.code == 0
+    assert ended.told == {"unstash": "true", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
+    assert not any(path.exists() for path in old)
+    assert kept.exists()
+
+
+def test_a_plan_says_nothing_of_a_mistake(tmp_path: Path) -> None:
+    ended = call("plan", "release", {"stage": "nope"}, tmp_path)
+    assert (ended.code, ended.told.get("keys")) == (0, None)
+
+
+def test_automation_stages_and_the_record_of_this_build_are_told(tmp_path: Path) -> None:
+    record(tmp_path, BUILD)
+    ended = call("recover", "validate", {}, tmp_path, MLOPS_REPORTS="reports/gone.xml", **BUILD)
+    assert ended.told["automation"] == "approval"
+    assert (ended.told["releaseStage"], ended.told["testStages"]) == ("prod", "test")
+    assert ended.told["bundle"] == "b1"
+    assert ended.told["description"] == "CHURN, bundle b1 | test: live, tests passed"
+    assert ended.told["stash"] == ended.told["record"] == ".mlops/release.json"
+    assert ended.told["archive"] == ".mlops/release.json,.mlops/bundle.sha256"
+    assert (tmp_path / ".mlops/bundle.sha256").read_text() == f"{'a' * 64}  b1.zip\n"
+
+
+def test_the_record_of_another_build_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    record(tmp_path, {**BUILD, "BUILD_NUMBER": "11"})
+    ended = call("recover", "validate", {}, tmp_path, **BUILD)
+    assert "record" not in ended.told
+    assert ended.told["description"] == "CHURN"
+
+
+@pytest.mark.parametrize(
+    ("automation", "problem"),
+    [
+        ("approval", "nobody has approved the release of bundle b1 to prod"),
+        ("manual", "automation is manual: project CHURN is not released by a pipeline"),
+    ],
+)
+def test_a_release_without_what_automation_demands_is_a_failed_check(
+    tmp_path: Path, automation: str, problem: str
+) -> None:
+    record(tmp_path, BUILD)
+    (tmp_path / "mlops.yml").write_text(f"automation: {automation}\n")
+    ended = call("run", "release", {"stage": "prod"}, tmp_path, **BUILD)
+    assert ended.code == 1
+    assert problem in ended.told["verdict"]
+    assert ended.told["report"] == "reports/mlops-approve-prod.xml"
+
+
+def test_an_approval_is_written_into_the_record_before_the_release(tmp_path: Path) -> None:
+    record(tmp_path, BUILD)
+    approval = json.dumps({"stage": "prod", "by": "jané"})
+    ended = call("run", "release", {"stage": "prod"}, tmp_path, MLOPS_APPROVAL=approval, **BUILD)
+    assert "no API key for node" in ended.told["verdict"]  # the release itself has begun
+    found = ReleaseRecord.load(tmp_path / ".mlops/release.json")
+    assert found is not None
+    approved = found.stages["prod"].approval
+    assert approved is not None
+    assert (approved.by, approved.bundle, approved.build) == ("jané", "b1", BUILD["BUILD_URL"])
+
+
+def test_an_approval_for_another_stage_does_not_count(tmp_path: Path) -> None:
+    record(tmp_path, BUILD)
+    approval = json.dumps({"stage": "test", "by": "jane"})
+    ended = call("run", "release", {"stage": "prod"}, tmp_path, MLOPS_APPROVAL=approval, **BUILD)
+    assert "nobody has approved" in ended.told["verdict"]
+
+
+def test_an_approval_of_another_bundle_does_not_count(tmp_path: Path) -> None:
+    made = record(tmp_path, BUILD)
+    made.stage("prod", "auto-prod", "CHURN-on-auto-prod").approval = Approval(by="jane", bundle="b0")
+    made.save(tmp_path / ".mlops/release.json")
+    ended = call("run", "release", {"stage": "prod"}, tmp_path, **BUILD)
+    assert "nobody has approved the release of bundle b1" in ended.told["verdict"]
+
+
+def test_a_dry_run_asks_for_no_approval(tmp_path: Path) -> None:
+    record(tmp_path, BUILD)
+    ended = call("run", "release", {"stage": "prod", "dryRun": True}, tmp_path, **BUILD)
+    assert "no API key for node" in ended.told["verdict"]
+
+
+def test_standard_output_is_for_the_library_alone(tmp_path: Path) -> None:
+    ended = call("run", "status", {}, tmp_path, MLOPS_DESIGN_API_KEY="a-design-key")
+    assert ended.code == 3
+    assert set(ended.told) <= {"verdict", "report", "reports", "automation", "releaseStage", "testStages", "archive",
+                               "description", "stash"}  # fmt: skip
+    assert "stage  infrastructure" in ended.log
