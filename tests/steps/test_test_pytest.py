@@ -129,11 +129,12 @@ def test_a_failed_test_fails_the_step(team: Workspace) -> None:
 
 
 def test_an_interrupted_step_stops_the_suite(team: Workspace) -> None:
+    mark = f"left-behind-{team.folder}"
     code = (
         "import pathlib, subprocess, sys, time\n\ndef test_1():\n"
-        "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', 'left-behind'])\n"
+        "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', MARK])\n"
         "    pathlib.Path('begun').touch()\n    time.sleep(600)\n"
-    )
+    ).replace("MARK", repr(mark))
     suite(team, code)
     process = team.start("test", "--stage", "test")
     begun = team.folder / "begun"
@@ -147,7 +148,7 @@ def test_an_interrupted_step_stops_the_suite(team: Workspace) -> None:
     assert result.code == 143
     assert outcomes(result)["TEST_ONE"] == "passed"
     assert outcomes(result)["pytest"] == "error"
-    assert not left_behind()
+    assert not left_behind(mark)
 
 
 def test_no_key_gets_into_the_report_or_the_output(team: Workspace) -> None:
