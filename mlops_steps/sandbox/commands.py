@@ -46,6 +46,7 @@ def sandbox() -> None:
       mlops-steps sandbox up --dir nodes        nodes to try things on
       mlops-steps sandbox apply 2               the next revision of the project
       mlops-steps sandbox fault add ...         let a node do something wrong
+      mlops-steps sandbox rehearse              releases under faults: what you would see
     """
 
 
@@ -171,6 +172,35 @@ def demo(out: Path) -> None:
         from mlops_steps.sandbox.demo import run_demo
 
         return run_demo(out, console, signals)
+
+    _finish(console, work, lambda number: 128 + number)
+
+
+@sandbox.command(short_help="Release under one fault after the other, and see how it ends.")
+@click.option(
+    "--faults",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Fault plan (YAML or JSON); each of its faults is one release.  [default: a list of twenty]",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("sandbox-rehearsal"),
+    show_default=True,
+    help="Folder for the logs and reports of each release.",
+)
+def rehearse(faults: Path | None, out: Path) -> None:
+    """Rehearse the worst day: releases to production, each under one fault.
+
+    One bundle is live, another one has passed its tests. For each fault the table at the end tells what the user saw,
+    the exit code, and what the production node has active. The exit code is 0 when every release ended as it said.
+    """
+    console = Console()
+
+    def work(signals: Signals) -> int:
+        from mlops_steps.sandbox.faults.rehearsal import run_rehearsal
+
+        return run_rehearsal(out, faults, console, signals)
 
     _finish(console, work, lambda number: 128 + number)
 

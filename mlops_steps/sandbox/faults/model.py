@@ -47,11 +47,12 @@ class Fault(BaseModel):
     """What a node does wrong. ``operation`` and ``target`` say to what, ``after`` and ``count`` when and how often.
 
     ``by`` limits it to requests of the Project Deployer, or of all others. ``act``: ``before`` the node does what it
-    was asked (which it then doesn't), or ``after`` (it has, but that is not seen).
+    was asked (which it then doesn't), or ``after`` (it has, but that is not seen). ``name`` is for a rehearsal.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    name: str | None = Field(default=None, min_length=1, max_length=60)
     kind: Annotated[str, BeforeValidator(_kind)]
     operation: Annotated[str, BeforeValidator(_operation)] | None = None
     by: Literal["clients", "deployer"] | None = None
