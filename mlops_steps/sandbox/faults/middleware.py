@@ -158,6 +158,7 @@ class Strike:
     async def _restart(self) -> None:
         await self.app(self.scope, self.receive, self.send)
         sandbox, node_id = self.node.sandbox, self.node.id
+        self.node.faults.refusing = True  # until it has started again
         threading.Thread(target=sandbox.restart_node, args=(node_id,), name=f"restart-{node_id}", daemon=True).start()
 
     async def _drop(self) -> None:
