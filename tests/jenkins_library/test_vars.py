@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from mlops_steps import __version__
 from mlops_steps.cli import cli
@@ -108,3 +109,19 @@ def test_the_readme_example_of_the_shortest_form_is_one_that_exists() -> None:
     example = help_of("mlopsPipeline").partition("\nExample\n")[2]
     assert "@Library('mlops-steps') _" in example
     assert set(re.findall(r"(\w+):", example)) <= set(OWN["mlopsPipeline"].split())
+
+
+def test_the_example_for_configuration_as_code_has_the_names_that_the_steps_expect() -> None:
+    example = yaml.safe_load((ROOT / "resources/mlops-steps/configuration-as-code.yaml").read_text())
+    (library,) = example["unclassified"]["globalLibraries"]["libraries"]
+    assert (library["name"], library["defaultVersion"]) == ("mlops-steps", f"v{__version__}")
+    (domain,) = example["credentials"]["system"]["domainCredentials"]
+    found = {one["string"]["id"]: one["string"]["secret"] for one in domain["credentials"]}
+    assert found == {f"mlops-{node}": f"${{MLOPS_{node.upper()}_API_KEY}}" for node in ("design", "test", "prod")}
+
+
+def test_the_documentation_has_every_step() -> None:
+    text = (ROOT / "docs/jenkins.md").read_text()
+    for path in VARS:
+        if path.stem != "mlopsStep":
+            assert f"| `{path.stem}` |" in text
