@@ -1,0 +1,107 @@
+"""Every request of `package`, every fault: nothing is made twice, and the same command again finishes the job."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from mlops_steps.config import Settings
+from mlops_steps.console import Console
+from mlops_steps.report.model import Report
+from mlops_steps.steps import package
+from tests.faults.matrix import AT_A_REQUEST, ONCE, Case, Fault, Point, points
+from tests.faults.world import KEY, Attempt, World, hasty
+
+SAMPLE = 60
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    with hasty():
+        yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("world"))
+    yield made
+    made.close()
+
+
+def packaged(world: World, bundle: str, settings: Settings | None = None) -> Attempt:
+    """Runs the step, from an empty record."""
+    for node in world.sandbox.nodes.values():
+        node.faults.clear_requests()
+
+    def step(used: Settings, report: Report, console: Console) -> None:
+        package.run(used, report, console, bundle_id=bundle, environ={})
+
+    return world.run(step, "package", settings)
+
+
+def wrong_about(world: World, case: Case) -> tuple[int, list[str]]:
+    """Packages under a fault, then again without it; returns the first exit code and what is not as it must be."""
+    bundle = f"b{next(_numbers)}"
+    world.settings.record.unlink(missing_ok=True)
+    world.settings.record.write_text(json.dumps({"schema": 1, "project": KEY}))
+    world.sandbox.nodes[case.node].faults.add(case.fault)
+    attempt = packaged(world, bundle)
+    world.clear()
+    wrong = []
+    if attempt.code not in (0, 1, 3):
+        wrong.append(f"exit code {attempt.code}")
+    if attempt.code != 0 and attempt.record.get("bundle"):
+        wrong.append("it failed, and the record holds a bundle")
+    if "internal error" in attempt.said:
+        wrong.append("an internal error")
+    made = Counter(entry.operation for entry in attempt.requests if entry.method != "GET" and entry.status != 429)
+    if max(made.values(), default=0) > 1:
+        wrong.append(f"sent more than once: {made}")
+    again = packaged(world, bundle, world.patient)
+    if again.code != 0:
+        wrong.append(f"again: exit code {again.code}: {again.said}")
+    else:
+        digest = hashlib.sha256(_archive(world, bundle)).hexdigest()
+        if again.record["bundle"]["sha256"] != digest:
+            wrong.append("another archive is in the record than on the deployer")
+    return attempt.code, wrong
+
+
+def _archive(world: World, bundle: str) -> bytes:
+    with world.deployer.get_project(KEY).get_bundle_stream(bundle) as response:
+        content: bytes = response.content
+        return content
+
+
+@pytest.mark.timeout(1800)
+def test_whatever_happens_to_a_request_the_bundle_is_made_once(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = packaged(world, "clean")
+    assert clean.code == 0, clean.said
+    found = points(clean.requests)
+    cases = [_case(point, kind) for point in found for kind in AT_A_REQUEST]
+    cases = random.Random(4).sample(cases, len(cases) if os.environ.get("MLOPS_FAULTS") == "all" else SAMPLE)
+    results = [(case, *wrong_about(world, case)) for case in cases]
+    codes = Counter(code for _, code, _ in results)
+    with capsys.disabled():
+        ends = ", ".join(f"exit {code}: {number}" for code, number in sorted(codes.items()))
+        print(f"\npackage: {len(found)} requests, {len(cases)} faults: {ends}")
+    wrong = [f"{case}: {problems}" for case, _, problems in results if problems]
+    assert not wrong, "\n".join(wrong)
+
+
+def _case(point: Point, kind: str) -> Case:
+    fault = Fault(**AT_A_REQUEST[kind], operation=point.operation, by=point.by, after=point.nth, count=ONCE)
+    return Case(point.node, fault, kind, ONCE, point)
