@@ -138,6 +138,8 @@ def test_any_value_arrives_as_it_was(ran: dict[str, Build]) -> None:
     for number in (0, 1):
         assert given(build, number)["parameters"] == {"stage": HOSTILE, "x": 1, "y": {"a": True, "b": None}}
         assert given(build, number)["step"] == "release"
+        arguments = (folders(build)[number] / "arguments").read_text().split()
+        assert arguments == ["from-environment", ("plan", "run")[number]]
     assert "uid=" not in build.log
 
 
