@@ -138,3 +138,13 @@ def own_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     with Sandbox.open(tmp_path / "own") as running:
         yield running
     shutil.rmtree(tmp_path / "own", ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_fault_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The nodes are shared: what one test breaks must not meet another one."""
+    yield
+    if "sandbox" in request.fixturenames:
+        running: Sandbox = request.getfixturevalue("sandbox")
+        for node in running.nodes.values():
+            node.faults.clear()
