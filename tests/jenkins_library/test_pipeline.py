@@ -133,6 +133,10 @@ def ran(builds: Callable[[Sequence[Scenario]], dict[str, Build]], jobs: Jobs) ->
 
     jobs.project("ASKED", released=True)
     jobs.add("nobody asked", "ASKED", STEP_BY_STEP)
+    jobs.add(
+        "dry run", "ASKED", "mlopsPipeline(skip: ['doctor'])", number=3, params={"DRY_RUN": True, "VALIDATE": False}
+    )
+    jobs.add("misspelt pipeline", "ASKED", "mlopsPipeline(skpi: ['doctor'])", number=4)
     return builds(jobs.scenarios)
 
 
@@ -221,6 +225,23 @@ def test_a_failing_smoke_test_is_rolled_back_and_told_as_that(ran: dict[str, Bui
     tests = build.tests("mlops-release-prod")
     assert tests["smoke-test"] == "failure"
     assert tests["rollback"] == "passed"
+
+
+def test_a_dry_run_of_the_pipeline_asks_nobody_and_changes_nothing(ran: dict[str, Build], jobs: Jobs) -> None:
+    build, project = ran["dry run"], jobs.projects["ASKED"]
+    assert build.result == "SUCCESS", build.log
+    assert build.inputs == []
+    assert "dry run: nothing was changed" in build.log
+    assert project.workspace.live() == project.first
+    assert (build.statuses["Validate"], build.statuses["Approve"]) == ("SKIPPED", "SKIPPED")
+    assert build.statuses["Test on test"] == "SUCCESS"
+
+
+def test_the_pipeline_refuses_a_parameter_that_it_does_not_have(ran: dict[str, Build]) -> None:
+    build = ran["misspelt pipeline"]
+    assert build.result == "FAILURE"
+    assert build.error.startswith("mlopsPipeline: unknown parameter skpi; there are agent, skip, ")
+    assert build.statuses["Package"] == "SKIPPED"
 
 
 def test_a_later_build_looks_at_what_is_live(ran: dict[str, Build]) -> None:
