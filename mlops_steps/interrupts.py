@@ -54,7 +54,8 @@ class Interrupts:
         try:
             yield
         finally:
-            self._shielded = before
+            # After a signal was noted, what follows is the way out: a further one must not cut that off.
+            self._shielded = before or self.received is not None
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.received = self.received or number

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
+from mlops_steps.dss import fires
+from mlops_steps.dss.session import Dss, Refusal, Unreachable, expect
 from mlops_steps.errors import DeadlineExceeded, NodeError
 from mlops_steps.waiting import Deadline, duration, poll
 
@@ -20,9 +18,6 @@ ScenarioResult = Literal["SUCCESS", "WARNING", "FAILED", "ABORTED", "NOT_STARTED
 
 # Seconds that a node gets to note an abort after a time limit; less than what a step may outlive its limit.
 _ABORT_GRACE = 5.0
-
-# Seconds between the end of another run and the next trigger; longer when that one is cancelled too.
-_FIRST_REFIRE, _LONGEST_REFIRE = 0.2, 5.0
 
 
 @dataclass(frozen=True)
@@ -95,20 +90,27 @@ def run_scenario(
     limit: float,
     on_state: Callable[[str], None] | None = None,
     refire: bool = False,
+    token: str | None = None,
+    alone: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> ScenarioOutcome:
     """Runs the scenario and waits for its end, ``limit`` seconds at most.
 
     At the limit, and when ``stopped`` says so, the run is aborted on the node (``TIMED_OUT``, ``ABORTED``).
     A trigger that the node cancels, because the scenario runs already, is ``NOT_STARTED``; with ``refire`` it is
-    fired again until the limit. Raises :class:`NodeError` when the node cannot be asked.
+    fired again until the limit. A ``token`` names the run: when the node has a run of this name, of an earlier attempt
+    that was cut off, that one is awaited and no other is started. With ``alone`` a run of another name that is under
+    way is aborted first. Raises :class:`NodeError` when the node cannot be asked.
     """
     deadline = Deadline(limit)
     say = on_state or (lambda _state: None)
     run: Any = None
     try:
         with dss.within(deadline):
-            run = _start(dss, project_key, scenario_id, deadline, say, refire)
+            found = fires.find(dss, project_key, scenario_id, token) if token else None
+            if alone and not found:
+                abort(dss, project_key, scenario_id)
+            run = found or fires.start(dss, project_key, scenario_id, deadline, say, refire=refire, token=token)
             if run is None:
                 message = "the node cancelled the trigger: the scenario was running already"
                 return ScenarioOutcome(scenario_id, "NOT_STARTED", message=message)
@@ -120,75 +122,6 @@ def run_scenario(
     if not finished:
         return _give_up(dss, project_key, scenario_id, run, deadline, stopped())
     return _outcome(dss, scenario_id, run)
-
-
-def _start(
-    dss: Dss, project_key: str, scenario_id: str, deadline: Deadline, say: Callable[[str], None], refire: bool
-) -> Any:
-    """Fires the manual trigger and waits for the run; ``None`` when the node cancelled the trigger.
-
-    Raises :class:`DeadlineExceeded` when the node goes on cancelling it.
-    """
-    pause = _FIRST_REFIRE
-    while True:
-        fire, run = _fire(dss, project_key, scenario_id)
-        if run is None:
-            say("waiting for the run to start")
-            run = poll(
-                lambda fire=fire: _run_of(dss, scenario_id, fire),  # type: ignore[misc]
-                deadline=deadline,
-                what=f"scenario {scenario_id} on {dss.name}: the run did not start",
-                longest=3.0,
-            )
-        if run is not False:
-            return run
-        if not refire:
-            return None
-        say("waiting for another run of the scenario to end")
-        poll(
-            lambda: None if _is_running(dss, project_key, scenario_id) else True,
-            deadline=deadline,
-            what=f"scenario {scenario_id} on {dss.name}: another run did not end",
-        )
-        # A node that cancels triggers although nothing runs must not be asked without end, nor without a pause.
-        deadline.check(f"scenario {scenario_id} on {dss.name}: the node cancels its trigger")
-        time.sleep(min(pause, deadline.remaining))
-        pause = min(2 * pause, _LONGEST_REFIRE)
-
-
-def _fire(dss: Dss, project_key: str, scenario_id: str) -> tuple[Any, Any]:
-    """Requests a run; returns the trigger fire, or the run itself when the answer was lost but the run is there.
-
-    A run must not be started twice. So it carries a token in its trigger's parameters, and after a lost answer the
-    last runs are searched for it before the error is passed on.
-    """
-    scenario = dss.client.get_project(project_key).get_scenario(scenario_id)
-    token = uuid.uuid4().hex
-    try:
-        with dss.asking(f"run scenario {scenario_id}"):
-            return scenario.run({"mlopsStepsRun": token}), None
-    except (Unreachable, NonsenseAnswer) as error:
-        log.warning("%s; looking whether the run was started", error)
-        with dss.asking(f"look for the run of scenario {scenario_id}"):
-            runs = scenario.get_last_runs(limit=10)
-            found = [run for run in runs if token in json.dumps(run.get_info().get("trigger", {}))]
-        if found:
-            return None, found[0]
-        raise
-
-
-def _run_of(dss: Dss, scenario_id: str, fire: Any) -> Any:
-    """The run of the fire, ``False`` when the fire was cancelled, ``None`` when neither is known yet."""
-    with dss.asking(f"look for the run of scenario {scenario_id}"):
-        run = fire.get_scenario_run()
-        if run is not None:
-            return run
-        return False if fire.is_cancelled(refresh=True) else None
-
-
-def _is_running(dss: Dss, project_key: str, scenario_id: str) -> bool:
-    with dss.asking(f"look at scenario {scenario_id}"):
-        return bool(dss.client.get_project(project_key).get_scenario(scenario_id).get_status().running)
 
 
 def _await_end(dss: Dss, run: Any, deadline: Deadline, say: Callable[[str], None], stopped: Callable[[], bool]) -> bool:

@@ -30,6 +30,14 @@ class Past:
     bundle: str | None = None
     raw: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def succeeded(self) -> bool:
+        return self.status.upper() in ("SUCCESS", "WARNING", "DONE")
+
+    @property
+    def running(self) -> bool:
+        return self.status.upper() in ("RUNNING", "STARTED", "PENDING", "IN_PROGRESS")
+
 
 @dataclass(frozen=True)
 class UpdateResult:
@@ -58,6 +66,11 @@ def history(deployer: Dss, deployment_id: str) -> list[Past]:
         log.info("%s; going on without the history", error)
         return []
     return sorted(past, key=lambda update: update.started, reverse=True)
+
+
+def newest_success(deployer: Dss, deployment_id: str) -> Past | None:
+    """The last update that succeeded; ``None`` when none has, or nothing is known. Raises :class:`NodeError`."""
+    return next((past for past in history(deployer, deployment_id) if past.succeeded), None)
 
 
 def details(deployer: Dss, deployment_id: str, started: int) -> dict[str, Any]:
@@ -175,22 +188,30 @@ def _await_history(
 ) -> UpdateResult:
     def look() -> Past | None:
         newest = _newest(deployer, deployment_id, before)
-        running = newest is None or newest.status.upper() in ("", "RUNNING", "STARTED", "PENDING", "IN_PROGRESS")
         say("updating")
-        return None if running else newest
+        return None if newest is None or not newest.status or newest.running else newest
 
     past = poll(look, deadline=deadline, what=f"update of deployment {deployment_id}", longest=3.0)
     return _result_of(details(deployer, deployment_id, past.started) | {"status": past.status})
 
 
-def wait_until_idle(deployer: Dss, deployment_id: str, deadline: Deadline, say: Callable[[str], None]) -> None:
-    """Waits for an update that somebody (or this step before a crash) has started. Raises :class:`NodeError`."""
+def wait_until_idle(deployer: Dss, deployment_id: str, deadline: Deadline, say: Callable[[str], None]) -> Past | None:
+    """Waits for an update that somebody (or this step before a crash) has started, and returns how it ended.
 
-    def look() -> bool | None:
-        running = any(past.status.upper() in ("RUNNING", "STARTED") for past in history(deployer, deployment_id)[:1])
-        if running:
-            say("waiting for an update that is under way")
-        return None if running else True
+    ``None`` when none was under way. Raises :class:`NodeError`.
+    """
+    waited = False
+
+    def look() -> list[Past] | None:
+        nonlocal waited
+        newest = history(deployer, deployment_id)[:1]
+        if not any(past.running for past in newest):
+            return newest
+        waited = True
+        say("waiting for an update that is under way")
+        return None
 
     with deployer.within(deadline):
-        poll(look, deadline=deadline, what=f"the update of deployment {deployment_id} that is under way", longest=3.0)
+        what = f"the update of deployment {deployment_id} that is under way"
+        newest = poll(look, deadline=deadline, what=what, longest=3.0)
+    return newest[0] if waited and newest else None

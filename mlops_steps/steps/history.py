@@ -1,27 +1,97 @@
-"""What was live before, by the deployer's history of updates."""
+"""What was live before, and what is owed, by what the nodes themselves remember.
+
+The deployer's history tells which bundles were made live, and the smoke tests on the node which of them were verified.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from mlops_steps.dss import updates
-from mlops_steps.errors import NodeError
+from mlops_steps.dss.updates import Past
+from mlops_steps.errors import CheckFailed, NodeError
+from mlops_steps.steps.smoke import was_passed, was_tried
 from mlops_steps.steps.target import Live, Target
 
 _MOST = 30
 
 
+@dataclass(frozen=True)
+class Owed:
+    """What is left to do on a stage: nothing, verify what is live with its smoke test, or restore ``bundle``."""
+
+    what: Literal["nothing", "verify", "restore"]
+    bundle: str | None = None
+
+
 def bundle_before(target: Target, live: Live, other_than: str) -> str | None:
     """The bundle of the newest successful update to another bundle than ``other_than``; ``None`` when there is none."""
+    return next((bundle for _, bundle in _successes(target, live) if bundle != other_than), None)
+
+
+def owed(target: Target, live: Live) -> Owed:
+    """What a release that was cut off, and whose record is lost, has left to do. No update may be under way.
+
+    Raises :class:`CheckFailed` when the stage needs a person, :class:`NodeError` when a node cannot be asked.
+    """
+    deployment = live.deployment
+    if deployment is None or not deployment.enabled:
+        return Owed("nothing")
+    successes = list(_successes(target, live))
+    if not successes:
+        if live.bundle is None:
+            return Owed("restore", None)  # a first release that was cut off before anything ran on the node
+        if live.is_healthy(live.bundle):
+            return Owed("verify")
+        raise _unknown(live, "the deployer's history names no bundle that was made live")
+    newest, bundle = successes[0]
+    passed = was_passed(target, newest)
+    if live.is_healthy(bundle):
+        return Owed("nothing" if passed else "verify")
+    if live.bundle == deployment.bundle == bundle and passed:
+        raise _unknown(live, "it has passed its smoke test when it was released, so no release was cut off")
+    if passed or deployment.bundle not in [name for _, name in successes]:
+        return Owed("restore", bundle)  # the settings name a bundle that never became live
+    if deployment.bundle != bundle:
+        return Owed("restore", deployment.bundle)  # a restore was under way
+    before = bundle_before(target, live, bundle)
+    if before is None:
+        raise _unknown(live, "the deployer's history names no earlier bundle")
+    return Owed("restore", before)
+
+
+def failed_before(target: Target, live: Live, bundle: str) -> bool:
+    """Whether a release of this bundle failed its smoke test and was cut off before its restore was verified.
+
+    For a record that is lost: with one, the record says so.
+    """
+    if live.deployment is None or live.is_healthy(bundle):
+        return False
+    newest = next((past for past, name in _successes(target, live) if name == bundle), None)
+    if newest is None or was_passed(target, newest) or not was_tried(target, newest):
+        return False
+    return owed(target, live).what != "nothing"
+
+
+def _unknown(live: Live, why: str) -> CheckFailed:
+    return CheckFailed(
+        f"{live}; no record says what was live before, and {why}",
+        live=str(live),
+        next_step="look at the deployment; `mlops-steps rollback --stage STAGE --to BUNDLE` makes another bundle live",
+    )
+
+
+def _successes(target: Target, live: Live) -> Iterator[tuple[Past, str]]:
+    """The successful updates whose bundle is known, the newest first."""
     if live.deployment is None:
-        return None
+        return
     for past in updates.history(target.deployer, live.deployment.id)[:_MOST]:
-        if past.status.upper() not in ("SUCCESS", "WARNING", "DONE"):
-            continue
-        bundle = past.bundle or _bundle_in(target, live.deployment.id, past.started)
-        if bundle and bundle != other_than:
-            return bundle
-    return None
+        if past.succeeded:
+            bundle = past.bundle or _bundle_in(target, live.deployment.id, past.started)
+            if bundle:
+                yield past, bundle
 
 
 def _bundle_in(target: Target, deployment_id: str, started: int) -> str | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from mlops_steps.config import Settings
 from mlops_steps.console import Console
+from mlops_steps.dss import updates
 from mlops_steps.errors import CheckFailed
 from mlops_steps.interrupts import Interrupts
-from mlops_steps.record import ReleaseRecord, load_for
+from mlops_steps.record import load_for
 from mlops_steps.report.model import Report
-from mlops_steps.steps.history import bundle_before
+from mlops_steps.steps import history
+from mlops_steps.steps.history import Owed, bundle_before
 from mlops_steps.steps.lock import lock_folder, stage_lock
 from mlops_steps.steps.restore import Change, restore
 from mlops_steps.steps.rollback import previous_of
-from mlops_steps.steps.target import Live, open_target
+from mlops_steps.steps.smoke import run_token, smoke
+from mlops_steps.steps.target import Live, Target, open_target
 from mlops_steps.waiting import Deadline
 
 
@@ -21,57 +24,89 @@ def run(
 ) -> None:
     """Ends with the stage verified. Waits for a process that still restores (``release.rollback_timeout``).
 
-    Without a record (another agent, a lost workspace) the nodes tell: a healthy deployment owes nothing; of another one
-    the bundle that was live before, by the deployer's history, is restored. Raises :class:`ProductionInDoubt` when the
-    restore does not succeed.
+    Without a record (another agent, a lost workspace) the nodes tell: what is live, healthy and has passed its smoke
+    test owes nothing; what was not smoke-tested is, and goes when it fails; of a release that was cut off in the
+    middle the bundle that was live before, by the deployer's history, is restored. Raises :class:`ProductionInDoubt`
+    when the restore does not succeed, :class:`CheckFailed` when the nodes do not tell what to restore.
     """
     limit = settings.release.rollback_timeout
     report.set(infrastructure=settings.stage(stage).infra)
     with stage_lock(lock_folder(settings), stage, console, wait=limit), open_target(settings, stage) as target:
         # Read only now: the process that had the lock may have written it.
         record = load_for(settings.record, settings.project)
-        with target.within(Deadline(limit)):
-            live = target.observe()
-            change = Change(target, report, console, record, settings.record)
-            owed = _owed(change, live, record, stage)
-        if not owed:
+        change = Change(target, report, console, record, settings.record)
+        deadline = Deadline(limit)
+        with target.within(deadline):
+            live = _observe(target, deadline, console)
+            recorded = _owed_by_record(change, live)
+            owed = Owed("restore") if recorded else history.owed(target, live)
+        if owed.what == "nothing":
             with report.case("recover"):
                 console.good(f"nothing is owed on {stage}: {live}")
             return
         with (interrupts or Interrupts()).shielded():
+            if owed.what == "verify" and _verified(change, live):
+                return
+            if not recorded:
+                _note(change, live, owed)
             restored = restore(change, "an earlier release was cut off")
         report.set(bundle=change.stage.previous.bundle if change.stage.previous else None)
         console.good(f"recovered: {restored}, verified")
 
 
-def _owed(change: Change, live: Live, record: ReleaseRecord, stage: str) -> bool:
-    """Whether a restore is owed; notes in the record what is to be restored."""
-    part = record.stages.get(stage)
-    if part is not None and part.owed != "nothing":
-        if live.deployment:
-            part.deployment = live.deployment.id
-        tried = part.deploy.bundle if part.deploy else None
-        before = part.previous.bundle if part.previous else None
-        change.known = {name for name in (tried, before) if name}
-        if live.bundle not in change.known and live.is_healthy(live.bundle):
-            change.console.warn(
-                f"a restore of {before} was owed, but somebody has deployed another bundle since: {live}"
-            )
-            part.owed = "nothing"
-            change.save()
-            return False
-        return True
-    if live.deployment is None or live.is_healthy(live.bundle) or not live.deployment.enabled:
+def _observe(target: Target, deadline: Deadline, console: Console) -> Live:
+    """What is live when no update is under way any more."""
+    deployment = target.find_deployment()
+    if deployment:
+        with console.waiting(f"looking at deployment {deployment.id}") as wait:
+            updates.wait_until_idle(target.deployer, deployment.id, deadline, wait.state)
+    return target.observe()
+
+
+def _owed_by_record(change: Change, live: Live) -> bool:
+    """Whether the record says that a restore is owed, and of what."""
+    part = change.record.stages.get(change.target.stage)
+    if part is None or part.owed == "nothing":
         return False
-    before = bundle_before(change.target, live, live.deployment.bundle)
-    if before is None:
-        raise CheckFailed(
-            f"{stage}: {live}; no record says what was live before, and the deployer's history names no earlier bundle",
-            live=str(live),
-            next_step=f"choose a published bundle: `mlops-steps rollback --stage {stage} --to BUNDLE`",
-        )
-    change.console.warn(f"no record of a release that was cut off, but {live}; restoring bundle {before}")
-    change.stage.previous = previous_of(live, before)
-    change.stage.deployment, change.stage.owed = live.deployment.id, "restore"
-    change.save()
+    if live.deployment:
+        part.deployment = live.deployment.id
+    tried = part.deploy.bundle if part.deploy else None
+    before = part.previous.bundle if part.previous else None
+    change.known = {name for name in (tried, before) if name}
+    if live.bundle not in change.known and live.is_healthy(live.bundle):
+        change.console.warn(f"a restore of {before} was owed, but somebody has deployed another bundle since: {live}")
+        part.owed = "nothing"
+        change.save()
+        return False
     return True
+
+
+def _verified(change: Change, live: Live) -> bool:
+    """Smoke-tests what is live, which no smoke test has verified yet; ``False`` when it fails and can be replaced."""
+    target, console = change.target, change.console
+    console.line(f"{live}, but its smoke test has not passed yet: running it")
+    try:
+        smoke(target, change.report, console, token=run_token(target, "release"))
+    except CheckFailed as error:
+        if live.bundle is None or bundle_before(target, live, live.bundle) is None:
+            error.live = str(live)
+            raise
+        console.warn(error.message)
+        return False
+    console.good(f"nothing is owed on {target.stage}: {live}, verified")
+    return True
+
+
+def _note(change: Change, live: Live, owed: Owed) -> None:
+    """Writes down what is to be restored, before anything is changed."""
+    target, stage = change.target, change.stage
+    before = owed.bundle
+    if owed.what == "verify" and live.bundle:
+        before = bundle_before(target, live, live.bundle)
+    change.console.warn(f"no record of a release that was cut off, but {live}; restoring {before or 'nothing'}")
+    stage.previous = previous_of(live, before)
+    stage.deploy = None
+    stage.owed = "restore"
+    if live.deployment:
+        stage.deployment = live.deployment.id
+    change.save()

@@ -7,11 +7,12 @@ from mlops_steps.console import Console
 from mlops_steps.dss import bundles
 from mlops_steps.errors import CheckFailed, ConfigError, Interrupted, MlopsError, NodeError, RolledBack
 from mlops_steps.interrupts import Interrupts, Stop
-from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord, load_for
+from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord, Stage, load_for
 from mlops_steps.report.model import Report
+from mlops_steps.steps import history
 from mlops_steps.steps.lock import lock_folder, stage_lock
-from mlops_steps.steps.restore import Change, in_doubt, restore
-from mlops_steps.steps.smoke import smoke
+from mlops_steps.steps.restore import Change, in_doubt, restore, save_if_possible
+from mlops_steps.steps.smoke import run_token, smoke
 from mlops_steps.steps.target import Live, Target, open_target
 from mlops_steps.waiting import Deadline
 
@@ -36,17 +37,42 @@ def run(
         bundle = gate(settings, record, stage)
     report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
     with stage_lock(lock_folder(settings), stage, console), open_target(settings, stage) as target:
-        with report.case("archive"):
-            check_same_archive(target, bundle, console, settings.package.timeout)
-        live = _observe(target)
         change = Change(target, report, console, record, settings.record)
-        previous = _previous(change, live, bundle.id)
-        _announce(change, live, previous, bundle.id)
-        report.set(deployment=change.stage.deployment, previous_bundle=previous.bundle)
+        try:
+            with report.case("archive"):
+                check_same_archive(target, bundle, console, settings.package.timeout)
+            live, previous = _look(change, bundle.id)
+        except Stop as stop:
+            raise _before_any_change(change, stop) from None
         if dry_run:
             console.line("dry run: nothing was changed")
             return
         release_bundle(change, live, previous, bundle.id, interrupts or Interrupts())
+
+
+def _look(change: Change, bundle: str) -> tuple[Live, Previous]:
+    """What is live now, and what a failed release has to return to."""
+    with change.target.within(Deadline(change.target.settings.release.timeout)):
+        live = change.target.observe()
+        failed = change.stage.owed == "nothing" and history.failed_before(change.target, live, bundle)
+    previous = _previous(change, live, bundle)
+    if failed:
+        change.console.warn(f"an earlier release of bundle {bundle}, whose record is lost, failed and was cut off")
+        change.stage.deploy, change.stage.owed = Outcome(bundle=bundle), "restore"
+        change.stage.deploy.end("failed", "its smoke test failed")
+    _announce(change, live, previous, bundle)
+    change.report.set(deployment=change.stage.deployment, previous_bundle=previous.bundle)
+    return live, previous
+
+
+def _before_any_change(change: Change, stop: Stop) -> Interrupted:
+    stage = change.target.stage
+    if change.stage.owed == "nothing":
+        text, next_step = "nothing was changed", None
+    else:
+        text = "what an earlier release that was cut off owes is still owed"
+        next_step = f"run `mlops-steps recover --stage {stage}`"
+    return Interrupted(f"{stage}: interrupted by {stop}; {text}", signal_number=stop.signal, next_step=next_step)
 
 
 def gate(settings: Settings, record: ReleaseRecord, stage: str) -> Bundle:
@@ -92,11 +118,6 @@ def check_same_archive(target: Target, bundle: Bundle, console: Console, limit: 
         )
 
 
-def _observe(target: Target) -> Live:
-    with target.within(Deadline(target.settings.release.timeout)):
-        return target.observe()
-
-
 def _previous(change: Change, live: Live, bundle: str) -> Previous:
     """What to return to: what is live, or, when an earlier run was cut off, what was live before it."""
     stage = change.stage
@@ -109,11 +130,16 @@ def _previous(change: Change, live: Live, bundle: str) -> Previous:
             f"{live}; a failed release could not be rolled back",
             next_step="create a deployment for what is live there (same bundle, update it), then release",
         )
-    # Released already, by this very build: what was there before it stays what was there before.
-    if live.bundle == bundle and stage.previous is not None and stage.deploy and stage.deploy.bundle == bundle:
-        return stage.previous
+    before = live.bundle
+    if before == bundle:
+        # Released already, by this very build: what was there before it stays what was there before.
+        if stage.previous is not None and stage.deploy and stage.deploy.bundle == bundle:
+            return stage.previous
+        # A record that was lost: the deployer's history tells.
+        with change.target.within(Deadline(change.target.settings.release.timeout)):
+            before = history.bundle_before(change.target, live, bundle) or bundle
     return Previous(
-        bundle=live.bundle,
+        bundle=before,
         deployment_existed=live.deployment is not None,
         enabled=live.deployment.enabled if live.deployment else True,
         health=live.health.status if live.health else "UNKNOWN",
@@ -148,6 +174,7 @@ def release_bundle(change: Change, live: Live, previous: Previous, bundle: str, 
         return
     with interrupts.handled():
         try:
+            _check_not_failed_before(stage, bundle)
             _deploy(change, live, previous, bundle)
             _smoke(change, bundle)
             with interrupts.shielded():
@@ -159,6 +186,16 @@ def release_bundle(change: Change, live: Live, previous: Previous, bundle: str, 
             known = failure if isinstance(failure, (MlopsError, Stop)) else NodeError(f"internal error: {failure!r}")
             with interrupts.shielded():
                 _put_back(change, previous, bundle, known)
+
+
+def _check_not_failed_before(stage: Stage, bundle: str) -> None:
+    """Raises :class:`CheckFailed` when the release of this bundle has failed already and only its restore is owed."""
+    if stage.owed == "nothing" or stage.deploy is None or stage.deploy.bundle != bundle:
+        return
+    failed = [part.message for part in (stage.deploy, stage.smoke_test) if part and part.result == "failed"]
+    if failed or stage.rollback is not None:
+        why = failed[0] if failed else "its restore had begun"
+        raise CheckFailed(f"it failed before, and what was live before is not restored yet: {why}")
 
 
 def _deploy(change: Change, live: Live, previous: Previous, bundle: str) -> None:
@@ -183,7 +220,9 @@ def _deploy(change: Change, live: Live, previous: Previous, bundle: str) -> None
 
 def _smoke(change: Change, bundle: str) -> None:
     change.stage.smoke_test = Outcome(bundle=bundle)
-    smoke(change.target, change.report, change.console)
+    with change.target.within(Deadline(change.target.settings.release.smoke_timeout)):
+        token = run_token(change.target, "release")
+    smoke(change.target, change.report, change.console, token=token)
     change.stage.smoke_test.end("passed")
 
 
@@ -195,6 +234,7 @@ def _put_back(change: Change, previous: Previous, bundle: str, failure: MlopsErr
         if part and part.result == "started":
             part.end("failed", why)
     details = failure.details if isinstance(failure, MlopsError) else ()
+    save_if_possible(change)
     if target.settings.release.rollback == "off":
         raise in_doubt(change, "release.rollback is off", why, details)
     untouched = _untouched(change, previous, bundle)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_steps.console import Console
-from mlops_steps.dss import scenarios
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError, ProductionInDoubt
 from mlops_steps.interrupts import Stop
 from mlops_steps.record import Outcome, Previous, ReleaseRecord, Stage
 from mlops_steps.report.model import Report
-from mlops_steps.steps.smoke import smoke
+from mlops_steps.steps.smoke import run_token, smoke
 from mlops_steps.steps.target import Live, Target
 from mlops_steps.waiting import Deadline
 
@@ -59,7 +59,7 @@ def restore(change: Change, why: str) -> str:
     previous = stage.previous or Previous()
     deadline = Deadline(settings.release.rollback_timeout)
     stage.rollback = Outcome(bundle=previous.bundle, message=why)
-    _save_if_possible(change)
+    save_if_possible(change)
     change.console.line(
         f"restoring {previous.bundle or 'nothing (disabling what was created)'} on {target.infra}: {why}"
     )
@@ -72,7 +72,7 @@ def restore(change: Change, why: str) -> str:
         raise in_doubt(change, error.message, why, error.details) from None
     stage.rollback.end("passed", live)
     stage.owed = "nothing"
-    _save_if_possible(change)
+    save_if_possible(change)
     change.console.good(f"restored: {live}")
     return live
 
@@ -81,7 +81,7 @@ def _restore_until(change: Change, previous: Previous, deadline: Deadline) -> st
     refused = 0
     while True:
         try:
-            return _restore_once(change, previous, deadline)
+            return _restore_once(change, previous, deadline, attempt=refused)
         except CheckFailed as error:
             refused += 1
             if refused >= _REFUSED_AT_MOST or deadline.remaining < _PAUSE:
@@ -96,7 +96,7 @@ def _restore_until(change: Change, previous: Previous, deadline: Deadline) -> st
         time.sleep(_PAUSE)
 
 
-def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str:
+def _restore_once(change: Change, previous: Previous, deadline: Deadline, attempt: int) -> str:
     target, console = change.target, change.console
     if previous.bundle is None:
         disabled = target.disable(deadline, console)
@@ -115,11 +115,25 @@ def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str
         )
     if not previous.enabled:
         return str(live)
-    # The smoke test of the version that is gone may still run, and a scenario runs once at a time.
     with target.within(deadline):
-        scenarios.abort(target.node, target.deployed_key, target.settings.release.smoke_scenario)
-    smoke(target, change.report, console, name="smoke-test after rollback", limit=deadline.remaining)
+        token = run_token(target, f"restore.{_failed(change)}.{attempt}")
+    # The smoke test of the version that is gone may still run, and a scenario runs once at a time: hence alone.
+    smoke(
+        target,
+        change.report,
+        console,
+        name="smoke-test after rollback",
+        limit=deadline.remaining,
+        token=token,
+        alone=True,
+    )
     return str(live)
+
+
+def _failed(change: Change) -> str:
+    """Stands for the bundle that is given up, in the name of a run."""
+    bundle = change.stage.deploy.bundle if change.stage.deploy else None
+    return hashlib.sha256(str(bundle).encode()).hexdigest()[:8]
 
 
 def _check_ours(change: Change, live: Live) -> None:
@@ -140,7 +154,7 @@ def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ())
         live = f"unknown ({error})"
     if stage.rollback:
         stage.rollback.end("failed", what)
-    _save_if_possible(change)
+    save_if_possible(change)
     wanted = stage.previous.bundle if stage.previous else None
     by_hand = (
         f"in the Project Deployer set deployment {stage.deployment} to bundle {wanted} and update it"
@@ -155,7 +169,7 @@ def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ())
     )
 
 
-def _save_if_possible(change: Change) -> None:
+def save_if_possible(change: Change) -> None:
     """A full disk must not keep production from being restored; what is owed was written before."""
     try:
         change.save()

@@ -52,7 +52,7 @@ def run(
         console.good(f"rolled back: {now}, verified")
 
 
-def previous_of(live: Live, bundle: str) -> Previous:
+def previous_of(live: Live, bundle: str | None) -> Previous:
     """What a restore to the bundle has to bring about."""
     return Previous(bundle=bundle, enabled=True, health=live.health.status if live.health else "UNKNOWN")
 

@@ -114,7 +114,14 @@ class Target:
                 )
                 wait.state(f"deployment {deployment.id} created")
             else:
-                updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
+                ended = updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
+                if (
+                    ended
+                    and ended.succeeded
+                    and (ended.bundle, deployment.bundle, deployment.enabled) == (bundle, bundle, enabled)
+                ):
+                    # An earlier attempt, which was cut off, had started just this update.
+                    return self.await_healthy(bundle, deadline, wait.state, enabled)
                 if (deployment.bundle, deployment.enabled) != (bundle, enabled):
                     deployments.change(
                         self.deployer, deployment.id, bundle_id=bundle, enabled=enabled, expected=expected

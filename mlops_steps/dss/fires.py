@@ -1,0 +1,123 @@
+"""Firing a scenario's manual trigger, once; and finding the run again by the token that it carries.
+
+The token travels in the trigger's parameters, which DSS keeps with the run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from mlops_steps.dss.session import Dss, NonsenseAnswer, Unreachable, expect
+from mlops_steps.waiting import Deadline, poll
+
+log = logging.getLogger(__name__)
+
+_PARAMETER = "mlopsStepsRun"
+
+# How many of the last runs are searched for a token.
+_SEARCHED = 50
+
+# Seconds between the end of another run and the next trigger; longer when that one is cancelled too.
+_FIRST_REFIRE, _LONGEST_REFIRE = 0.2, 5.0
+
+
+def find(dss: Dss, project_key: str, scenario_id: str, token: str) -> Any:
+    """The newest run that carries the token, under way or ended; ``None`` when there is none."""
+    found = _with_token(dss, project_key, scenario_id, f'"{_PARAMETER}": "{token}"')
+    return found[0] if found else None
+
+
+def ended_with(dss: Dss, project_key: str, scenario_id: str, prefix: str) -> list[str]:
+    """The outcomes of the ended runs whose token begins with ``prefix``, the newest first."""
+    outcomes = []
+    for run in _with_token(dss, project_key, scenario_id, f'"{_PARAMETER}": "{prefix}'):
+        with dss.asking(f"read the outcome of a run of scenario {scenario_id}"):
+            if not run.running:
+                outcomes.append(str(run.outcome))
+    return outcomes
+
+
+def _with_token(dss: Dss, project_key: str, scenario_id: str, text: str) -> list[Any]:
+    with dss.asking(f"look for a run of scenario {scenario_id}"):
+        runs = dss.client.get_project(project_key).get_scenario(scenario_id).get_last_runs(limit=_SEARCHED)
+        infos = [expect(run.get_info(), dict, "a run") for run in runs]
+        return [run for run, info in zip(runs, infos, strict=True) if text in json.dumps(info.get("trigger") or {})]
+
+
+def start(
+    dss: Dss,
+    project_key: str,
+    scenario_id: str,
+    deadline: Deadline,
+    say: Callable[[str], None],
+    *,
+    refire: bool,
+    token: str | None,
+) -> Any:
+    """Fires the manual trigger and waits for the run; ``None`` when the node cancelled the trigger.
+
+    The run carries the ``token``, or one of its own. With ``refire`` a cancelled trigger is fired again.
+    Raises :class:`DeadlineExceeded` when the node goes on cancelling it.
+    """
+    pause = _FIRST_REFIRE
+    while True:
+        fire, run = _fire(dss, project_key, scenario_id, token or uuid.uuid4().hex)
+        if run is None:
+            say("waiting for the run to start")
+            run = poll(
+                lambda fire=fire: _run_of(dss, scenario_id, fire),  # type: ignore[misc]
+                deadline=deadline,
+                what=f"scenario {scenario_id} on {dss.name}: the run did not start",
+                longest=3.0,
+            )
+        if run is not False:
+            return run
+        if not refire:
+            return None
+        say("waiting for another run of the scenario to end")
+        poll(
+            lambda: None if _is_running(dss, project_key, scenario_id) else True,
+            deadline=deadline,
+            what=f"scenario {scenario_id} on {dss.name}: another run did not end",
+        )
+        # A node that cancels triggers although nothing runs must not be asked without end, nor without a pause.
+        deadline.check(f"scenario {scenario_id} on {dss.name}: the node cancels its trigger")
+        time.sleep(min(pause, deadline.remaining))
+        pause = min(2 * pause, _LONGEST_REFIRE)
+
+
+def _fire(dss: Dss, project_key: str, scenario_id: str, token: str) -> tuple[Any, Any]:
+    """Requests a run; returns the trigger fire, or the run itself when the answer was lost but the run is there.
+
+    A run must not be started twice: after a lost answer the last runs are searched for the token before the error is
+    passed on.
+    """
+    scenario = dss.client.get_project(project_key).get_scenario(scenario_id)
+    try:
+        with dss.asking(f"run scenario {scenario_id}"):
+            return scenario.run({_PARAMETER: token}), None
+    except (Unreachable, NonsenseAnswer) as error:
+        log.warning("%s; looking whether the run was started", error)
+        found = find(dss, project_key, scenario_id, token)
+        if found is not None:
+            return None, found
+        raise
+
+
+def _run_of(dss: Dss, scenario_id: str, fire: Any) -> Any:
+    """The run of the fire, ``False`` when the fire was cancelled, ``None`` when neither is known yet."""
+    with dss.asking(f"look for the run of scenario {scenario_id}"):
+        run = fire.get_scenario_run()
+        if run is not None:
+            return run
+        return False if fire.is_cancelled(refresh=True) else None
+
+
+def _is_running(dss: Dss, project_key: str, scenario_id: str) -> bool:
+    with dss.asking(f"look at scenario {scenario_id}"):
+        return bool(dss.client.get_project(project_key).get_scenario(scenario_id).get_status().running)
