@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO
 
 import tenacity
 
+from mlops_steps.archive import BadArchive, Damaged, checked
 from mlops_steps.dss.http import chunks
 from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
 from mlops_steps.errors import CheckFailed, NodeError
@@ -151,24 +151,22 @@ class _sink:  # noqa: N801, reads as a function
 
 
 def check_archive(path: Path, project_key: str, bundle_id: str) -> dict[str, Any]:
-    """Checks that the file is a whole zip of a bundle of this project, and returns its manifest.
+    """Checks that the file is a whole, harmless zip of a bundle of this project, and returns its manifest.
 
     Every entry is read and its checksum compared, in pieces. Raises :class:`CheckFailed`.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-            if broken:
-                raise CheckFailed(f"bundle {bundle_id}: the archive is damaged: {broken!r} has a wrong checksum")
+        with checked(path) as archive:
             manifest = _manifest(archive, bundle_id)
             params = archive.NameToInfo.get("project_config/params.json")
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
-        raise CheckFailed(f"bundle {bundle_id}: the archive is not a whole zip: {error}") from None
+    except BadArchive as error:
+        what = "is damaged, or no whole zip" if isinstance(error, Damaged) else "is refused"
+        raise CheckFailed(f"bundle {bundle_id}: the archive {what}: {error}") from None
     if params is None:
         raise CheckFailed(f"bundle {bundle_id}: the archive holds no project_config/params.json, so no bundle")
     found = manifest.get("originalProjectKey") or manifest.get("projectKey")
     if found is not None and found != project_key:
-        raise CheckFailed(f"bundle {bundle_id}: the archive is of project {found}, not of {project_key}")
+        raise CheckFailed(f"bundle {bundle_id}: the archive is of project {str(found)[:200]!r}, not of {project_key}")
     return manifest
 
 
@@ -178,7 +176,7 @@ def _manifest(archive: zipfile.ZipFile, bundle_id: str) -> dict[str, Any]:
         raise CheckFailed(f"bundle {bundle_id}: the archive holds no usable export-manifest.json, so no bundle")
     try:
         manifest = json.loads(archive.read(info))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CheckFailed(f"bundle {bundle_id}: export-manifest.json is not JSON") from None
     if not isinstance(manifest, dict):
         raise CheckFailed(f"bundle {bundle_id}: export-manifest.json is not an object")

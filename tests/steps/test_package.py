@@ -9,6 +9,7 @@ import pytest
 from mlops_steps.dss import bundles
 from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.steps.names import valid_bundle_id
+from tests.archives import HARMFUL
 from tests.steps.conftest import Workspace
 
 
@@ -94,7 +95,9 @@ def test_a_whole_archive_of_the_project_is_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ({**GOOD, "export-manifest.json": '{"originalProjectKey": "Q"}'}, "is of project Q"),
+        ({**GOOD, "export-manifest.json": '{"originalProjectKey": "Q"}'}, "is of project 'Q'"),
+        ({**GOOD, "export-manifest.json": '{"projectKey": ["a\\nb"]}'}, "is of project"),
+        ({**GOOD, "export-manifest.json": "[" * 100_000}, "is not JSON"),
         ({**GOOD, "export-manifest.json": "not json"}, "is not JSON"),
         ({**GOOD, "export-manifest.json": "[1]"}, "is not an object"),
         ({"export-manifest.json": "{}"}, r"no project_config/params\.json"),
@@ -110,10 +113,32 @@ def test_an_archive_of_something_else_is_refused(tmp_path: Path, entries: dict[s
 def test_a_cut_and_a_corrupted_archive_are_refused(tmp_path: Path) -> None:
     whole = archive(tmp_path / "b.zip", {**GOOD, "data": "x" * 10_000}).read_bytes()
     (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(CheckFailed, match="not a whole zip"):
+    with pytest.raises(CheckFailed, match="no whole zip"):
         bundles.check_archive(tmp_path / "cut.zip", "P", "b")
     damaged = bytearray(whole)
     damaged[whole.index(b"xxxx") + 50] ^= 0xFF
     (tmp_path / "damaged.zip").write_bytes(damaged)
     with pytest.raises(CheckFailed, match="damaged"):
         bundles.check_archive(tmp_path / "damaged.zip", "P", "b")
+
+
+@pytest.mark.parametrize("kind", ["parent", "link", "bomb", "more than announced", "hidden entry"])
+def test_an_archive_that_could_do_harm_is_refused_and_nothing_is_left_behind(workspace: Workspace, kind: str) -> None:
+    workspace.ok("package", "--bundle-id", "b1")
+    [place] = [path for path in published_archives(workspace) if path.name == "b1.zip"]
+    make, reason = HARMFUL[kind]
+    place.unlink()
+    place.write_bytes(make(workspace.project))
+    (workspace.folder / ".mlops" / "release.json").unlink()
+    result = workspace.run("package", "--bundle-id", "b1")
+    assert result.code == 1, result.err
+    [line] = [line for line in result.err.splitlines() if "bundle b1: the archive is refused: " in line]
+    assert reason in line
+    assert result.case("package", "archive").find("failure") is not None
+    assert not (workspace.folder / ".mlops" / "release.json").exists()
+    assert list((workspace.folder / ".mlops").iterdir()) == []
+
+
+def published_archives(workspace: Workspace) -> list[Path]:
+    """The archives of the project on the Project Deployer."""
+    return list((workspace.sandbox.design.dir / "deployer").rglob(f"{workspace.project}/**/*.zip"))
