@@ -19,7 +19,7 @@ boolean call(Map parameters = [:]) {
             break
         case 'manual':
             echo('mlopsApprove: automation is manual, the pipeline ends here. To release, run where the keys are:\n' +
-                "curl -fsSn --create-dirs -o .mlops/release.json ${env.BUILD_URL}artifact/${env.MLOPS_RECORD} && " +
+                "curl -fsSn --create-dirs -o ${env.MLOPS_RECORD} ${env.BUILD_URL}artifact/${env.MLOPS_RECORD} && " +
                 "mlops-steps release --stage ${asked.stage}")
             break
         default:

@@ -49,7 +49,8 @@ Map call(String command, Map parameters) {
  */
 Map told(String script, String label) {
     Map found = [:]
-    String output = sh(label: label, returnStdout: true, script: script)
+    // Python writes UTF-8, whatever the agent's own encoding is.
+    String output = sh(label: label, returnStdout: true, encoding: 'UTF-8', script: script)
     for (String line in output.readLines()) {
         int equals = line.indexOf('=')
         if (equals > 0) {

@@ -14,7 +14,8 @@ _LIBRARIES = "org.jenkinsci.plugins.workflow.libs.FolderLibraries"
 _LIBRARY = "org.jenkinsci.plugins.workflow.libs.LibraryConfiguration"
 _RETRIEVER = "org.jenkinsci.plugins.workflow.libs.SCMSourceRetriever"
 _SOURCE = "jenkins.plugins.git.GitSCMSource"
-_BRANCHES = "jenkins.plugins.git.traits.BranchDiscoveryTrait"
+# What a version may be: without the second, Jenkins finds a tag only after it has fetched everything.
+_TRAITS = ("BranchDiscoveryTrait", "TagDiscoveryTrait")
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,11 @@ def attach(folder: Element, library: Library) -> list[str]:
     fields.text(source, "remote", library.url)
     fields.text(source, "credentialsId", library.credentials)
     traits = child(source, "traits")
-    if traits.find(_BRANCHES) is None:
-        SubElement(traits, _BRANCHES)
-        fields.changes.append("traits: BranchDiscoveryTrait added")
+    for trait in _TRAITS:
+        tag = f"jenkins.plugins.git.traits.{trait}"
+        if traits.find(tag) is None:
+            SubElement(traits, tag)
+            fields.changes.append(f"traits: {trait} added")
     return fields.changes
 
 

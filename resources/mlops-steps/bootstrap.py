@@ -128,8 +128,8 @@ def _environment(wish: Wish, source: str) -> tuple[Path, str]:
     if version != wish.version:
         with suppress(OSError):
             marker.unlink()
-        raise Problem(f"the Jenkins library is {wish.version}, but {what} is mlops-steps {version}")
-    return command, f"from {what}, in {folder}"
+        raise Problem(f"the Jenkins library is {wish.version}, but {_without_user(what)} is mlops-steps {version}")
+    return command, f"from {_without_user(what)}, in {folder}"
 
 
 def _requirements(wish: Wish) -> Path:
@@ -160,7 +160,17 @@ def _package(wish: Wish, source: str) -> str:
             f"Jenkins has loaded no library called {wish.library!r}, so the version to install is not known: "
             "give the name it has in Jenkins as library, or a tag or commit as revision"
         )
-    return f"git+{wish.repository}@{_commit(wish.repository, wish.revision)}"
+    return f"git+{as_url(wish.repository)}@{_commit(wish.repository, wish.revision)}"
+
+
+def as_url(repository: str) -> str:
+    """The address of a repository in the form that pip takes: Git also knows paths and `git@host:team/name.git`."""
+    if "://" in repository:
+        return repository
+    host, colon, path = repository.partition(":")
+    if colon and "/" not in host:
+        return f"ssh://{host}/{path.removeprefix('/')}"
+    return Path(repository).absolute().as_uri()
 
 
 def _commit(repository: str, revision: str) -> str:

@@ -43,6 +43,8 @@ def test_everything_is_made_on_an_empty_controller(controller: FakeController, j
     assert library["remote"] == "https://git.example.com/mlops-steps.git"
     assert library["defaultVersion"] == "v0.1.0"
     assert library["implicit"] == "false"
+    # A version is a branch or a tag.
+    assert {name.rpartition(".")[2] for name in library} >= {"BranchDiscoveryTrait", "TagDiscoveryTrait"}
     job = controller.items["team/churn/release"]
     assert job.findtext(".//hudson.plugins.git.UserRemoteConfig/url") == "https://git.example.com/churn.git"
     assert job.findtext(".//hudson.plugins.git.BranchSpec/name") == "*/main"

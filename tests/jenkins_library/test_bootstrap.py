@@ -193,6 +193,43 @@ def test_from_git_at_the_version_that_jenkins_loaded_and_a_misfit_is_told(agent:
     assert "Jenkins has loaded no library called 'mlops-steps'" in unknown.told["problem"]
 
 
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("https://git.example.com/a.git", "https://git.example.com/a.git"),
+        ("git@git.example.com:team/a.git", "ssh://git@git.example.com/team/a.git"),
+        ("git.example.com:/srv/a.git", "ssh://git.example.com/srv/a.git"),
+        ("/srv/a b.git", "file:///srv/a%20b.git"),
+    ],
+)
+def test_an_address_that_git_knows_is_one_that_pip_takes(bootstrap: ModuleType, given: str, url: str) -> None:
+    assert bootstrap.as_url(given) == url
+
+
+def test_the_library_can_be_installed_from_a_folder_on_the_agent(agent: Agent, tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "library", agent)
+    source = {"source": "git", "repository": str(repository), "requirements": "ci.txt"}
+    ended = agent.set_up(source, loaded="v1", PIP_FIND_LINKS=str(agent.wheels))
+    assert ended.told["exit"] == "0", ended
+
+
+def test_a_password_in_the_address_is_never_told(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLOPS_STEPS_HOME", str(tmp_path))
+    parameters = {"source": "git", "repository": "https://jane:s3cret@git.example.com/a.git", "revision": "0" * 40}
+    wish = bootstrap.Wish(json.dumps({"version": "1.2.3", "parameters": parameters}), {})
+    monkeypatch.setattr(bootstrap, "_make", lambda _wish, _source, _what, _requirements, folder: folder.mkdir())
+    monkeypatch.setattr(bootstrap, "_version", lambda _command: "1.2.3")
+    _, origin = bootstrap._provide(wish)
+    assert "git.example.com/a.git" in origin
+    assert "s3cret" not in origin
+    monkeypatch.setattr(bootstrap, "_version", lambda _command: "9.9")
+    with pytest.raises(bootstrap.Problem) as problem:
+        bootstrap._provide(wish)
+    assert "s3cret" not in str(problem.value)
+
+
 def make_repository(folder: Path, agent: Agent) -> Path:
     """A repository whose tag v1 builds mlops-steps 1.2.3, and whose branch main builds 9.9."""
     folder.mkdir()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mlops_steps import __version__
-from tests.jenkins_library.conftest import STUB, Build, Scenario, base_environment
+from tests.jenkins_library.conftest import ROOT, STUB, Build, Scenario, base_environment
 
 KEYS = "echo 'keys=design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY'"
 GOOD = "report release; echo description=all well; end 0 done"
@@ -102,6 +102,13 @@ def ran(
     jobs.add("approve late", APPROVE, answers=[{"late": True}])
     jobs.add("approve too early", "mlopsApprove()")
     jobs.add("approve unknown", "mlopsApprove(aprovers: 'x')")
+    example = (ROOT / "Jenkinsfile.example").read_text()
+    manual = f"export STUB_automation=manual; {GOOD}"
+    jobs.add("example manual", example, run=manual)
+    jobs.add("example without release", example, params={"RELEASE": False})
+    jobs.add("example restarted", example, restartFrom="Release")
+    jobs.add("recorded elsewhere", APPROVE, run=f"echo record=ci/.mlops/r.json; {manual}")
+    jobs.add("another encoding", RELEASE, run=GOOD.replace("all well", "bündle 漢"), encoding="ISO-8859-1")
     jobs.add("approve and release", APPROVE + f"\n{RELEASE}", answers=[{"by": "joe"}])
     return builds(jobs.all)
 
@@ -268,6 +275,44 @@ def test_approval_asks_the_approvers_and_holds_no_executor(ran: dict[str, Build]
     assert build.inputs == [{"message": "Release to prod?\nall well", "submitter": "jane,joe", "held": False}]
     assert json.loads(build.environment["MLOPS_APPROVAL"]) == {"stage": "prod", "by": "joe"}
     assert build.environment["MLOPS_RELEASE"] == "true"
+
+
+def steps(build: Build) -> list[str]:
+    """The steps that ran, in order."""
+    return [given(build, number)["step"] for number, what in enumerate(calls(build)) if what == "run"]
+
+
+def test_the_example_ends_green_and_releases_nothing_where_a_person_does_it(ran: dict[str, Build]) -> None:
+    build = ran["example manual"]
+    assert build.result == "SUCCESS", build.log
+    assert (build.statuses["Approve"], build.statuses["Release"]) == ("SUCCESS", "SKIPPED")
+    assert steps(build) == ["doctor", "validate", "package", "deploy", "test"]
+
+
+def test_the_example_can_be_told_not_to_release(ran: dict[str, Build]) -> None:
+    build = ran["example without release"]
+    assert build.result == "SUCCESS", build.log
+    assert (build.statuses["Approve"], build.statuses["Release"]) == ("SKIPPED", "SKIPPED")
+    assert "release" not in steps(build)
+
+
+def test_the_example_restarted_at_the_release_does_release(ran: dict[str, Build]) -> None:
+    # Whether it was approved stands in the record, which the step itself looks at.
+    build = ran["example restarted"]
+    assert build.result == "SUCCESS", build.log
+    assert (build.statuses["Approve"], build.statuses["Release"]) == ("SKIPPED", "SUCCESS")
+    assert steps(build) == ["release"]
+
+
+def test_the_line_that_releases_by_hand_puts_the_record_where_it_was(ran: dict[str, Build]) -> None:
+    assert (
+        "curl -fsSn --create-dirs -o ci/.mlops/r.json "
+        "http://jenkins.example.com/job/churn/1/artifact/ci/.mlops/r.json && mlops-steps release --stage prod"
+    ) in ran["recorded elsewhere"].log
+
+
+def test_what_comes_back_is_utf_8_whatever_the_agent_writes(ran: dict[str, Build]) -> None:
+    assert ran["another encoding"].description == "bündle 漢"
 
 
 def test_an_approval_reaches_the_release(ran: dict[str, Build]) -> None:

@@ -40,9 +40,15 @@ class Declarative {
 
     private Throwable sequence(Root root, List<Stage> stages) {
         Throwable first = null
+        // "Restart from Stage": the stages before are skipped; what the build before had in env is gone.
+        String restart = root.inner.is(stages) ? build.scenario.restartFrom : null
+        boolean begun = !restart
         for (Stage stage in stages) {
+            begun = begun || stage.name == restart
             try {
-                if (first) {
+                if (!begun) {
+                    skip(stage, 'restart from a later stage')
+                } else if (first) {
                     skip(stage, 'earlier failure')
                 } else if (root.options.contains('skipStagesAfterUnstable') && build.result == 'UNSTABLE') {
                     skip(stage, 'unstable')

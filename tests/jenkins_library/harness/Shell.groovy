@@ -28,9 +28,10 @@ class Shell {
         Process process = builder.start()
         process.outputStream.close()
         StringBuffer output = new StringBuffer()
+        String encoding = given.encoding ?: build.scenario.encoding ?: 'UTF-8'
         List<Thread> readers = [
-            reading(process.errorStream) { build.println(it) },
-            reading(process.inputStream) { String line ->
+            reading(process.errorStream, encoding) { build.println(it) },
+            reading(process.inputStream, encoding) { String line ->
                 given.returnStdout ? output.append(line).append('\n') : build.println(line)
             },
         ]
@@ -88,10 +89,10 @@ class Shell {
         }
     }
 
-    private static Thread reading(InputStream stream, Closure line) {
+    private static Thread reading(InputStream stream, String encoding, Closure line) {
         return Thread.start {
             try {
-                stream.eachLine('UTF-8') { line(it) }
+                stream.eachLine(encoding) { line(it) }
             } catch (IOException closed) {
                 return
             }
