@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,10 +108,19 @@ def ran(
     jobs.add("example manual", example, run=manual)
     jobs.add("example without release", example, params={"RELEASE": False})
     jobs.add("example restarted", example, restartFrom="Release")
+    for name in ("README.md", "docs/jenkins.md"):
+        jobs.add(f"shortest form of {name}", shortest_form(name), answers=[{"by": "release-managers"}])
     jobs.add("recorded elsewhere", APPROVE, run=f"echo record=ci/.mlops/r.json; {manual}")
     jobs.add("another encoding", RELEASE, run=GOOD.replace("all well", "bündle 漢"), encoding="ISO-8859-1")
     jobs.add("approve and release", APPROVE + f"\n{RELEASE}", answers=[{"by": "joe"}])
     return builds(jobs.all)
+
+
+def shortest_form(name: str) -> str:
+    """The Jenkinsfile that a page of the documentation shows."""
+    block = re.search(r"```groovy\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
+    assert block is not None
+    return block[1]
 
 
 def calls(build: Build) -> list[str]:
@@ -302,6 +312,13 @@ def test_the_example_restarted_at_the_release_does_release(ran: dict[str, Build]
     assert build.result == "SUCCESS", build.log
     assert (build.statuses["Approve"], build.statuses["Release"]) == ("SKIPPED", "SUCCESS")
     assert steps(build) == ["release"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/jenkins.md"])
+def test_the_shortest_form_that_is_shown_goes_all_the_way(ran: dict[str, Build], name: str) -> None:
+    build = ran[f"shortest form of {name}"]
+    assert build.result == "SUCCESS", build.log
+    assert steps(build) == ["doctor", "validate", "package", "deploy", "test", "release"]
 
 
 def test_the_line_that_releases_by_hand_puts_the_record_where_it_was(ran: dict[str, Build]) -> None:
