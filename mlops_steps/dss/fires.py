@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from mlops_steps.waiting import Deadline, poll
 log = logging.getLogger(__name__)
 
 _PARAMETER = "mlopsStepsRun"
+_TOKEN = re.compile(rf'"{_PARAMETER}": "([^"]*)"')
 
 # How many of the last runs are searched for a token.
 _SEARCHED = 50
@@ -28,25 +30,30 @@ _FIRST_REFIRE, _LONGEST_REFIRE = 0.2, 5.0
 
 def find(dss: Dss, project_key: str, scenario_id: str, token: str) -> Any:
     """The newest run that carries the token, under way or ended; ``None`` when there is none."""
-    found = _with_token(dss, project_key, scenario_id, f'"{_PARAMETER}": "{token}"')
-    return found[0] if found else None
+    for run in _last_runs(dss, project_key, scenario_id):
+        found = _TOKEN.search(json.dumps(run.get_info().get("trigger") or {}))
+        if found and found[1] == token:
+            return run
+    return None
 
 
-def ended_with(dss: Dss, project_key: str, scenario_id: str, prefix: str) -> list[str]:
-    """The outcomes of the ended runs whose token begins with ``prefix``, the newest first."""
-    outcomes = []
-    for run in _with_token(dss, project_key, scenario_id, f'"{_PARAMETER}": "{prefix}'):
+def outcomes(dss: Dss, project_key: str, scenario_id: str) -> list[tuple[str, str]]:
+    """Token and outcome of the last runs that carry a token and have ended, the newest first."""
+    found = []
+    for run in _last_runs(dss, project_key, scenario_id):
         with dss.asking(f"read the outcome of a run of scenario {scenario_id}"):
-            if not run.running:
-                outcomes.append(str(run.outcome))
-    return outcomes
+            token = _TOKEN.search(json.dumps(run.get_info().get("trigger") or {}))
+            if token and not run.running:
+                found.append((token[1], str(run.outcome)))
+    return found
 
 
-def _with_token(dss: Dss, project_key: str, scenario_id: str, text: str) -> list[Any]:
+def _last_runs(dss: Dss, project_key: str, scenario_id: str) -> list[Any]:
     with dss.asking(f"look for a run of scenario {scenario_id}"):
         runs = dss.client.get_project(project_key).get_scenario(scenario_id).get_last_runs(limit=_SEARCHED)
-        infos = [expect(run.get_info(), dict, "a run") for run in runs]
-        return [run for run, info in zip(runs, infos, strict=True) if text in json.dumps(info.get("trigger") or {})]
+        for run in runs:
+            expect(run.get_info(), dict, "a run")
+        return expect(runs, list, "the last runs")
 
 
 def start(

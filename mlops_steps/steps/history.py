@@ -5,6 +5,7 @@ The deployer's history tells which bundles were made live, and the smoke tests o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,8 +13,10 @@ from typing import Any, Literal
 from mlops_steps.dss import updates
 from mlops_steps.dss.updates import Past
 from mlops_steps.errors import CheckFailed, NodeError
-from mlops_steps.steps.smoke import was_passed, was_tried
+from mlops_steps.steps.smoke import verdicts
 from mlops_steps.steps.target import Live, Target
+
+log = logging.getLogger(__name__)
 
 _MOST = 30
 
@@ -27,8 +30,28 @@ class Owed:
 
 
 def bundle_before(target: Target, live: Live, other_than: str) -> str | None:
-    """The bundle of the newest successful update to another bundle than ``other_than``; ``None`` when there is none."""
-    return next((bundle for _, bundle in _successes(target, live) if bundle != other_than), None)
+    """The bundle that was live before ``other_than``, by the newest successful update to another one.
+
+    A bundle that failed its smoke test there is passed over. ``None`` when there is none.
+    """
+    verdict: dict[int, bool] | None = None
+    for past, bundle in _successes(target, live):
+        if bundle == other_than:
+            continue
+        if verdict is None:
+            verdict = _verdicts(target)
+        if verdict.get(past.started, True):
+            return bundle
+    return None
+
+
+def _verdicts(target: Target) -> dict[int, bool]:
+    """How the smoke tests on the node ended; nothing when the node does not tell."""
+    try:
+        return verdicts(target)
+    except NodeError as error:
+        log.warning("%s; going on without the smoke tests of the past", error)
+        return {}
 
 
 def owed(target: Target, live: Live) -> Owed:
@@ -47,7 +70,7 @@ def owed(target: Target, live: Live) -> Owed:
             return Owed("verify")
         raise _unknown(live, "the deployer's history names no bundle that was made live")
     newest, bundle = successes[0]
-    passed = was_passed(target, newest)
+    passed = _verdicts(target).get(newest.started, False)
     if live.is_healthy(bundle):
         return Owed("nothing" if passed else "verify")
     if live.bundle == deployment.bundle == bundle and passed:
@@ -70,7 +93,7 @@ def failed_before(target: Target, live: Live, bundle: str) -> bool:
     if live.deployment is None or live.is_healthy(bundle):
         return False
     newest = next((past for past, name in _successes(target, live) if name == bundle), None)
-    if newest is None or was_passed(target, newest) or not was_tried(target, newest):
+    if newest is None or _verdicts(target).get(newest.started, True):
         return False
     return owed(target, live).what != "nothing"
 

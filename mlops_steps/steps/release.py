@@ -58,8 +58,11 @@ def _look(change: Change, bundle: str) -> tuple[Live, Previous]:
     previous = _previous(change, live, bundle)
     if failed:
         change.console.warn(f"an earlier release of bundle {bundle}, whose record is lost, failed and was cut off")
-        change.stage.deploy, change.stage.owed = Outcome(bundle=bundle), "restore"
-        change.stage.deploy.end("failed", "its smoke test failed")
+        stage = change.stage
+        stage.previous, stage.owed = previous, "restore"
+        stage.deploy, stage.smoke_test = Outcome(bundle=bundle), Outcome(bundle=bundle)
+        stage.deploy.end("passed")
+        stage.smoke_test.end("failed", "its smoke test failed")
     _announce(change, live, previous, bundle)
     change.report.set(deployment=change.stage.deployment, previous_bundle=previous.bundle)
     return live, previous
@@ -274,6 +277,6 @@ def _untouched(change: Change, previous: Previous, bundle: str) -> str | None:
 
 
 def _update_began(change: Change) -> bool:
-    """Whether the smoke test or a finished deploy shows that the new bundle was live for a while."""
+    """Whether the smoke test, a restore, or a finished deploy shows that the new bundle was live for a while."""
     stage = change.stage
-    return stage.smoke_test is not None or (stage.deploy is not None and stage.deploy.result == "passed")
+    return bool(stage.smoke_test or stage.rollback) or (stage.deploy is not None and stage.deploy.result == "passed")

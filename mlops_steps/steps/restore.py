@@ -56,7 +56,9 @@ def restore(change: Change, why: str) -> str:
     be done or verified within ``release.rollback_timeout``; the record then still says that it is owed.
     """
     settings, target, stage = change.target.settings, change.target, change.stage
-    previous = stage.previous or Previous()
+    previous = stage.previous
+    if previous is None:
+        raise in_doubt(change, "the record does not say what was live before", why)
     deadline = Deadline(settings.release.rollback_timeout)
     stage.rollback = Outcome(bundle=previous.bundle, message=why)
     save_if_possible(change)

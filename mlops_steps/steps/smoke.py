@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mlops_steps.console import Console
 from mlops_steps.dss import fires, scenarios, updates
-from mlops_steps.dss.updates import Past
 from mlops_steps.errors import CheckFailed
 from mlops_steps.report.model import Report
 from mlops_steps.steps.target import Target
@@ -21,19 +20,15 @@ def run_token(target: Target, purpose: str) -> str | None:
     return f"{newest.started}.{purpose}" if newest else None
 
 
-def was_passed(target: Target, update: Past) -> bool:
-    """Whether what this update made live has passed a smoke test of a release or of a restore."""
-    return any(outcome in accepted(target) for outcome in _outcomes(target, update))
-
-
-def was_tried(target: Target, update: Past) -> bool:
-    """Whether a smoke test of what this update made live has ended, however."""
-    return bool(_outcomes(target, update))
-
-
-def _outcomes(target: Target, update: Past) -> list[str]:
+def verdicts(target: Target) -> dict[int, bool]:
+    """Whether what an update (by its start, milliseconds) made live has passed a smoke test; none is no entry."""
     key, scenario = target.deployed_key, target.settings.release.smoke_scenario
-    return fires.ended_with(target.node, key, scenario, f"{update.started}.")
+    found: dict[int, bool] = {}
+    for token, outcome in fires.outcomes(target.node, key, scenario):
+        started = token.partition(".")[0]
+        if started.isdecimal():
+            found[int(started)] = found.get(int(started), False) or outcome in accepted(target)
+    return found
 
 
 def accepted(target: Target) -> set[str]:

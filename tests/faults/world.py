@@ -112,6 +112,11 @@ class World:
         with stream as response:
             self._archive = response.content
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment with which the command finds the nodes."""
+        return self.sandbox.environment(KEY)
+
     # ---- what the nodes themselves say
 
     @property

@@ -10,7 +10,7 @@ from mlops_steps.dss.deployments import Deployment, Health
 from mlops_steps.dss.updates import Past
 from mlops_steps.errors import NodeError
 from mlops_steps.record import Build
-from mlops_steps.steps import notes
+from mlops_steps.steps import history, notes
 from mlops_steps.steps.history import bundle_before
 from mlops_steps.steps.target import Live, Target
 from tests.steps.conftest import Workspace
@@ -23,7 +23,12 @@ class AnyTarget:
 LIVE = Live("auto-prod", "b3", Deployment("d", "auto-prod", "b3", "P"), Health("UNHEALTHY"))
 
 
-def before(monkeypatch: pytest.MonkeyPatch, past: list[Past], details: dict[int, dict[str, Any]]) -> str | None:
+def before(
+    monkeypatch: pytest.MonkeyPatch,
+    past: list[Past],
+    details: dict[int, dict[str, Any]],
+    verdicts: dict[int, bool] | None = None,
+) -> str | None:
     def tell(_deployer: object, _id: str, started: int) -> dict[str, Any]:
         if started not in details:
             raise NodeError("gone")
@@ -31,12 +36,19 @@ def before(monkeypatch: pytest.MonkeyPatch, past: list[Past], details: dict[int,
 
     monkeypatch.setattr(updates, "history", lambda *_: past)
     monkeypatch.setattr(updates, "details", tell)
+    monkeypatch.setattr(history, "verdicts", lambda _target: verdicts or {})
     return bundle_before(cast(Target, AnyTarget()), LIVE, "b3")
 
 
 def test_the_newest_successful_update_to_another_bundle_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     past = [Past(4, "SUCCESS", "b3"), Past(3, "ERROR", "bad"), Past(2, "SUCCESS", "b2"), Past(1, "SUCCESS", "b1")]
     assert before(monkeypatch, past, {}) == "b2"
+
+
+def test_a_bundle_that_failed_its_smoke_test_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    past = [Past(4, "SUCCESS", "b3"), Past(3, "SUCCESS", "bad"), Past(2, "SUCCESS", "b2"), Past(1, "SUCCESS", "b1")]
+    assert before(monkeypatch, past, {}, {3: False, 2: True}) == "b2"
+    assert before(monkeypatch, past, {}, {2: False}) == "bad"
 
 
 def test_a_list_without_bundles_is_made_up_for_by_the_details(monkeypatch: pytest.MonkeyPatch) -> None:
