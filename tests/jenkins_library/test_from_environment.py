@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,15 @@ from mlops_steps import __version__
 from mlops_steps.cli import cli
 from mlops_steps.commands import request as requests
 from mlops_steps.commands.from_environment import leaves_production_open, nodes_of
+from mlops_steps.commands.outcome import Before, outcome
 from mlops_steps.commands.request import Request
 from mlops_steps.config import Settings, load
+from mlops_steps.console import Console
 from mlops_steps.errors import ConfigError
 from mlops_steps.record import Approval, Bundle, Outcome, ReleaseRecord, build_from
+from mlops_steps.report import junit
+from mlops_steps.report.model import Report
+from mlops_steps.steps.lock import lock_folder, stage_lock
 
 NODES = {
     "MLOPS_PROJECT": "CHURN",
@@ -295,3 +301,40 @@ def test_standard_output_is_for_the_library_alone(tmp_path: Path) -> None:
     assert set(ended.told) <= {"verdict", "report", "reports", "automation", "releaseStage", "testStages", "archive",
                                "description", "stash"}  # fmt: skip
     assert "stage  infrastructure" in ended.log
+
+
+@pytest.mark.parametrize("step", ["deploy", "test", "release", "rollback"])
+def test_two_builds_on_one_agent_do_not_work_on_one_stage_at_once(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    record(tmp_path, BUILD)
+    stage = "prod" if step in ("release", "rollback") else "test"
+    approval = json.dumps({"stage": "prod", "by": "jane"})
+    keys = {f"MLOPS_{node}_API_KEY": f"key-of-{node}" for node in ("DESIGN", "TEST", "PROD")}
+    with stage_lock(lock_folder(settings), stage, Console(quiet=True)):
+        ended = call(
+            "run", step, {"stage": stage}, tmp_path, TMPDIR=str(shared), MLOPS_APPROVAL=approval, **keys, **BUILD
+        )
+    assert ended.code == 3
+    assert f"stage {stage}: process {os.getpid()} on " in ended.told["verdict"]
+    assert "is at work on it" in ended.told["verdict"]
+    assert (tmp_path / ended.told["report"].split(",")[-1]).is_file()
+
+
+@pytest.mark.parametrize(("code", "begins"), [(4, "ROLLED BACK | "), (5, "PRODUCTION IN DOUBT, a person must act | ")])
+def test_what_became_of_production_leaps_to_the_eye(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, begins: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = Report("CHURN", "release", "prod")
+    report.set(live="bundle b0 on auto-prod (HEALTHY)", error="the smoke test failed")
+    with report.case("deploy"):
+        pass
+    there = load(None, NODES, {})
+    junit.write(report, there.reports / report.file_name)
+    told = outcome(code, Request("release", {"stage": "prod"}), there, ("release",), Before(there))
+    assert told["description"] == f"{begins}CHURN | live now: bundle b0 on auto-prod (HEALTHY)"
+    assert told["verdict"] == f"{begins.removesuffix(' | ')}: the smoke test failed"

@@ -125,3 +125,17 @@ def test_the_documentation_has_every_step() -> None:
     for path in VARS:
         if path.stem != "mlopsStep":
             assert f"| `{path.stem}` |" in text
+
+
+@pytest.mark.parametrize("name", ["Jenkinsfile.example", "vars/mlopsPipeline.groovy"])
+def test_two_builds_of_one_job_wait_for_each_other_and_no_question_holds_an_executor(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert re.search(r"(?m)^ +disableConcurrentBuilds\(\)$", text)
+    assert re.search(r"(?m)^ +agent none$", text)
+
+
+def test_the_readme_leads_to_the_pages_about_jenkins() -> None:
+    text = (ROOT / "README.md").read_text()
+    for name in ("jenkins", "jenkins-command", "game-day"):
+        assert f"| [docs/{name}.md](docs/{name}.md) |" in text
+        assert (ROOT / f"docs/{name}.md").is_file()
