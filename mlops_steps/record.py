@@ -50,7 +50,8 @@ class Outcome(_Part):
 class Bundle(_Part):
     """The bundle this record is about. ``sha256`` and ``size`` (bytes) are of the archive on the Project Deployer."""
 
-    id: str
+    # Part of URLs: what `package` accepts as a bundle id, and nothing else.
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size: int = Field(ge=0)
     created: str = Field(default_factory=now)

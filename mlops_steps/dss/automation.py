@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, expect
 
 
@@ -15,5 +16,5 @@ def active_bundle(node: Dss, project_key: str) -> str | None:
             if expect(project, dict, "a project").get("projectKey") == project_key:
                 state = expect(project.get("activeBundleState") or {}, dict, "activeBundleState")
                 bundle = state.get("bundleId")
-                return None if bundle is None else expect(bundle, str, "the bundle id")
+                return None if bundle is None else node_id(bundle, "the bundle id")
         return None

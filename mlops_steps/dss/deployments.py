@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, Refusal, expect
 from mlops_steps.errors import CheckFailed, ConfigError
 
@@ -48,7 +49,7 @@ def find(deployer: Dss, project_key: str, infra: str, configured: str | None, de
         items = expect(deployer.client.get_projectdeployer().list_deployments(as_objects=False), list, "the list")
         infos = [expect(expect(item, dict, "a deployment")["deploymentBasicInfo"], dict, "info") for item in items]
         ids = [
-            expect(info["id"], str, "an id")
+            node_id(info["id"], "the id of a deployment")
             for info in infos
             if info.get("publishedProjectKey") == project_key and info.get("infraId") == infra
         ]
@@ -84,8 +85,8 @@ def _read(deployer: Dss, deployment_id: str) -> tuple[Deployment, Any]:
             Deployment(
                 id=deployment_id,
                 infra=expect(raw["infraId"], str, "infraId"),
-                bundle=expect(raw["bundleId"], str, "bundleId"),
-                project_key=raw.get("deployedProjectKey") or expect(raw["publishedProjectKey"], str, "project key"),
+                bundle=node_id(raw["bundleId"], "bundleId"),
+                project_key=node_id(raw.get("deployedProjectKey") or raw["publishedProjectKey"], "the project key"),
                 enabled=bool(raw.get("enabled", True)),
             ),
             settings,

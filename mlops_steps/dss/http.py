@@ -22,6 +22,7 @@ import tenacity
 import urllib3
 from dataikuapi.utils import DataikuException
 
+from mlops_steps.dss.names import check_url
 from mlops_steps.secrets import redact
 from mlops_steps.transport import explain_transport, never_arrived
 from mlops_steps.waiting import Deadline, duration
@@ -78,6 +79,7 @@ class NodeSession(requests.Session):
             self._scope.reset(token)
 
     def request(self, method: str, url: str, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+        check_url(url)
         deadline, read = self._scope.get()
         patience = read or self.limits.read
         limit = deadline.at_most(1e9) if deadline else Deadline(1e9)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mlops_steps.dss import fires
+from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, Refusal, Unreachable, expect
 from mlops_steps.errors import DeadlineExceeded, NodeError
 from mlops_steps.waiting import Deadline, duration, poll
@@ -58,7 +59,7 @@ def list_scenarios(dss: Dss, project_key: str) -> list[ScenarioInfo]:
 
 def _info(item: Any) -> ScenarioInfo:
     data = expect(item, dict, "a scenario")
-    identifier = expect(data["id"], str, "the id of a scenario")
+    identifier = node_id(data["id"], "the id of a scenario")
     return ScenarioInfo(
         id=identifier,
         name=str(data.get("name") or identifier),
