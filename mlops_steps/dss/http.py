@@ -101,6 +101,8 @@ class NodeSession(requests.Session):
             **kwargs,
             "stream": True,
             "allow_redirects": False,
+            # Said per request: REQUESTS_CA_BUNDLE of the environment would replace the session's own setting.
+            "verify": self.verify,
             "timeout": (min(self.limits.connect, allowed.remaining), allowed.remaining),
         }
         response = super().request(method, url, **options)

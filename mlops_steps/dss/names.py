@@ -27,5 +27,5 @@ def check_url(url: str) -> None:
     The last line of defence, for whatever name it came from.
     """
     path = urlsplit(url).path
-    if _FORBIDDEN.search(url.replace(" ", "")) or any(part in (".", "..") for part in unquote(path).split("/")):
+    if _FORBIDDEN.search(url.replace(" ", "")) or any(unquote(part) in (".", "..") for part in path.split("/")):
         raise ValueError(f"a name in the URL leads out of its place: {url[:300]!r}")
