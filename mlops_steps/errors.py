@@ -92,6 +92,10 @@ class ProductionInDoubt(MlopsError):
     label = "PRODUCTION IN DOUBT"
 
 
+class SomebodyElse(CheckFailed):
+    """Somebody else has changed the deployment, or has taken over the stage; that is not overwritten."""
+
+
 class Interrupted(MlopsError):
     """The step was interrupted by SIGINT (130) or SIGTERM (143)."""
 

@@ -35,8 +35,12 @@ class Interrupts:
         self.received: int | None = None
 
     @contextmanager
-    def handled(self) -> Iterator[Interrupts]:
-        """Signals in the block raise :class:`Stop`."""
+    def handled(self, *, last: bool = False) -> Iterator[Interrupts]:
+        """Signals in the block raise :class:`Stop`.
+
+        When it is the ``last`` thing that the process does and a signal has come, further ones are noted until its end:
+        they must not replace its exit code.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -44,8 +48,9 @@ class Interrupts:
         try:
             yield self
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if not (last and self.received is not None):
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     @contextmanager
     def shielded(self) -> Iterator[None]:

@@ -49,7 +49,7 @@ def run_step(common: Common, step: str, stage: str | None, call: Callable[[Run],
     folder = Path("reports")
     interrupts = Interrupts()
     code = 0
-    with interrupts.handled():
+    with interrupts.handled(last=True):
         try:
             settings = _settings(common)
             report.project, folder = settings.project, settings.reports

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, Refusal, expect
-from mlops_steps.errors import CheckFailed, ConfigError
+from mlops_steps.errors import CheckFailed, ConfigError, SomebodyElse
 
 HEALTHY = "HEALTHY"
 
@@ -98,8 +98,13 @@ def create(deployer: Dss, deployment_id: str, project_key: str, infra: str, bund
     try:
         with deployer.asking(f"create deployment {deployment_id}"):
             deployer.client.get_projectdeployer().create_deployment(deployment_id, project_key, infra, bundle_id)
-    except Refusal:
-        raise
+    except Refusal as refusal:
+        if find(deployer, project_key, infra, None, deployment_id) is None:
+            raise
+        raise SomebodyElse(
+            f"somebody else has created deployment {deployment_id} meanwhile; it was not overwritten",
+            details=[str(refusal)],
+        ) from None
     except Exception as error:
         found = find(deployer, project_key, infra, None, deployment_id)
         if found is None:

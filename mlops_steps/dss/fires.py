@@ -28,12 +28,16 @@ _SEARCHED = 50
 _FIRST_REFIRE, _LONGEST_REFIRE = 0.2, 5.0
 
 
-def find(dss: Dss, project_key: str, scenario_id: str, token: str) -> Any:
-    """The newest run that carries the token, under way or ended; ``None`` when there is none."""
+def find(dss: Dss, project_key: str, scenario_id: str, token: str, *, unless_failed: bool = False) -> Any:
+    """The newest run that carries the token, under way or ended; ``None`` when there is none.
+
+    With ``unless_failed`` one that ended otherwise than SUCCESS or WARNING counts as none.
+    """
     for run in _last_runs(dss, project_key, scenario_id):
         found = _TOKEN.search(json.dumps(run.get_info().get("trigger") or {}))
         if found and found[1] == token:
-            return run
+            failed = not run.running and run.outcome not in ("SUCCESS", "WARNING")
+            return None if failed and unless_failed else run
     return None
 
 

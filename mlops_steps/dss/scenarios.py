@@ -101,14 +101,15 @@ def run_scenario(
     A trigger that the node cancels, because the scenario runs already, is ``NOT_STARTED``; with ``refire`` it is
     fired again until the limit. A ``token`` names the run: when the node has a run of this name, of an earlier attempt
     that was cut off, that one is awaited and no other is started. With ``alone`` a run of another name that is under
-    way is aborted first. Raises :class:`NodeError` when the node cannot be asked.
+    way is aborted first, and one of this name that has failed is not taken.
+    Raises :class:`NodeError` when the node cannot be asked.
     """
     deadline = Deadline(limit)
     say = on_state or (lambda _state: None)
     run: Any = None
     try:
         with dss.within(deadline):
-            found = fires.find(dss, project_key, scenario_id, token) if token else None
+            found = fires.find(dss, project_key, scenario_id, token, unless_failed=alone) if token else None
             if alone and not found:
                 abort(dss, project_key, scenario_id)
             run = found or fires.start(dss, project_key, scenario_id, deadline, say, refire=refire, token=token)

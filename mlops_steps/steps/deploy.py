@@ -8,6 +8,7 @@ from mlops_steps.errors import CheckFailed, Interrupted, MlopsError, ProductionI
 from mlops_steps.interrupts import Interrupts, Stop
 from mlops_steps.record import Outcome, Previous, load_for
 from mlops_steps.report.model import Report
+from mlops_steps.steps.claim import claimed
 from mlops_steps.steps.lock import lock_folder, stage_lock
 from mlops_steps.steps.names import valid_bundle_id
 from mlops_steps.steps.release import check_same_archive
@@ -51,7 +52,7 @@ def run(
             with report.case("archive"):
                 check_same_archive(target, record.bundle, console, settings.package.timeout)
         change = Change(target, report, console, record, settings.record)
-        with (interrupts or Interrupts()).handled():
+        with (interrupts or Interrupts()).handled(), claimed(target, console):
             _deploy(change, bundle, is_release_stage)
 
 

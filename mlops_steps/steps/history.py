@@ -70,15 +70,22 @@ def owed(target: Target, live: Live) -> Owed:
             return Owed("verify")
         raise _unknown(live, "the deployer's history names no bundle that was made live")
     newest, bundle = successes[0]
-    passed = _verdicts(target).get(newest.started, False)
+    verdict = _verdicts(target)
+    passed = verdict.get(newest.started)
     if live.is_healthy(bundle):
         return Owed("nothing" if passed else "verify")
-    if live.bundle == deployment.bundle == bundle and passed:
-        raise _unknown(live, "it has passed its smoke test when it was released, so no release was cut off")
-    if passed or deployment.bundle not in [name for _, name in successes]:
-        return Owed("restore", bundle)  # the settings name a bundle that never became live
-    if deployment.bundle != bundle:
-        return Owed("restore", deployment.bundle)  # a restore was under way
+    if deployment.bundle == bundle:
+        if passed and live.bundle == bundle:
+            raise _unknown(live, "it has passed its smoke test when it was released, so no release was cut off")
+        stays = bool(passed)
+    else:
+        # The settings name another bundle than the last update: a release was cut off before its update, or a restore.
+        named = next((past for past, name in successes if name == deployment.bundle), None)
+        if named is not None and not passed and verdict.get(named.started, True):
+            return Owed("restore", deployment.bundle)
+        stays = passed is not False
+    if stays:
+        return Owed("restore", bundle)
     before = bundle_before(target, live, bundle)
     if before is None:
         raise _unknown(live, "the deployer's history names no earlier bundle")
@@ -88,9 +95,9 @@ def owed(target: Target, live: Live) -> Owed:
 def failed_before(target: Target, live: Live, bundle: str) -> bool:
     """Whether a release of this bundle failed its smoke test and was cut off before its restore was verified.
 
-    For a record that is lost: with one, the record says so.
+    For a record that is lost: with one, the record says so. A process that was cut off has left its claim behind.
     """
-    if live.deployment is None or live.is_healthy(bundle):
+    if not target.found_dead or live.deployment is None or live.is_healthy(bundle):
         return False
     newest = next((past for past, name in _successes(target, live) if name == bundle), None)
     if newest is None or _verdicts(target).get(newest.started, True):

@@ -10,6 +10,7 @@ from mlops_steps.interrupts import Interrupts
 from mlops_steps.record import load_for
 from mlops_steps.report.model import Report
 from mlops_steps.steps import history
+from mlops_steps.steps.claim import claimed, wait_for_others
 from mlops_steps.steps.history import Owed, bundle_before
 from mlops_steps.steps.lock import lock_folder, stage_lock
 from mlops_steps.steps.restore import Change, restore
@@ -35,6 +36,8 @@ def run(
         # Read only now: the process that had the lock may have written it.
         record = load_for(settings.record, settings.project)
         change = Change(target, report, console, record, settings.record)
+        wait_for_others(target, console, limit)
+        target.takes_over = True
         deadline = Deadline(limit)
         with target.within(deadline):
             live = _observe(target, deadline, console)
@@ -44,7 +47,7 @@ def run(
             with report.case("recover"):
                 console.good(f"nothing is owed on {stage}: {live}")
             return
-        with (interrupts or Interrupts()).shielded():
+        with (interrupts or Interrupts()).shielded(), claimed(target, console):
             if owed.what == "verify" and _verified(change, live):
                 return
             if not recorded:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from mlops_steps.config import Settings
 from mlops_steps.console import Console
 from mlops_steps.dss import bundles
-from mlops_steps.errors import CheckFailed, ConfigError, Interrupted, MlopsError, NodeError, RolledBack
+from mlops_steps.errors import CheckFailed, ConfigError, Interrupted, MlopsError, NodeError, RolledBack, SomebodyElse
 from mlops_steps.interrupts import Interrupts, Stop
 from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord, Stage, load_for
 from mlops_steps.report.model import Report
 from mlops_steps.steps import history
+from mlops_steps.steps.claim import claimed
 from mlops_steps.steps.lock import lock_folder, stage_lock
 from mlops_steps.steps.restore import Change, in_doubt, restore, save_if_possible
 from mlops_steps.steps.smoke import run_token, smoke
@@ -38,16 +39,22 @@ def run(
     report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
     with stage_lock(lock_folder(settings), stage, console), open_target(settings, stage) as target:
         change = Change(target, report, console, record, settings.record)
+        began = False
         try:
             with report.case("archive"):
                 check_same_archive(target, bundle, console, settings.package.timeout)
-            live, previous = _look(change, bundle.id)
+            if dry_run:
+                _look(change, bundle.id)
+                console.line("dry run: nothing was changed")
+                return
+            with claimed(target, console):
+                live, previous = _look(change, bundle.id)
+                began = True
+                release_bundle(change, live, previous, bundle.id, interrupts or Interrupts())
         except Stop as stop:
+            if began:
+                raise
             raise _before_any_change(change, stop) from None
-        if dry_run:
-            console.line("dry run: nothing was changed")
-            return
-        release_bundle(change, live, previous, bundle.id, interrupts or Interrupts())
 
 
 def _look(change: Change, bundle: str) -> tuple[Live, Previous]:
@@ -248,6 +255,8 @@ def _put_back(change: Change, previous: Previous, bundle: str, failure: MlopsErr
             failure.live = failure.live or untouched
             raise failure
         raise Interrupted(f"{why}; nothing was changed", signal_number=failure.signal, live=untouched) from None
+    if isinstance(failure, SomebodyElse):
+        raise in_doubt(change, "somebody else is at work there; it was not overwritten", why, details)
     live = restore(change, why)
     if isinstance(failure, Stop):
         raise Interrupted(

@@ -8,18 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_steps.console import Console
-from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError, ProductionInDoubt
+from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError, ProductionInDoubt, SomebodyElse
 from mlops_steps.interrupts import Stop
 from mlops_steps.record import Outcome, Previous, ReleaseRecord, Stage
 from mlops_steps.report.model import Report
 from mlops_steps.steps.smoke import run_token, smoke
 from mlops_steps.steps.target import Live, Target
 from mlops_steps.waiting import Deadline
-
-
-class SomebodyElse(CheckFailed):
-    """The deployment was changed by somebody else; that is not overwritten."""
-
 
 # A restore that the deployer refuses twice is refused for good; a node that cannot be reached is tried until the limit.
 _REFUSED_AT_MOST = 2
@@ -83,14 +78,14 @@ def _restore_until(change: Change, previous: Previous, deadline: Deadline) -> st
     refused = 0
     while True:
         try:
-            return _restore_once(change, previous, deadline, attempt=refused)
+            return _restore_once(change, previous, deadline)
+        except (ConfigError, SomebodyElse):
+            raise
         except CheckFailed as error:
             refused += 1
             if refused >= _REFUSED_AT_MOST or deadline.remaining < _PAUSE:
                 raise
             change.console.warn(f"{error.message}; trying once more")
-        except (ConfigError, SomebodyElse):
-            raise
         except NodeError as error:
             if deadline.remaining < _PAUSE:
                 raise
@@ -98,7 +93,7 @@ def _restore_until(change: Change, previous: Previous, deadline: Deadline) -> st
         time.sleep(_PAUSE)
 
 
-def _restore_once(change: Change, previous: Previous, deadline: Deadline, attempt: int) -> str:
+def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str:
     target, console = change.target, change.console
     if previous.bundle is None:
         disabled = target.disable(deadline, console)
@@ -118,7 +113,7 @@ def _restore_once(change: Change, previous: Previous, deadline: Deadline, attemp
     if not previous.enabled:
         return str(live)
     with target.within(deadline):
-        token = run_token(target, f"restore.{_failed(change)}.{attempt}")
+        token = run_token(target, f"restore.{_failed(change)}")
     # The smoke test of the version that is gone may still run, and a scenario runs once at a time: hence alone.
     smoke(
         target,

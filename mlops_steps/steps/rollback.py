@@ -9,6 +9,7 @@ from mlops_steps.errors import CheckFailed
 from mlops_steps.interrupts import Interrupts
 from mlops_steps.record import Previous, load_for
 from mlops_steps.report.model import Report
+from mlops_steps.steps.claim import claimed
 from mlops_steps.steps.history import bundle_before
 from mlops_steps.steps.lock import lock_folder, stage_lock
 from mlops_steps.steps.names import valid_bundle_id
@@ -33,7 +34,11 @@ def run(
     """
     record = load_for(settings.record, settings.project)
     report.set(infrastructure=settings.stage(stage).infra)
-    with stage_lock(lock_folder(settings), stage, console), open_target(settings, stage) as target:
+    with (
+        stage_lock(lock_folder(settings), stage, console),
+        open_target(settings, stage) as target,
+        claimed(target, console),
+    ):
         change = Change(target, report, console, record, settings.record)
         with target.within(Deadline(settings.release.rollback_timeout)), report.case("find"):
             live = target.observe()

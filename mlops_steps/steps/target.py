@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlops_steps.console import Console
-from mlops_steps.dss import automation, deployments, updates
+from mlops_steps.dss import automation, claims, deployments, updates
+from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployments import Deployment, Health
 from mlops_steps.dss.session import Dss, connect
-from mlops_steps.errors import CheckFailed, DeadlineExceeded
+from mlops_steps.errors import CheckFailed, DeadlineExceeded, SomebodyElse
 from mlops_steps.waiting import Aside, Deadline, duration, poll
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class Target:
         self.default_deployment = settings.deployment_id(stage)
         self.deployer = deployer
         self.node = node
+        # The claim that this process holds, and whether it may take another one's place (`steps/claim.py`).
+        self.claim: Claim | None = None
+        self.takes_over = False
+        # Whether a process that is gone has left its claim behind.
+        self.found_dead = False
 
     @contextmanager
     def within(self, deadline: Deadline) -> Iterator[None]:
@@ -91,6 +97,17 @@ class Target:
         deployment = self.find_deployment()
         return deployment.project_key if deployment else self.project
 
+    def check_claim(self) -> None:
+        """Raises :class:`SomebodyElse` when another process has taken the stage over; asked before each change."""
+        if self.claim is None:
+            return
+        others = [claim for claim in claims.read(self.deployer, self.project, self.infra) if claim != self.claim]
+        if others:
+            raise SomebodyElse(
+                f"{others[0]} has taken over {self.infra} meanwhile; this process changes nothing there any more",
+                next_step="look what the other one does before you run anything",
+            )
+
     def make_live(
         self,
         bundle: str,
@@ -114,18 +131,20 @@ class Target:
                 )
                 wait.state(f"deployment {deployment.id} created")
             else:
+                self.check_claim()
                 ended = updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
-                if (
-                    ended
-                    and ended.succeeded
-                    and (ended.bundle, deployment.bundle, deployment.enabled) == (bundle, bundle, enabled)
-                ):
-                    # An earlier attempt, which was cut off, had started just this update.
-                    return self.await_healthy(bundle, deadline, wait.state, enabled)
-                if (deployment.bundle, deployment.enabled) != (bundle, enabled):
+                if (deployment.bundle, deployment.enabled) == (bundle, enabled):
+                    # An earlier attempt, which was cut off, may have started just this update.
+                    if ended and ended.succeeded and ended.bundle == bundle:
+                        return self.await_healthy(bundle, deadline, wait.state, enabled)
+                    live = self.observe()
+                    if enabled and live.is_healthy(bundle):
+                        return live
+                else:
                     deployments.change(
                         self.deployer, deployment.id, bundle_id=bundle, enabled=enabled, expected=expected
                     )
+            self.check_claim()
             result = updates.update(self.deployer, deployment.id, deadline, wait.state, abort_at_limit=abort_at_limit)
             if not result.succeeded:
                 raise CheckFailed(
@@ -169,6 +188,7 @@ class Target:
             if deployment is None:
                 return None
             updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
+            self.check_claim()
             disabled = deployments.change(self.deployer, deployment.id, enabled=False)
             result = updates.update(self.deployer, deployment.id, deadline, wait.state)
             if disabled.enabled or not result.succeeded:

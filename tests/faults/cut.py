@@ -72,7 +72,12 @@ def play(world: World, cut: Cut) -> Ended:
     wrong = [] if restoring <= 1.0 or cut.failing else [f"the way out began {restoring:.1f} s after the signal"]
     second = None
     # A restore that was verified before the kill owes nothing: without its record, a release is a new one.
-    over = cut.failing and cut.record == ARCHIVED and _verified_again(world, since)
+    over = (
+        cut.failing
+        and cut.then == RERUN
+        and _verified_again(world, since)
+        and (cut.record == ARCHIVED or not _nothing_owed(world))
+    )
     world.sandbox.nodes[point.node].faults.clear(held.id)
     if cut.signal == KILL:
         if cut.record != KEPT:

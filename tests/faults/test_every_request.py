@@ -135,6 +135,7 @@ def test_whatever_happens_to_a_request_what_is_said_is_true(
 def test_a_release_makes_the_requests_that_are_expected(clean: list[Point]) -> None:
     changing = Counter((point.node, point.operation) for point in clean if not point.operation.startswith("GET "))
     assert changing == {
+        ("design", "PUT /project-deployer/projects/*/settings"): 2,
         ("design", "PUT /project-deployer/deployments/*/settings"): 1,
         ("design", "POST /project-deployer/deployments/*/actions/update"): 1,
         ("auto-prod", "POST /projects/*/bundles/imported/actions/importFromArchive"): 1,

@@ -93,10 +93,11 @@ def test_a_node_that_cancels_every_trigger_is_asked_with_pauses_and_not_for_ever
     assert 1 < len(fired) < 40
 
 
-def test_settings_that_arrive_after_the_restore_are_put_right_by_recover(world: World) -> None:
+def test_settings_that_arrive_late_are_put_right_by_recover(world: World) -> None:
+    assert world.release().code == 0
     settings = world.deployer.get_deployment(DEPLOYMENT).get_settings()
-    settings.bundle_id = NEW
+    settings.bundle_id = OLD
     settings.save()
     assert world.health == "OUT_OF_SYNC"
     assert world.recover().code == 0
-    assert (world.active, world.health, world.deployed["bundleId"]) == (OLD, "HEALTHY", OLD)
+    assert (world.active, world.health, world.deployed["bundleId"]) == (NEW, "HEALTHY", NEW)

@@ -187,6 +187,10 @@ class World:
         project = self.prod.get_project(KEY)
         if NEW in [bundle["bundleId"] for bundle in project.list_imported_bundles()["bundles"]]:
             self.prod._perform_empty("DELETE", f"/projects/{KEY}/bundles/imported/{NEW}")
+        notes = self.deployer.get_project(KEY).get_settings()
+        if notes.get_raw().get("tags"):
+            notes.get_raw()["tags"] = []
+            notes.save()
         self._write_record()
         for node in self.sandbox.nodes.values():
             node.faults.clear_requests()
@@ -274,6 +278,7 @@ def hasty() -> Iterator[None]:
         patch("mlops_steps.waiting.time", _Hasty(0.4)),
         patch("mlops_steps.steps.restore.time", _Hasty(0.1)),
         patch("mlops_steps.steps.restore._PAUSE", 0.2),
+        patch("mlops_steps.steps.claim._SETTLE", 0.02),
         patch("mlops_steps.dss.updates._LOST", 1.0),
         patch("mlops_steps.dss.scenarios._ABORT_GRACE", 1.0),
     ):

@@ -1,0 +1,94 @@
+"""Who is at work on an infrastructure, written where every agent can read it: in the tags of the published project.
+
+A lock in the file system holds on one machine only. The Project Deployer has no locks, and the settings of a
+deployment must not be touched for one (a deployment whose settings were changed may count as out of sync). Tags of the
+published project change nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mlops_steps.dss.session import Dss, NonsenseAnswer, Unreachable, expect
+from mlops_steps.text import one_line
+
+_PREFIX = "mlops-steps"
+_MARK = "|"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One process's claim on an infrastructure. ``until`` (seconds since 1970) is when it must have ended."""
+
+    infra: str
+    token: str
+    place: str
+    owner: str
+    build: str
+    until: int
+
+    @property
+    def tag(self) -> str:
+        """The tag that stands for it."""
+        values = [_PREFIX, *(str(getattr(self, field.name)) for field in fields(self))]
+        return _MARK.join(one_line(value.replace(_MARK, " "), 120) for value in values)
+
+    @classmethod
+    def of(cls, tag: object) -> Claim | None:
+        """The claim that a tag stands for, or ``None``."""
+        parts = tag.split(_MARK) if isinstance(tag, str) else []
+        if len(parts) != 1 + len(fields(cls)) or parts[0] != _PREFIX or not parts[-1].isdecimal():
+            return None
+        infra, token, place, owner, build = parts[1:-1]
+        return cls(infra, token, place, owner, build, until=int(parts[-1][:15]))
+
+    def __str__(self) -> str:
+        return f"{self.owner}{f' ({self.build})' if self.build else ''}"
+
+
+def read(deployer: Dss, project_key: str, infra: str) -> list[Claim]:
+    """The claims on the infrastructure. Raises :class:`NodeError`."""
+    return [claim for claim in _claims(_tags(_settings(deployer, project_key).get_raw())) if claim.infra == infra]
+
+
+def write(deployer: Dss, project_key: str, claim: Claim) -> None:
+    """Puts the claim in the place of all others on its infrastructure; a lost answer is no error: read it back.
+
+    Raises :class:`NodeError`.
+    """
+    _change(deployer, project_key, lambda other: other.infra != claim.infra, [claim.tag])
+
+
+def remove(deployer: Dss, project_key: str, claim: Claim) -> None:
+    """Takes the claim away, if it is there. Raises :class:`NodeError`."""
+    if claim in read(deployer, project_key, claim.infra):
+        _change(deployer, project_key, lambda other: other != claim, [])
+
+
+def _change(deployer: Dss, project_key: str, keep: Any, more: list[str]) -> None:
+    settings = _settings(deployer, project_key)
+    raw = settings.get_raw()
+    kept = [tag for tag in _tags(raw) if (claim := Claim.of(tag)) is None or keep(claim)]
+    try:
+        with deployer.asking(f"note who is at work on project {project_key}"):
+            raw["tags"] = kept + more
+            settings.save()
+    except (Unreachable, NonsenseAnswer):
+        read(deployer, project_key, "")  # the node must answer; what it has is looked up by the caller
+
+
+def _settings(deployer: Dss, project_key: str) -> Any:
+    with deployer.asking(f"read the settings of the published project {project_key}"):
+        settings = deployer.client.get_projectdeployer().get_project(project_key).get_settings()
+        expect(settings.get_raw(), dict, "the settings")
+        _tags(settings.get_raw())
+        return settings
+
+
+def _tags(raw: dict[str, Any]) -> list[Any]:
+    return expect(raw.get("tags") or [], list, "the tags")
+
+
+def _claims(tags: list[Any]) -> list[Claim]:
+    return [claim for tag in tags if (claim := Claim.of(tag)) is not None]
