@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_steps.console import Console
-from mlops_steps.errors import Interrupted, MlopsError, NodeError
+from mlops_steps.errors import Interrupted, MlopsError, NodeError, ProductionInDoubt
 from mlops_steps.interrupts import Interrupts, Stop
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.secrets import redact
@@ -64,6 +64,9 @@ def run_step(common: Common, step: str, stage: str | None, call: Callable[[Run],
             code = _say(_internal(error), report, console)
         with interrupts.shielded():
             unwritten = _write(report, folder, console)
+            live = report.properties.get("live")
+            if live and code >= ProductionInDoubt.exit_code:
+                console.error(f"live now: {live}")  # the last line, where it is looked for first
             # What became of production counts for more than what became of the report.
             return code or unwritten
 

@@ -31,12 +31,15 @@ _CONTEXT.set_forkserver_preload(["tests.faults.child"])
 class Child:
     """A command under way."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, environment: dict[str, str], *, terminal: bool = False
+    ) -> None:
+        """``terminal``: its standard input is one, so that somebody may type there."""
         self.output = folder / "output.txt"
         self.output.unlink(missing_ok=True)
         self.started = time.monotonic()
         self.process: BaseProcess = _CONTEXT.Process(
-            target=_run, args=(list(arguments), str(folder), environment), daemon=True
+            target=_run, args=(list(arguments), str(folder), environment, terminal), daemon=True
         )
         self.process.start()
 
@@ -64,8 +67,11 @@ class Child:
         return code
 
 
-def _run(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+def _run(arguments: list[str], folder: str, environment: dict[str, str], terminal: bool) -> None:
     os.chdir(folder)
+    if terminal:
+        os.dup2(os.openpty()[1], 0)
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
     os.environ.update(environment)
     handle = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(handle, 1)
