@@ -52,13 +52,18 @@ class Ended:
     said: str
 
 
-def play(world: World, cut: Cut) -> Ended:
-    """Cuts a release off, runs what follows, and checks what is true. Leaves the world as it was."""
+def play(world: World, cut: Cut, more: Fault | None = None) -> Ended:
+    """Cuts a release off, runs what follows, and checks what is true. Leaves the world as it was.
+
+    ``more`` is another fault, on the Automation node.
+    """
     world.reset()
     archived = world.settings.record.read_bytes()
     since = int(time.time() * 1000) - 1
     if cut.failing:
         world.sandbox.nodes[INFRA].faults.add("scenario-ends", outcome="FAILED", target=SMOKE)
+    if more:
+        world.sandbox.nodes[INFRA].faults.add(more)
     point = cut.point
     fault = Fault(kind="never", operation=point.operation, by="clients", after=point.nth, count=1, act=cut.act)
     held = world.sandbox.nodes[point.node].faults.add(fault)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from mlops_steps.sandbox.faults.model import Fault
 from tests.counts import tell
 from tests.faults.cut import ARCHIVED, INT, KEPT, KILL, LOST, RECOVER, RERUN, TERM, Cut, Ended, play
 from tests.faults.matrix import Point, points
@@ -111,6 +112,20 @@ def test_a_release_that_is_cut_off_anywhere_leaves_production_in_order(worlds: l
     wrong = [f"{end.cut}: {end.wrong}\n{end.said}" for end in ended if end.wrong]
     assert not wrong, f"{len(wrong)} of {len(ended)}\n\n" + "\n\n".join(wrong)
     assert sum(end.struck for end in ended) > len(ended) * 0.9
+
+
+@pytest.mark.parametrize("then", [RERUN, RECOVER])
+def test_an_update_that_goes_on_after_the_kill_is_awaited_and_not_started_again(worlds: list[World], then: str) -> None:
+    world = worlds[0]
+    found = requests_of(world, failing=False)
+    point = next(point for point in found if point.operation.endswith("/actions/update"))
+    activate = "POST /projects/*/bundles/imported/*/actions/activate"
+    world.reset()
+    slow = Fault(kind="late", seconds=1.5, operation=activate, by="deployer", act="before")
+    end = play(world, Cut(point, "after", KILL, then), slow)
+    assert not end.wrong, f"{end.wrong}\n{end.said}"
+    assert end.second == 0
+    assert "waiting for an update that is under way" in end.said
 
 
 def table(clean: list[Point], failing: list[Point], ended: list[Ended]) -> str:
