@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,10 +159,12 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        if record.levelno >= logging.WARNING:
-            self._console.warn(text)
-        else:
-            self._console.line(text)
+        # A stream that is closed already (a thread that outlives the command) must not break what logs.
+        with suppress(ValueError, OSError):
+            if record.levelno >= logging.WARNING:
+                self._console.warn(text)
+            else:
+                self._console.line(text)
 
 
 def _log_to(console: Console, verbose: int) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mlops_steps.commands.runner import Common, Run, run_step
+from mlops_steps.commands.runner import Common, Run, _log_to, run_step
+from mlops_steps.console import Console
 from mlops_steps.errors import CheckFailed, MlopsError, ProductionInDoubt
 from mlops_steps.report import html, junit
 from mlops_steps.report.model import Case, Outcome, Report
@@ -94,3 +97,10 @@ def test_no_exit_code_depends_on_the_summary_page(
     assert step(lambda run: None) == 0
     assert "warning: no summary page: broken" in capsys.readouterr().err
     assert outcomes() == {"package": Outcome.PASSED}
+
+
+def test_a_log_line_after_the_end_of_the_command_breaks_nothing() -> None:
+    stream = io.StringIO()
+    _log_to(Console(stream, live=False), verbose=0)
+    stream.close()
+    logging.getLogger("mlops_steps.late").warning("still here")
