@@ -36,7 +36,8 @@ def find(dss: Dss, project_key: str, scenario_id: str, token: str, *, unless_fai
     for run in _last_runs(dss, project_key, scenario_id):
         found = _TOKEN.search(json.dumps(run.get_info().get("trigger") or {}))
         if found and found[1] == token:
-            failed = not run.running and run.outcome not in ("SUCCESS", "WARNING")
+            with dss.asking(f"read the outcome of a run of scenario {scenario_id}"):
+                failed = not run.running and run.outcome not in ("SUCCESS", "WARNING")
             return None if failed and unless_failed else run
     return None
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
+from tests.counts import tell
 from tests.faults.matrix import Case, Finding, Point, cases, play, points
 from tests.faults.world import World, hasty
 
@@ -117,12 +118,9 @@ def _row(name: str, findings: list[Finding], codes: list[int]) -> str:
 
 
 @pytest.mark.timeout(3600)
-def test_whatever_happens_to_a_request_what_is_said_is_true(
-    worlds: list[World], clean: list[Point], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_whatever_happens_to_a_request_what_is_said_is_true(worlds: list[World], clean: list[Point]) -> None:
     found = played(worlds, wanted(cases(clean)))
-    with capsys.disabled():
-        print("\n" + table(clean, found))
+    tell(table(clean, found))
     wrong = [
         f"{finding.case}: exit code {finding.code}: {finding.wrong}\n{finding.said}"
         for finding in found

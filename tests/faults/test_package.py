@@ -17,6 +17,7 @@ from mlops_steps.config import Settings
 from mlops_steps.console import Console
 from mlops_steps.report.model import Report
 from mlops_steps.steps import package
+from tests.counts import tell
 from tests.faults.matrix import AT_A_REQUEST, ONCE, Case, Fault, Point, points
 from tests.faults.world import KEY, Attempt, World, hasty
 
@@ -85,9 +86,7 @@ def _archive(world: World, bundle: str) -> bytes:
 
 
 @pytest.mark.timeout(1800)
-def test_whatever_happens_to_a_request_the_bundle_is_made_once(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_whatever_happens_to_a_request_the_bundle_is_made_once(world: World) -> None:
     clean = packaged(world, "clean")
     assert clean.code == 0, clean.said
     found = points(clean.requests)
@@ -95,9 +94,8 @@ def test_whatever_happens_to_a_request_the_bundle_is_made_once(
     cases = random.Random(4).sample(cases, len(cases) if os.environ.get("MLOPS_FAULTS") == "all" else SAMPLE)
     results = [(case, *wrong_about(world, case)) for case in cases]
     codes = Counter(code for _, code, _ in results)
-    with capsys.disabled():
-        ends = ", ".join(f"exit {code}: {number}" for code, number in sorted(codes.items()))
-        print(f"\npackage: {len(found)} requests, {len(cases)} faults: {ends}")
+    ends = ", ".join(f"exit {code}: {number}" for code, number in sorted(codes.items()))
+    tell(f"package: {len(found)} requests, {len(cases)} faults: {ends}")
     wrong = [f"{case}: {problems}" for case, _, problems in results if problems]
     assert not wrong, "\n".join(wrong)
 
