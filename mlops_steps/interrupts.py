@@ -9,9 +9,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+# Seconds after which a signal is sent again whose exception Python has dropped; a finalizer has ended by then, mostly.
+_AGAIN = 0.05
 
 
 class Stop(BaseException):
@@ -32,6 +36,7 @@ class Interrupts:
         self._meanwhile = meanwhile
         self._shielded = False
         self._typed = 0
+        self._first: Stop | None = None
         self.received: int | None = None
 
     @contextmanager
@@ -45,9 +50,12 @@ class Interrupts:
             yield self
             return
         before = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        hook = sys.unraisablehook
+        sys.unraisablehook = lambda dropped: self._dropped(dropped, hook)
         try:
             yield self
         finally:
+            sys.unraisablehook = hook
             if not (last and self.received is not None):
                 for number, handler in before.items():
                     signal.signal(number, handler)
@@ -69,8 +77,30 @@ class Interrupts:
         if not self._shielded:
             # From now on the way out is under way; it must not be cut off by the signal that follows.
             self._shielded = True
-            raise Stop(number)
+            self._first = Stop(number)
+            raise self._first
         if number == signal.SIGINT and self._typed > 1 and sys.stdin.isatty():
             raise Stop(number)
         # print() is not safe here: the signal may have come in the middle of another print().
         os.write(2, f"{signal.Signals(number).name} noted: {self._meanwhile}\n".encode())
+
+    def _dropped(self, what: Any, otherwise: Callable[[Any], object]) -> None:
+        """Python drops an exception that is raised in a finalizer; the signal of one of ours is sent once more."""
+        stop = what.exc_value
+        if not isinstance(stop, Stop):
+            otherwise(what)
+            return
+        if stop is self._first:
+            self._shielded = False
+        if stop.signal == signal.SIGINT:
+            self._typed -= 1
+        again = threading.Timer(_AGAIN, _signal_main, (stop.signal,))
+        again.daemon = True
+        again.start()
+
+
+def _signal_main(number: int) -> None:
+    """Sends the signal to the main thread, so that what it waits for is interrupted."""
+    main = threading.main_thread().ident
+    if main is not None:
+        signal.pthread_kill(main, number)

@@ -141,3 +141,34 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     process.wait()
     with stage_lock(tmp_path, "prod", Console(quiet=True), wait=5):
         pass
+
+
+FINALIZER = textwrap.dedent(
+    """
+    import time
+    from mlops_steps.interrupts import Interrupts, Stop
+
+    class Slow:
+        def __del__(self):
+            print("in a finalizer", flush=True)
+            time.sleep(0.5)
+
+    with Interrupts().handled():
+        try:
+            Slow()
+            time.sleep(30)
+        except Stop as stop:
+            print("stopped by", stop, flush=True)
+    """
+)
+
+
+def test_a_signal_that_comes_in_a_finalizer_is_not_lost() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", FINALIZER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert line(process) == "in a finalizer"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=10)
+    assert out == "stopped by SIGTERM\n"
+    assert "ignored" not in err
