@@ -63,7 +63,7 @@ class Scenario:
 
 def run_builds(scenarios: Sequence[Scenario], folder: Path) -> dict[str, Build]:
     """Runs the builds one after another in one JVM; outcomes by the name of the scenario."""
-    assert shutil.which("groovy"), "the Debian package groovy is needed: tools/debian-packages groovy"
+    assert shutil.which("groovy"), "the Debian package groovy is needed: tools/debian-packages groovy ant"
     given = [{"name": one.name, "script": one.script, "root": str(one.root), **one.settings} for one in scenarios]
     (folder / "scenarios.json").write_text(json.dumps(given))
     ended = subprocess.run(
