@@ -34,10 +34,14 @@ class _Part(BaseModel):
 
 
 class Outcome(_Part):
-    """How something that a step did has ended, or that it has begun."""
+    """How something that a step did has ended, or that it has begun.
+
+    ``attempt`` names the scenario runs of this attempt, so that after a crash they are found and not run again.
+    """
 
     result: Result = "started"
     bundle: str | None = None
+    attempt: str = Field(default="", max_length=200)
     started: str = Field(default_factory=now)
     ended: str | None = None
     message: str = ""

@@ -43,16 +43,17 @@ def export(design: Dss, project_key: str, bundle_id: str, notes: str, deadline: 
     """Exports the bundle and waits until it is there.
 
     The request is answered when the export is done, which takes minutes for a large project. When the answer is
-    lost, the bundle is looked for until the deadline, for a second export would be refused or made twice.
+    lost, the bundle is looked for until the deadline, for a second export would be refused or made twice. It is also
+    looked for when the node refuses: an attempt that was cut off may have been at work on it meanwhile.
     """
     project = design.client.get_project(project_key)
     try:
         with design.within(deadline, read=deadline.remaining), design.asking(f"export bundle {bundle_id}"):
             project.export_bundle(bundle_id, release_notes=notes)
-    except (Unreachable, NonsenseAnswer) as error:
+    except (Unreachable, NonsenseAnswer, Refusal) as error:
         log.warning("%s; looking whether the bundle was made", error)
         with design.within(deadline):
-            _await_lost(lambda: bundle_id in exported_bundles(design, project_key), deadline, error)
+            _look_for(lambda: bundle_id in exported_bundles(design, project_key), deadline, error)
 
 
 def published_bundles(deployer: Dss, project_key: str) -> list[str]:
@@ -68,20 +69,24 @@ def published_bundles(deployer: Dss, project_key: str) -> list[str]:
 
 
 def publish(design: Dss, deployer: Dss, project_key: str, bundle_id: str, deadline: Deadline) -> None:
-    """Publishes the bundle to the Project Deployer. A lost answer is made up for by looking."""
+    """Publishes the bundle to the Project Deployer. A lost answer, or a refusal, is made up for by looking."""
     try:
         with design.within(deadline, read=deadline.remaining), design.asking(f"publish bundle {bundle_id}"):
             design.client.get_project(project_key).publish_bundle(bundle_id)
-    except (Unreachable, NonsenseAnswer) as error:
+    except (Unreachable, NonsenseAnswer, Refusal) as error:
         log.warning("%s; looking whether the bundle was published", error)
         with deployer.within(deadline):
-            _await_lost(lambda: bundle_id in published_bundles(deployer, project_key), deadline, error)
+            _look_for(lambda: bundle_id in published_bundles(deployer, project_key), deadline, error)
 
 
-def _await_lost(is_there: Callable[[], bool], deadline: Deadline, error: NodeError) -> None:
-    """Waits for the effect of a request whose answer was lost; raises the error when it does not come."""
+def _look_for(is_there: Callable[[], bool], deadline: Deadline, error: NodeError) -> None:
+    """Waits for the effect of a request whose answer was lost; raises the error when it does not come.
+
+    Where a node refused, one look is enough, except after a conflict: another attempt may be at work on it.
+    """
+    patience = 0.0 if isinstance(error, Refusal) and error.status != 409 else 60.0
     try:
-        poll(lambda: True if is_there() else None, deadline=deadline.at_most(60), what="the lost request")
+        poll(lambda: True if is_there() else None, deadline=deadline.at_most(patience), what="the lost request")
     except NodeError:
         raise error from None
 

@@ -93,6 +93,7 @@ def run_scenario(
     refire: bool = False,
     token: str | None = None,
     alone: bool = False,
+    unless_failed: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> ScenarioOutcome:
     """Runs the scenario and waits for its end, ``limit`` seconds at most.
@@ -100,8 +101,8 @@ def run_scenario(
     At the limit, and when ``stopped`` says so, the run is aborted on the node (``TIMED_OUT``, ``ABORTED``).
     A trigger that the node cancels, because the scenario runs already, is ``NOT_STARTED``; with ``refire`` it is
     fired again until the limit. A ``token`` names the run: when the node has a run of this name, of an earlier attempt
-    that was cut off, that one is awaited and no other is started. With ``alone`` a run of another name that is under
-    way is aborted first, and one of this name that has failed is not taken.
+    that was cut off, that one is awaited and no other is started; with ``unless_failed`` one that has failed is not
+    taken. With ``alone`` neither is it, and a run of another name that is under way is aborted first.
     Raises :class:`NodeError` when the node cannot be asked.
     """
     deadline = Deadline(limit)
@@ -109,7 +110,8 @@ def run_scenario(
     run: Any = None
     try:
         with dss.within(deadline):
-            found = fires.find(dss, project_key, scenario_id, token, unless_failed=alone) if token else None
+            skip = alone or unless_failed
+            found = fires.find(dss, project_key, scenario_id, token, unless_failed=skip) if token else None
             if alone and not found:
                 abort(dss, project_key, scenario_id)
             run = found or fires.start(dss, project_key, scenario_id, deadline, say, refire=refire, token=token)

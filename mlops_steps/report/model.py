@@ -70,6 +70,10 @@ class Report:
         for case in cases:
             self.add(case)
 
+    def take_back(self, kept: int) -> None:
+        """Drops all cases but the first ``kept``: those of a try that is followed by another one."""
+        del self.cases[kept:]
+
     def set(self, **properties: str | None) -> None:
         """Sets properties of the suite (bundle id, infrastructure, …); ``None`` leaves one out."""
         self.properties.update({name: value for name, value in properties.items() if value})

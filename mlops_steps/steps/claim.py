@@ -14,7 +14,7 @@ from mlops_steps.config import Settings
 from mlops_steps.console import Console
 from mlops_steps.dss import claims
 from mlops_steps.dss.claims import Claim
-from mlops_steps.dss.session import Refusal
+from mlops_steps.dss.session import Refusal, Unreachable
 from mlops_steps.errors import DeadlineExceeded, MlopsError, NodeError
 from mlops_steps.interrupts import Stop
 from mlops_steps.record import build_from
@@ -37,8 +37,12 @@ def claimed(target: Target, console: Console) -> Iterator[None]:
     them, is warned of: then only this machine's lock, and the comparison of settings before each change, are left.
     """
     claim = _mine(target)
-    with target.within(Deadline(_limit(target.settings))):
-        held = _take(target, claim, console)
+    try:
+        with target.within(Deadline(_limit(target.settings))):
+            held = _take(target, claim, console)
+    except (Stop, Unreachable):
+        _give_back(target, claim, console)  # it may have been written already
+        raise
     target.claim = claim if held else None
     try:
         yield
@@ -105,9 +109,15 @@ def _others(target: Target, mine: Claim) -> tuple[list[Claim], bool]:
 
 
 def _give_back(target: Target, claim: Claim, console: Console) -> None:
-    try:
+    def remove() -> None:
         with target.within(Deadline(10)):
             claims.remove(target.deployer, target.project, claim)
+
+    try:
+        try:
+            remove()
+        except Stop:
+            remove()  # what the step was asked to do is done, and no further signal raises
     except (MlopsError, Stop) as error:
         console.warn(f"the note that this process is at work on {target.infra} is left behind: {error}")
 

@@ -11,7 +11,7 @@ from mlops_steps.console import Console
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError, ProductionInDoubt, SomebodyElse
 from mlops_steps.interrupts import Stop
 from mlops_steps.record import Outcome, Previous, ReleaseRecord, Stage
-from mlops_steps.report.model import Report
+from mlops_steps.report.model import Case, Report
 from mlops_steps.steps.smoke import run_token, smoke
 from mlops_steps.steps.target import Live, Target
 from mlops_steps.waiting import Deadline
@@ -32,6 +32,9 @@ class Change:
     record_path: Path
     # Bundles that this change may find in the deployment's settings; another one is somebody else's.
     known: set[str] = field(default_factory=set)
+    # What it means when the restore does not succeed, and what led to it.
+    failed: str = "the release failed and what was live before could not be restored"
+    because: str = "the release failed because"
 
     @property
     def stage(self) -> Stage:
@@ -61,8 +64,8 @@ def restore(change: Change, why: str) -> str:
         f"restoring {previous.bundle or 'nothing (disabling what was created)'} on {target.infra}: {why}"
     )
     try:
-        with change.report.case("rollback"):
-            live = _restore_until(change, previous, deadline)
+        with change.report.case("rollback") as case:
+            live = _restore_until(change, previous, deadline, case)
     except Stop:
         raise in_doubt(change, "the restore was interrupted", why) from None
     except MlopsError as error:
@@ -74,8 +77,8 @@ def restore(change: Change, why: str) -> str:
     return live
 
 
-def _restore_until(change: Change, previous: Previous, deadline: Deadline) -> str:
-    refused = 0
+def _restore_until(change: Change, previous: Previous, deadline: Deadline, case: Case) -> str:
+    refused, before = 0, len(change.report.cases)
     while True:
         try:
             return _restore_once(change, previous, deadline)
@@ -85,11 +88,15 @@ def _restore_until(change: Change, previous: Previous, deadline: Deadline) -> st
             refused += 1
             if refused >= _REFUSED_AT_MOST or deadline.remaining < _PAUSE:
                 raise
-            change.console.warn(f"{error.message}; trying once more")
+            again = f"{error.message}; trying once more"
         except NodeError as error:
             if deadline.remaining < _PAUSE:
                 raise
-            change.console.warn(f"{error.message}; trying again")
+            again = f"{error.message}; trying again"
+        change.console.warn(again)
+        case.stdout += f"{again}\n"
+        # The last try counts: a case that failed before it would fail the build, and stand there twice.
+        change.report.take_back(before)
         time.sleep(_PAUSE)
 
 
@@ -159,8 +166,8 @@ def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ())
         else f"in the Project Deployer disable deployment {stage.deployment} and update it"
     )
     return ProductionInDoubt(
-        f"{target.stage}: the release failed and what was live before could not be restored: {what}",
-        details=(f"the release failed because: {why}", *details),
+        f"{target.stage}: {change.failed}: {what}",
+        details=(f"{change.because}: {why}", *details),
         live=live,
         next_step=f"run `mlops-steps recover --stage {target.stage}`, or {by_hand}",
     )

@@ -7,7 +7,7 @@ from mlops_steps.console import Console
 from mlops_steps.dss import bundles
 from mlops_steps.errors import CheckFailed
 from mlops_steps.interrupts import Interrupts
-from mlops_steps.record import Previous, load_for
+from mlops_steps.record import Outcome, Previous, load_for
 from mlops_steps.report.model import Report
 from mlops_steps.steps.claim import claimed
 from mlops_steps.steps.history import bundle_before
@@ -51,6 +51,11 @@ def run(
         if live.deployment:
             change.stage.deployment = live.deployment.id
         change.stage.previous, change.stage.owed = previous_of(live, bundle), "restore"
+        if live.bundle and not (change.stage.deploy and change.stage.deploy.bundle == live.bundle):
+            # `recover` must not take it for somebody else's when this rollback is cut off.
+            change.stage.deploy = Outcome(bundle=live.bundle)
+            change.stage.deploy.end("passed", f"was live when it was rolled back to bundle {bundle}")
+        change.failed, change.because = f"the rollback to bundle {bundle} did not succeed", "asked for"
         change.save()
         with (interrupts or Interrupts()).handled() as signals, signals.shielded():
             now = restore(change, f"rollback from bundle {live.bundle}")

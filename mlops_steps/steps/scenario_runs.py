@@ -22,6 +22,17 @@ _STOP_GRACE = 10.0
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """The ``name`` that all runs of one attempt carry: after a crash, the runs of this name are taken.
+
+    Unless it is ``resumed`` by its record, failed ones are run again.
+    """
+
+    name: str
+    resumed: bool = False
+
+
+@dataclass(frozen=True)
 class Ran:
     """What came of one scenario: its outcome, or the error because of which there is none."""
 
@@ -34,13 +45,20 @@ class ScenarioRuns:
     """The runs of some scenarios of a project on one Automation node."""
 
     def __init__(
-        self, settings: Settings, node: NodeSettings, project_key: str, scenario_ids: Sequence[str], console: Console
+        self,
+        settings: Settings,
+        node: NodeSettings,
+        project_key: str,
+        scenario_ids: Sequence[str],
+        console: Console,
+        attempt: Attempt,
     ) -> None:
         self._settings = settings
         self._node = node
         self._project_key = project_key
         self._ids = list(scenario_ids)
         self._console = console
+        self._attempt = attempt
         self._waiting = deque(self._ids)
         self._ran: dict[str, Ran] = {}
         self._unexpected: list[BaseException] = []
@@ -122,6 +140,8 @@ class ScenarioRuns:
                     limit=max(limit, 1.0),
                     on_state=wait.state,
                     stopped=self._stopped.is_set,
+                    token=self._attempt.name,
+                    unless_failed=not self._attempt.resumed,
                 )
         except MlopsError as error:
             if isinstance(error, Unreachable):

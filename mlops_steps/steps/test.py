@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlops_steps.config import Settings, nearest
 from mlops_steps.console import Console
-from mlops_steps.dss import automation, scenarios
+from mlops_steps.dss import automation, scenarios, updates
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
-from mlops_steps.record import Outcome, ReleaseRecord, Result, load_for
+from mlops_steps.record import Outcome, ReleaseRecord, Result, build_from, load_for
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.steps.lock import lock_folder, stage_lock
 from mlops_steps.steps.scenario_cases import add_cases, choose, missing
-from mlops_steps.steps.scenario_runs import Ran, ScenarioRuns
+from mlops_steps.steps.scenario_runs import Attempt, Ran, ScenarioRuns
 from mlops_steps.steps.target import Live, Target, open_target
 from mlops_steps.steps.team_tests import run_suite
+from mlops_steps.waiting import Deadline
+
+# Seconds for each look at what is there, before and after the scenarios.
+_LOOK = 60.0
 
 
 def run(settings: Settings, report: Report, console: Console, stage: str) -> None:
@@ -31,20 +38,37 @@ def run(settings: Settings, report: Report, console: Console, stage: str) -> Non
     with stage_lock(lock_folder(settings), stage, console), open_target(settings, stage) as target:
         with report.case("active bundle"):
             record = load_for(settings.record, settings.project)
-            live = target.observe()
+            with target.within(Deadline(_LOOK)):
+                live = target.observe()
             _describe(report, record, live)
             bundle = _bundle_to_test(record, live, stage)
         console.line(f"live on {stage}: {live}")
-        with _noted(target, live, bundle, console) as test:
-            count = _run_tests(target, report, console, bundle, _key(target, live))
+        with target.within(Deadline(_LOOK)):
+            attempt = _attempt(target, record, live, bundle)
+        with _noted(target, live, Outcome(bundle=bundle, attempt=attempt.name), console) as test:
+            count = _run_tests(target, report, console, bundle, _key(target, live), attempt)
             test.message = f"{count} tests passed"
             console.good(f"tested: bundle {bundle} on {stage}: {test.message}")
 
 
-def _run_tests(target: Target, report: Report, console: Console, bundle: str, key: str) -> int:
+def _attempt(target: Target, record: ReleaseRecord, live: Live, bundle: str) -> Attempt:
+    """A new attempt, or the one that was cut off: by the record, or without one by the number of the Jenkins build."""
+    build = build_from(os.environ)
+    # Part of a name that DSS keeps: it must not hold what a job's name may hold.
+    who = f"build.{hashlib.sha256(f'{build.job} {build.number}'.encode()).hexdigest()[:12]}" if build.number else "hand"
+    part = record.stages.get(target.stage)
+    before = part.test if part else None
+    if before and before.bundle == bundle and before.attempt.startswith(f"test.{who}."):
+        again = before.result == "started"
+        return Attempt(before.attempt if again else f"test.{who}.{uuid.uuid4().hex}", resumed=again)
+    known = updates.newest_success(target.deployer, live.deployment.id) if live.deployment and build.number else None
+    return Attempt(f"test.{who}.{known.started if known else uuid.uuid4().hex}")
+
+
+def _run_tests(target: Target, report: Report, console: Console, bundle: str, key: str, attempt: Attempt) -> int:
     """Runs all tests, and returns how many there were. Raises when not all of them passed."""
     settings = target.settings
-    with report.case("scenarios"):
+    with report.case("scenarios"), target.within(Deadline(_LOOK)):
         present = scenarios.list_scenarios(target.node, key)
         chosen, absent = choose(settings.test, present), missing(settings.test, present)
         if not chosen:
@@ -58,7 +82,7 @@ def _run_tests(target: Target, report: Report, console: Console, bundle: str, ke
         hint = nearest(name, [item.id for item in present])
         report.add(Case(name, CaseOutcome.ERROR, f"project {key} has no scenario {name}{hint} (see test.scenarios)"))
     console.line(f"scenarios: {', '.join(chosen)}")
-    runs = _run_scenarios(target, report, console, bundle, key, chosen)
+    runs = _run_scenarios(target, report, console, bundle, key, chosen, attempt)
     if not runs.unreachable:
         run_suite(settings, report, console, settings.stage(target.stage), key)
     tests = report.cases[before:]
@@ -70,10 +94,10 @@ def _run_tests(target: Target, report: Report, console: Console, bundle: str, ke
 
 
 def _run_scenarios(
-    target: Target, report: Report, console: Console, bundle: str, key: str, chosen: list[str]
+    target: Target, report: Report, console: Console, bundle: str, key: str, chosen: list[str], attempt: Attempt
 ) -> ScenarioRuns:
     settings = target.settings
-    runs = ScenarioRuns(settings, settings.stage(target.stage), key, chosen, console)
+    runs = ScenarioRuns(settings, settings.stage(target.stage), key, chosen, console, attempt)
     try:
         runs.run()
     finally:
@@ -118,7 +142,7 @@ def _bundle_to_test(record: ReleaseRecord, live: Live, stage: str) -> str:
 
 def _check_still_active(target: Target, report: Report, bundle: str, key: str) -> None:
     """Results that were found while somebody deployed something else are worth nothing."""
-    with report.case("active bundle after the tests"):
+    with report.case("active bundle after the tests"), target.within(Deadline(_LOOK)):
         active = automation.active_bundle(target.node, key)
         if active != bundle:
             raise CheckFailed(
@@ -128,10 +152,9 @@ def _check_still_active(target: Target, report: Report, bundle: str, key: str) -
 
 
 @contextmanager
-def _noted(target: Target, live: Live, bundle: str, console: Console) -> Iterator[Outcome]:
+def _noted(target: Target, live: Live, test: Outcome, console: Console) -> Iterator[Outcome]:
     """Keeps the release record in step with what happens in the block."""
     deployment = live.deployment.id if live.deployment else target.default_deployment
-    test = Outcome(bundle=bundle)
     _note(target, deployment, test)
 
     def end(result: Result, message: str) -> None:

@@ -121,6 +121,14 @@ def points(requests: list[LoggedRequest]) -> list[Point]:
 
 def cases(found: list[Point]) -> list[Case]:
     """Each kind of fault at each request, once and for ever; and the faults of the work."""
+    made = at_requests(found)
+    for kind, (node, settings) in OF_THE_WORK.items():
+        made += [Case(node, Fault(**settings, count=often), kind, often) for often in (ONCE, FOR_EVER)]
+    return made
+
+
+def at_requests(found: list[Point]) -> list[Case]:
+    """Each kind of fault at each request, once and for ever."""
     made = []
     for point in found:
         for kind, settings in AT_A_REQUEST.items():
@@ -137,9 +145,6 @@ def cases(found: list[Point]) -> list[Case]:
                     fault = Fault(**settings, by="clients", after=point.position, count=often)
                     made.append(Case(point.node, fault, kind, often, point))
             made.append(_restart(point))
-    for kind, (node, settings) in OF_THE_WORK.items():
-        often_given = (ONCE, FOR_EVER)
-        made += [Case(node, Fault(**settings, count=often), kind, often) for often in often_given]
     return made
 
 

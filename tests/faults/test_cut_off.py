@@ -7,11 +7,8 @@ every combination, and `MLOPS_FAULTS=TEXT` the cases whose name holds the text.
 from __future__ import annotations
 
 import itertools
-import os
-import queue
-import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,6 +16,7 @@ from mlops_steps.sandbox.faults.model import Fault
 from tests.counts import tell
 from tests.faults.cut import ARCHIVED, INT, KEPT, KILL, LOST, RECOVER, RERUN, TERM, Cut, Ended, play
 from tests.faults.matrix import Point, points
+from tests.faults.sides import ALL, choice, played
 from tests.faults.world import INFRA, SMOKE, World
 
 WORLDS = 3
@@ -59,10 +57,9 @@ def moments(found: list[Point]) -> list[tuple[Point, str]]:
 
 def chosen(cases: dict[str, list[list[Cut]]]) -> list[Cut]:
     """Of each moment one case, another one from moment to moment; or what ``MLOPS_FAULTS`` asks for."""
-    choice = os.environ.get("MLOPS_FAULTS", "")
     every = [cut for moments_of in cases.values() for found in moments_of for cut in found]
-    if choice:
-        return [cut for cut in every if choice == "all" or choice in str(cut)]
+    if choice():
+        return [cut for cut in every if choice() == ALL or choice() in str(cut)]
     sample = []
     for moments_of in cases.values():
         turn = itertools.cycle(range(4))
@@ -79,35 +76,12 @@ def cuts(clean: list[Point], failing: list[Point]) -> dict[str, list[list[Cut]]]
     }
 
 
-def played(worlds: list[World], wanted: Iterable[Cut]) -> list[Ended]:
-    left: queue.SimpleQueue[Cut] = queue.SimpleQueue()
-    for cut in wanted:
-        left.put(cut)
-    found: list[Ended] = []
-
-    def work(world: World) -> None:
-        while True:
-            try:
-                cut = left.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                found.append(play(world, cut))
-            except BaseException as error:
-                found.append(Ended(cut, True, -1, None, [f"{type(error).__name__}: {error}"], ""))
-
-    threads = [threading.Thread(target=work, args=(world,)) for world in worlds]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
-
-
 @pytest.mark.timeout(3600)
 def test_a_release_that_is_cut_off_anywhere_leaves_production_in_order(worlds: list[World]) -> None:
     clean, failing = requests_of(worlds[0], failing=False), requests_of(worlds[0], failing=True)
-    ended = played(worlds, chosen(cuts(clean, failing)))
+    ended = played(
+        worlds, chosen(cuts(clean, failing)), play, lambda cut, error: Ended(cut, True, -1, None, [repr(error)], "")
+    )
     tell(table(clean, failing, ended))
     wrong = [f"{end.cut}: {end.wrong}\n{end.said}" for end in ended if end.wrong]
     assert not wrong, f"{len(wrong)} of {len(ended)}\n\n" + "\n\n".join(wrong)

@@ -7,17 +7,14 @@ However it ends, what was said is what is true. By default a sample runs, in whi
 from __future__ import annotations
 
 import logging
-import os
-import queue
-import random
-import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.counts import tell
-from tests.faults.matrix import Case, Finding, Point, cases, play, points
+from tests.faults.matrix import Finding, Point, cases, play, points
+from tests.faults.sides import played, wanted
 from tests.faults.world import World, hasty
 
 WORLDS = 4
@@ -49,49 +46,6 @@ def clean(worlds: list[World]) -> list[Point]:
     return points(attempt.requests)
 
 
-def wanted(found: list[Case]) -> list[Case]:
-    """The cases to run."""
-    choice = os.environ.get("MLOPS_FAULTS", "")
-    shuffled = random.Random(4).sample(found, len(found))
-    if choice == "all":
-        return shuffled
-    if choice:
-        return [case for case in shuffled if choice in str(case)]
-    sample, seen = [], set()
-    for case in shuffled:
-        new = {(case.kind, case.often), case.point} - seen - {None}
-        if new:
-            sample.append(case)
-            seen |= new
-    return sample
-
-
-def played(worlds: list[World], chosen: Iterable[Case]) -> list[Finding]:
-    """Plays the cases, side by side: most of the time is spent waiting."""
-    left: queue.SimpleQueue[Case] = queue.SimpleQueue()
-    for case in chosen:
-        left.put(case)
-    found: list[Finding] = []
-
-    def work(world: World) -> None:
-        while True:
-            try:
-                case = left.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                found.append(play(world, case))
-            except Exception as error:
-                found.append(Finding(case, -1, True, 0.0, [f"{type(error).__name__}: {error}"], ""))
-
-    threads = [threading.Thread(target=work, args=(world,)) for world in worlds]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
-
-
 def table(requests: list[Point], found: list[Finding]) -> str:
     """The counts: per kind of fault, how the releases ended."""
     by_kind: dict[str, list[Finding]] = {}
@@ -119,7 +73,9 @@ def _row(name: str, findings: list[Finding], codes: list[int]) -> str:
 
 @pytest.mark.timeout(3600)
 def test_whatever_happens_to_a_request_what_is_said_is_true(worlds: list[World], clean: list[Point]) -> None:
-    found = played(worlds, wanted(cases(clean)))
+    found = played(
+        worlds, wanted(cases(clean)), play, lambda case, error: Finding(case, -1, True, 0.0, [repr(error)], "")
+    )
     tell(table(clean, found))
     wrong = [
         f"{finding.case}: exit code {finding.code}: {finding.wrong}\n{finding.said}"

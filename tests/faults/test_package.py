@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import logging
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from mlops_steps.report.model import Report
 from mlops_steps.steps import package
 from tests.counts import tell
 from tests.faults.matrix import AT_A_REQUEST, ONCE, Case, Fault, Point, points
+from tests.faults.sides import ALL, choice
 from tests.faults.world import KEY, Attempt, World, hasty
 
 SAMPLE = 60
@@ -91,7 +91,7 @@ def test_whatever_happens_to_a_request_the_bundle_is_made_once(world: World) -> 
     assert clean.code == 0, clean.said
     found = points(clean.requests)
     cases = [_case(point, kind) for point in found for kind in AT_A_REQUEST]
-    cases = random.Random(4).sample(cases, len(cases) if os.environ.get("MLOPS_FAULTS") == "all" else SAMPLE)
+    cases = random.Random(4).sample(cases, len(cases) if choice() == ALL else SAMPLE)
     results = [(case, *wrong_about(world, case)) for case in cases]
     codes = Counter(code for _, code, _ in results)
     ends = ", ".join(f"exit {code}: {number}" for code, number in sorted(codes.items()))

@@ -6,6 +6,7 @@ never ends a few.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import time
@@ -38,6 +39,8 @@ DEPLOYMENT = f"{KEY}-on-{INFRA}"
 LIMITS: dict[str, dict[str, Any]] = {
     "http": {"connect_timeout": "1s", "read_timeout": "1s", "retries": 2, "max_wait": "1s"},
     "package": {"timeout": "2s"},
+    "validate": {"timeout": "4s"},
+    "test": {"timeout": "2s", "total_timeout": "4s"},
     "deploy": {"timeout": "4s", "health_timeout": "1.5s"},
     "release": {"timeout": "4s", "smoke_timeout": "2s", "rollback_timeout": "6s"},
 }
@@ -75,8 +78,8 @@ class World:
         self.folder = folder
         self.sandbox = Sandbox.open(folder / "nodes")
         self.sandbox.start()
-        self.design = self._client("design")
-        self.prod = self._client("auto-prod")
+        self.design = self.client("design")
+        self.prod = self.client("auto-prod")
         self.deployer = self.design.get_projectdeployer()
         self.workspace = folder / "work"
         self.workspace.mkdir()
@@ -88,7 +91,8 @@ class World:
     def close(self) -> None:
         self.sandbox.close()
 
-    def _client(self, node: str) -> dataikuapi.DSSClient:
+    def client(self, node: str) -> dataikuapi.DSSClient:
+        """The official client of a node."""
         found = self.sandbox.nodes[node]
         return dataikuapi.DSSClient(found.url, found.api_key)
 
@@ -167,8 +171,9 @@ class World:
         return True
 
     def settle(self) -> None:
-        """Waits for the end of what a release has left under way."""
-        until(lambda: all(update["status"] != "RUNNING" for update in self.updates(0)))
+        """Waits for the end of the updates that a step has left under way."""
+        for deployment in self.deployer.list_deployments(as_objects=True):
+            until(lambda one=deployment: all(past.get_raw()["status"] != "RUNNING" for past in one.list_updates()))
 
     def reset(self) -> None:
         """The old bundle is live and the only one on the node; the record says that the new one was tested."""
@@ -195,12 +200,16 @@ class World:
         for node in self.sandbox.nodes.values():
             node.faults.clear_requests()
 
-    def _write_record(self) -> None:
-        import hashlib
-
+    @property
+    def packaged(self) -> ReleaseRecord:
+        """The record of the new bundle, as `package` has left it."""
         record = ReleaseRecord(project=KEY)
         digest = hashlib.sha256(self._archive).hexdigest()
         record.begin(Bundle(id=NEW, sha256=digest, size=len(self._archive)))
+        return record
+
+    def _write_record(self) -> None:
+        record = self.packaged
         test = Outcome(bundle=NEW)
         test.end("passed")
         record.stage("test", "auto-test", f"{KEY}-on-auto-test").test = test
@@ -279,6 +288,8 @@ def hasty() -> Iterator[None]:
         patch("mlops_steps.steps.restore.time", _Hasty(0.1)),
         patch("mlops_steps.steps.restore._PAUSE", 0.2),
         patch("mlops_steps.steps.claim._SETTLE", 0.02),
+        patch("mlops_steps.steps.test._LOOK", 2.0),
+        patch("mlops_steps.steps.status._LIMIT", 3.0),
         patch("mlops_steps.dss.updates._LOST", 1.0),
         patch("mlops_steps.dss.scenarios._ABORT_GRACE", 1.0),
     ):
