@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import select
 import socket
@@ -12,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -249,6 +251,49 @@ def test_the_proxy_of_the_environment_is_used_unless_it_is_excepted(
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         assert problem(settings) == ""
         assert len(asked) == 1
+
+
+class ForwardingProxy(BaseHTTPRequestHandler):
+    """A proxy for http:// that fetches what it is asked for, whole."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        parts = urlsplit(self.path)
+        node = http.client.HTTPConnection(str(parts.hostname), int(parts.port or 80), timeout=5)
+        with closing(node):
+            node.request("GET", parts.path, headers=dict(self.headers))
+            answer = node.getresponse()
+            body = answer.read()
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+def test_the_proxy_for_plain_http_is_used_unless_it_is_excepted(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start(None)
+    settings = configured(tmp_path, server.url)
+    ForwardingProxy.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), ForwardingProxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.server_address[1]}")
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+        assert problem(settings) == ""
+        asked = list(ForwardingProxy.asked)
+        assert asked
+        assert all(url.startswith(f"{server.url}/") for url in asked)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert problem(settings) == ""
+        assert ForwardingProxy.asked == asked
+        proxy.shutdown()
 
 
 def test_a_proxy_that_is_not_there_is_one_clear_line(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
@@ -48,6 +49,9 @@ LIMITS: dict[str, dict[str, Any]] = {
 PATIENT: dict[str, dict[str, Any]] = {"http": {"read_timeout": "10s"}, "deploy": {"health_timeout": "10s"}}
 #: What a release may take at most: its archive check, its deployment, its smoke test, its restore, and 10 seconds.
 LONGEST = 2 + 4 + 2 + 6 + 10
+
+#: Updates and runs that the nodes keep from one release to the next.
+_REMEMBERED = 8
 
 
 @dataclass
@@ -197,8 +201,17 @@ class World:
             notes.get_raw()["tags"] = []
             notes.save()
         self._write_record()
+        self._forget()
         for node in self.sandbox.nodes.values():
             node.faults.clear_requests()
+
+    def _forget(self) -> None:
+        """Takes away what is older in the histories of the nodes, lest each release takes longer than the last."""
+        updates = self.sandbox.design.dir.glob("deployer/deployments/*/updates")
+        runs = (path for node in self.sandbox.nodes.values() for path in node.dir.glob(f"scenarios/{KEY}/*"))
+        for folder in (*updates, *runs):
+            for path in sorted(folder.iterdir())[:-_REMEMBERED]:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @property
     def packaged(self) -> ReleaseRecord:

@@ -164,11 +164,11 @@ class Updates:
         places, node = self.deployments.places, self.deployments.node
         with places.lock:
             settings = self.deployments.settings(deployment_id)
-            past = self.list(deployment_id)
-            if past and past[0]["status"] == RUNNING:
+            last = self.last(deployment_id)
+            if last and last["status"] == RUNNING:
                 raise conflict(f"an update of deployment {deployment_id} is under way already")
             self.deployments.set_deployed(deployment_id, settings)
-            started = max(now_ms(), past[0]["startTimestamp"] + 1 if past else 0)
+            started = max(now_ms(), last["startTimestamp"] + 1 if last else 0)
             under_way = _UNDER_WAY.setdefault(node.futures, {})
             under_way[deployment_id, started] = None
             update = Update(self.deployments, settings, started, user)
@@ -176,20 +176,27 @@ class Updates:
             under_way[deployment_id, started] = future
             return future
 
-    def list(self, deployment_id: str) -> list[dict[str, Any]]:
-        """The updates, the newest first. Raises 404."""
+    def _stamps(self, deployment_id: str) -> list[int]:
+        """When the updates began, the newest first. Raises 404."""
         self.deployments.settings(deployment_id)
         folder = self.deployments.places.updates(deployment_id)
-        stamps = sorted((int(path.stem) for path in folder.glob("*.json") if path.stem.isdigit()), reverse=True)
-        return [self.get(deployment_id, str(stamp)) for stamp in stamps]
+        return sorted((int(path.stem) for path in folder.glob("*.json") if path.stem.isdigit()), reverse=True)
+
+    def list(self, deployment_id: str) -> list[dict[str, Any]]:
+        """The updates, the newest first. Raises 404."""
+        return [self._read(deployment_id, stamp) for stamp in self._stamps(deployment_id)]
 
     def get(self, deployment_id: str, timestamp: str) -> dict[str, Any]:
         """One update. Raises 404."""
         self.deployments.settings(deployment_id)
-        path = self.deployments.places.updates(deployment_id) / f"{timestamp}.json"
-        record = read_json(path) if timestamp.isdigit() else None
-        if record is None:
+        if not timestamp.isdecimal():
             raise not_found(f"deployment {deployment_id} has no update of {timestamp}")
+        return self._read(deployment_id, int(timestamp))
+
+    def _read(self, deployment_id: str, stamp: int) -> dict[str, Any]:
+        record = read_json(self.deployments.places.updates(deployment_id) / f"{stamp}.json")
+        if record is None:
+            raise not_found(f"deployment {deployment_id} has no update of {stamp}")
         return self._ended_by_a_crash(record) if record["status"] == RUNNING else cast(dict[str, Any], record)
 
     def _ended_by_a_crash(self, record: dict[str, Any]) -> dict[str, Any]:
@@ -208,5 +215,5 @@ class Updates:
 
     def last(self, deployment_id: str) -> dict[str, Any] | None:
         """The newest update; ``None`` before the first. Raises 404."""
-        updates = self.list(deployment_id)
-        return updates[0] if updates else None
+        stamps = self._stamps(deployment_id)
+        return self._read(deployment_id, stamps[0]) if stamps else None
