@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from mlops_steps.secrets import redact
@@ -98,7 +98,9 @@ class Console:
 
     def _print(self, text: str, style: str | None = None) -> None:
         text = redact(text)
-        with self._lock:
+        # Nobody reads any more, the terminal is gone, or the disk with the log is full: the work, a restore above all,
+        # goes on all the same.
+        with self._lock, suppress(OSError):
             if self.live:
                 self._rich_console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
             else:
@@ -107,9 +109,6 @@ class Console:
                 except UnicodeEncodeError:
                     encoding = self.stream.encoding or "ascii"
                     print(text.encode(encoding, "backslashreplace").decode(encoding), file=self.stream, flush=True)
-                except BrokenPipeError:
-                    # Nobody reads any more; the work, a restore above all, goes on.
-                    self.quiet = True
 
     def _show_wait(self, label: str, text: str) -> None:
         with self._lock:

@@ -97,7 +97,7 @@ class SomebodyElse(CheckFailed):
 
 
 class Interrupted(MlopsError):
-    """The step was interrupted by SIGINT (130) or SIGTERM (143)."""
+    """The step was interrupted by SIGINT (130), SIGTERM (143) or SIGHUP (129)."""
 
     exit_code = 130
     label = "interrupted"

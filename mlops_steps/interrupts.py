@@ -10,9 +10,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
+
+# SIGHUP: the terminal, or the connection to it, is gone.
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # Seconds after which a signal is sent again whose exception Python has dropped; a finalizer has ended by then, mostly.
 _AGAIN = 0.05
@@ -27,7 +30,7 @@ class Stop(BaseException):
 
 
 class Interrupts:
-    """Handles SIGTERM and SIGINT for one step. In other threads than the main one it does nothing.
+    """Handles SIGTERM, SIGINT and SIGHUP for one step. In other threads than the main one it does nothing.
 
     ``meanwhile`` is what a signal is told that comes while the way out is under way.
     """
@@ -49,7 +52,10 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        # nohup has SIGHUP ignored; it stays so.
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        heard = [number for number in _STOPPING if not (ignored and number == signal.SIGHUP)]
+        before = {number: signal.signal(number, self._handle) for number in heard}
         hook = sys.unraisablehook
         sys.unraisablehook = lambda dropped: self._dropped(dropped, hook)
         try:
@@ -81,8 +87,10 @@ class Interrupts:
             raise self._first
         if number == signal.SIGINT and self._typed > 1 and sys.stdin.isatty():
             raise Stop(number)
-        # print() is not safe here: the signal may have come in the middle of another print().
-        os.write(2, f"{signal.Signals(number).name} noted: {self._meanwhile}\n".encode())
+        # print() is not safe here: the signal may have come in the middle of another print(). And nothing that is wrong
+        # with the log may cut the restore off.
+        with suppress(OSError):
+            os.write(2, f"{signal.Signals(number).name} noted: {self._meanwhile}\n".encode())
 
     def _dropped(self, what: Any, otherwise: Callable[[Any], object]) -> None:
         """Python drops an exception that is raised in a finalizer; the signal of one of ours is sent once more."""

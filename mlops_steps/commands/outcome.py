@@ -23,6 +23,7 @@ VERDICTS = {
     3: "a node refused or could not be reached",
     4: "ROLLED BACK",
     5: "PRODUCTION IN DOUBT, a person must act",
+    129: "interrupted",
     130: "interrupted",
     143: "interrupted",
 }

@@ -21,6 +21,8 @@ from mlops_steps.secrets import redact
 if TYPE_CHECKING:
     from mlops_steps.config import Settings
 
+_CHANGING = frozenset({"deploy", "release", "recover", "rollback"})
+
 
 @dataclass(frozen=True)
 class Common:
@@ -68,8 +70,9 @@ def run_step(common: Common, step: str, stage: str | None, call: Callable[[Run],
             live = report.properties.get("live")
             if live and code >= ProductionInDoubt.exit_code:
                 console.error(f"live now: {live}")  # the last line, where it is looked for first
-            # What became of production counts for more than what became of the report.
-            return code or unwritten
+            # What became of production counts for more than what became of the report: 2 and 3 would say that nothing
+            # was changed.
+            return code or (0 if step in _CHANGING else unwritten)
 
 
 def run_command(name: str, call: Callable[[Console], None], *, verbose: int = 0, quiet: bool = False) -> int:
@@ -180,9 +183,13 @@ def _log_to(console: Console, verbose: int) -> None:
 
 
 def leave(code: int) -> None:
-    """Ends the process; standard output may have been closed by a reader that had enough."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Ends the process with the exit code, whatever has become of its output.
+
+    Its reader may have had enough, or its disk may be full; what could not be written then would replace the code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     raise SystemExit(code)

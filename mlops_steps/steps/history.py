@@ -45,6 +45,12 @@ def bundle_before(target: Target, live: Live, other_than: str) -> str | None:
     return None
 
 
+def verified(target: Target, live: Live) -> bool:
+    """Whether what the last update has made live has passed a smoke test; ``False`` when nobody remembers."""
+    newest = next((past for past, _ in _successes(target, live)), None)
+    return newest is not None and _verdicts(target).get(newest.started, False)
+
+
 def _verdicts(target: Target) -> dict[int, bool]:
     """How the smoke tests on the node ended; nothing when the node does not tell."""
     try:

@@ -9,8 +9,8 @@ from mlops_steps.errors import CheckFailed
 from mlops_steps.interrupts import Interrupts
 from mlops_steps.record import Outcome, Previous, load_for
 from mlops_steps.report.model import Report
+from mlops_steps.steps import history
 from mlops_steps.steps.claim import claimed
-from mlops_steps.steps.history import bundle_before
 from mlops_steps.steps.lock import lock_folder, stage_lock
 from mlops_steps.steps.names import valid_bundle_id
 from mlops_steps.steps.restore import Change, restore
@@ -43,22 +43,25 @@ def run(
         with target.within(Deadline(settings.release.rollback_timeout)), report.case("find"):
             live = target.observe()
             bundle = _find(change, live, to)
-        report.set(bundle=bundle, previous_bundle=live.bundle)
-        if live.is_healthy(bundle):
+            done = live.is_healthy(bundle) and change.stage.owed == "nothing" and history.verified(target, live)
+            # An attempt that was cut off has made it live already; what it came from is in the deployer's history.
+            left = history.bundle_before(target, live, bundle) if live.bundle == bundle else live.bundle
+        report.set(bundle=bundle, previous_bundle=left)
+        if done:
             console.good(f"{live}: nothing to do")
             return
         console.line(f"live on {stage} now: {live}")
         if live.deployment:
             change.stage.deployment = live.deployment.id
         change.stage.previous, change.stage.owed = previous_of(live, bundle), "restore"
-        if live.bundle and not (change.stage.deploy and change.stage.deploy.bundle == live.bundle):
+        if change.stage.deploy is None or change.stage.deploy.bundle != left:
             # `recover` must not take it for somebody else's when this rollback is cut off.
-            change.stage.deploy = Outcome(bundle=live.bundle)
+            change.stage.deploy = Outcome(bundle=left)
             change.stage.deploy.end("passed", f"was live when it was rolled back to bundle {bundle}")
         change.failed, change.because = f"the rollback to bundle {bundle} did not succeed", "asked for"
         change.save()
         with (interrupts or Interrupts()).handled() as signals, signals.shielded():
-            now = restore(change, f"rollback from bundle {live.bundle}")
+            now = restore(change, f"rollback from bundle {left}")
         console.good(f"rolled back: {now}, verified")
 
 
@@ -72,7 +75,9 @@ def _find(change: Change, live: Live, to: str | None) -> str:
     published = bundles.published_bundles(target.deployer, target.project)
     if live.deployment is None:
         raise CheckFailed(f"{target.stage}: project {target.project} has no deployment on {target.infra}")
-    bundle = valid_bundle_id(to) if to else _recorded(change, live) or bundle_before(target, live, live.bundle or "")
+    bundle = (
+        valid_bundle_id(to) if to else _recorded(change, live) or history.bundle_before(target, live, live.bundle or "")
+    )
     if bundle is None:
         raise CheckFailed(
             f"{target.stage}: neither the record nor the deployer's history names an earlier bundle",

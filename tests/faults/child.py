@@ -78,7 +78,7 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], termina
     os.dup2(handle, 2)
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     sys.argv = ["mlops-steps", *arguments]
     with hasty():

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 from mlops_steps.sandbox.faults.model import Fault
 from tests.faults.child import Child
 from tests.faults.matrix import Point
-from tests.faults.world import INFRA, KEY, NEW, OLD, SMOKE, STAGE, World, until
+from tests.faults.world import INFRA, NEW, OLD, SMOKE, STAGE, World, until
 
-KILL, TERM, INT = "SIGKILL", "SIGTERM", "SIGINT"
+KILL, TERM, INT, HUP = "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"
 RERUN, RECOVER = "release again", "recover"
 KEPT, LOST, ARCHIVED = "kept", "lost", "from the archive"
 
@@ -200,6 +200,3 @@ def _counts(world: World, since: int) -> list[str]:
     if len(imported) > 1:
         wrong.append(f"{len(imported)} imports")
     return wrong
-
-
-__all__ = ["ARCHIVED", "INT", "KEPT", "KEY", "KILL", "LOST", "RECOVER", "RERUN", "TERM", "Cut", "Ended", "play"]

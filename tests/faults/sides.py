@@ -6,8 +6,11 @@ import os
 import queue
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
+
+from coverage import Coverage
 
 from tests.faults.matrix import Case
 from tests.faults.world import World
@@ -15,19 +18,20 @@ from tests.faults.world import World
 C = TypeVar("C")
 F = TypeVar("F")
 
-ALL = "all"
+ALL, SAMPLE = "all", "sample"
 
 
-def choice() -> str:
-    """``all``, a text that the name of a case has to hold, or nothing: a sample."""
-    return os.environ.get("MLOPS_FAULTS", "")
+def choice(default: str = SAMPLE) -> str:
+    """``all``, ``sample``, or a text that the name of a case has to hold."""
+    return os.environ.get("MLOPS_FAULTS") or default
 
 
-def wanted(found: list[Case]) -> list[Case]:
+def wanted(found: list[Case], default: str = SAMPLE) -> list[Case]:
     """The cases to run; a sample holds each kind of fault, once and for ever, and each request."""
     shuffled = random.Random(4).sample(found, len(found))
-    if choice():
-        return [case for case in shuffled if choice() == ALL or choice() in str(case)]
+    what = choice(default)
+    if what != SAMPLE:
+        return [case for case in shuffled if what == ALL or what in str(case)]
     sample, seen = [], set()
     for case in shuffled:
         new = {(case.kind, case.often), case.point} - seen - {None}
@@ -35,6 +39,19 @@ def wanted(found: list[Case]) -> list[Case]:
             sample.append(case)
             seen |= new
     return sample
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Without the measuring of coverage, which other tests are for: it would cost half of the time again."""
+    measuring = Coverage.current()
+    if measuring:
+        measuring.stop()
+    try:
+        yield
+    finally:
+        if measuring:
+            measuring.start()
 
 
 def played(

@@ -14,9 +14,9 @@ import pytest
 
 from mlops_steps.sandbox.faults.model import Fault
 from tests.counts import tell
-from tests.faults.cut import ARCHIVED, INT, KEPT, KILL, LOST, RECOVER, RERUN, TERM, Cut, Ended, play
+from tests.faults.cut import ARCHIVED, HUP, INT, KEPT, KILL, LOST, RECOVER, RERUN, TERM, Cut, Ended, play
 from tests.faults.matrix import Point, points
-from tests.faults.sides import ALL, choice, played
+from tests.faults.sides import ALL, SAMPLE, choice, played
 from tests.faults.world import INFRA, SMOKE, World
 
 WORLDS = 3
@@ -58,7 +58,7 @@ def moments(found: list[Point]) -> list[tuple[Point, str]]:
 def chosen(cases: dict[str, list[list[Cut]]]) -> list[Cut]:
     """Of each moment one case, another one from moment to moment; or what ``MLOPS_FAULTS`` asks for."""
     every = [cut for moments_of in cases.values() for found in moments_of for cut in found]
-    if choice():
+    if choice() != SAMPLE:
         return [cut for cut in every if choice() == ALL or choice() in str(cut)]
     sample = []
     for moments_of in cases.values():
@@ -72,7 +72,7 @@ def cuts(clean: list[Point], failing: list[Point]) -> dict[str, list[list[Cut]]]
     both = [(moment, False) for moment in moments(clean)] + [(moment, True) for moment in moments(failing)]
     return {
         KILL: [[Cut(*moment, KILL, then, record, failing=fails) for then, record in FOLLOWS] for moment, fails in both],
-        "aborts": [[Cut(*moment, name, failing=fails) for name in (TERM, INT)] for moment, fails in both],
+        "aborts": [[Cut(*moment, name, failing=fails) for name in (TERM, INT, HUP)] for moment, fails in both],
     }
 
 

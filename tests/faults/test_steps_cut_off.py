@@ -1,4 +1,4 @@
-"""Kill and rerun, abort: `package`, `deploy` and `test` are cut off at each of their requests; the same command again
+"""Kill and rerun, abort: the steps beside `release` are cut off at each of their requests; the same command again
 finishes the job, and nothing is made twice.
 """
 
@@ -21,13 +21,15 @@ from mlops_steps.sandbox.faults.board import LoggedRequest
 from mlops_steps.sandbox.faults.model import Fault
 from tests.counts import tell
 from tests.faults.child import Child
-from tests.faults.cut import ARCHIVED, INT, KEPT, KILL, LOST, TERM
+from tests.faults.cut import ARCHIVED, HUP, INT, KEPT, KILL, LOST, TERM
 from tests.faults.matrix import Point, points
+from tests.faults.sides import played
 from tests.faults.test_cut_off import moments
-from tests.faults.world import KEY, NEW, SMOKE, World, until
+from tests.faults.world import KEY, NEW, OLD, SMOKE, STAGE, World, until
 
 NODE, DEPLOYMENT = "auto-test", f"{KEY}-on-auto-test"
 SCENARIOS = (SMOKE, "TEST_ONE")
+WORLDS = 3
 _numbers = itertools.count(1)
 
 
@@ -108,19 +110,46 @@ def _tested(world: World, _arguments: list[str], since: int) -> list[str]:
     return wrong + ([] if test and (test.result, test.bundle) == ("passed", NEW) else [f"the record says {test}"])
 
 
+def _ready_to_recover(world: World) -> list[str]:
+    world.reset()
+    world.cut_off()
+    return ["recover", "--stage", STAGE]
+
+
+def _ready_to_roll_back(world: World) -> list[str]:
+    world.reset()
+    return ["rollback", "--stage", STAGE, "--to", NEW]
+
+
+def _live(bundle: str) -> Callable[[World, list[str], int], list[str]]:
+    def check(world: World, _arguments: list[str], since: int) -> list[str]:
+        now = (world.active, world.health, world.deployed["bundleId"], world.deployed["enabled"])
+        wrong = [] if now == (bundle, "HEALTHY", bundle, True) else [f"{now}"]
+        updates, runs = [update["bundleId"] for update in world.updates(since)], world.smoke_runs(since)
+        wrong += [] if len(updates) <= 1 and len(runs) <= 1 else [f"updates: {updates}, smoke tests: {len(runs)}"]
+        record = ReleaseRecord.load(world.settings.record)
+        owed = record.stages[STAGE].owed if record and STAGE in record.stages else "nothing"
+        return wrong + ([] if owed == "nothing" else [f"the record owes {owed}"])
+
+    return check
+
+
 SCENES = [
     Scene("package", _ready_to_package, _packaged, (KEPT, LOST), "package"),
     # Without a record `deploy` does not know what to deploy: that one is said, and tested elsewhere.
     Scene("deploy", _ready_to_deploy, _deployed, (KEPT, ARCHIVED), "deploy-test"),
     Scene("test", _ready_to_test, _tested, (KEPT, ARCHIVED, LOST), "test-test"),
+    Scene("recover", _ready_to_recover, _live(OLD), (KEPT, ARCHIVED), f"recover-{STAGE}"),
+    Scene("rollback", _ready_to_roll_back, _live(NEW), (KEPT, LOST), f"rollback-{STAGE}"),
 ]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("world"))
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[World]]:
+    made = [World(tmp_path_factory.mktemp(f"world-{number}")) for number in range(WORLDS)]
     yield made
-    made.close()
+    for world in made:
+        world.close()
 
 
 @pytest.fixture(autouse=True)
@@ -163,8 +192,19 @@ def requests_of(world: World, scene: Scene) -> list[Point]:
     return [point for point in points(requests(world)) if point.by == "clients"]
 
 
-def play(world: World, scene: Scene, point: Point, act: str, number: str, record: str) -> tuple[int, list[str]]:
-    """Cuts the step off, runs it again; returns the first exit code and what is wrong in the end."""
+@dataclass(frozen=True)
+class Cut:
+    """The request that is held, the signal that is sent then, and what becomes of the record in between."""
+
+    point: Point
+    act: str
+    signal: str
+    record: str
+
+
+def play(world: World, scene: Scene, cut: Cut) -> list[str]:
+    """Cuts the step off, runs it again; returns what is wrong in the end."""
+    point, act, number, record = cut.point, cut.act, cut.signal, cut.record
     arguments, archived, since = begin(world, scene)
     fault = Fault(kind="never", operation=point.operation, by="clients", after=point.nth, count=1, act=act)
     held = world.sandbox.nodes[point.node].faults.add(fault)
@@ -177,10 +217,12 @@ def play(world: World, scene: Scene, point: Point, act: str, number: str, record
     said = child.said
     world.sandbox.nodes[point.node].faults.clear()
     if not struck:
-        return code, []  # requests side by side do not always come in the same number
+        return []  # requests side by side do not always come in the same number
     wrong = []
     if number != KILL:
-        if code != 128 + signal.Signals[number] and not (code == 0 and "deployed: " in said):
+        # What is not to be cut off, and what was done already, goes on to its end.
+        through = code == 0 and any(text in said for text in ("deployed: ", "recovered: ", "rolled back: "))
+        if code != 128 + signal.Signals[number] and not through:
             wrong.append(f"exit code {code}")
         wrong += report_of(world, scene)
         # What a person has stopped was stopped on the node too: it is done anew.
@@ -198,7 +240,7 @@ def play(world: World, scene: Scene, point: Point, act: str, number: str, record
     if "internal error" in said or "Traceback" in said:
         wrong.append("an internal error")
     case = f"{number} {act} {point}, record {record}"
-    return code, [f"{case}: exit code {code}: {wrong}\n{said}"] if wrong else []
+    return [f"{case}: exit code {code}: {wrong}\n{said}"] if wrong else []
 
 
 def report_of(world: World, scene: Scene) -> list[str]:
@@ -211,21 +253,21 @@ def report_of(world: World, scene: Scene) -> list[str]:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.step)
-def test_a_step_that_is_cut_off_anywhere_is_finished_by_the_same_command(world: World, scene: Scene) -> None:
-    found = requests_of(world, scene)
-    records, signals = itertools.cycle(scene.records), itertools.cycle((TERM, INT))
-    cases = [(*moment, KILL, next(records)) for moment in moments(found)]
-    cases += [(*moment, next(signals), KEPT) for moment in moments(found)]
-    ended = [(case[2], *play(world, scene, *case)) for case in cases]
-    for number, amount in sorted(Counter(name for name, _, _ in ended).items()):
+def test_a_step_that_is_cut_off_anywhere_is_finished_by_the_same_command(worlds: list[World], scene: Scene) -> None:
+    found = requests_of(worlds[0], scene)
+    records, signals = itertools.cycle(scene.records), itertools.cycle((TERM, INT, HUP))
+    cuts = [Cut(*moment, KILL, next(records)) for moment in moments(found)]
+    cuts += [Cut(*moment, next(signals), KEPT) for moment in moments(found)]
+    ended = played(worlds, cuts, lambda world, cut: play(world, scene, cut), lambda cut, error: [f"{cut}: {error!r}"])
+    for number, amount in sorted(Counter(cut.signal for cut in cuts).items()):
         tell(f"{scene.step} cut off at {len(found)} requests and run again: {number}: {amount}")
-    wrong = [text for _, _, texts in ended for text in texts]
+    wrong = [text for texts in ended for text in texts]
     assert not wrong, f"{len(wrong)} of {len(ended)}\n\n" + "\n\n".join(wrong)
 
 
 @pytest.mark.parametrize("operation", ["export bundle", "publish bundle"])
-def test_what_the_node_goes_on_with_after_the_kill_is_not_made_again(world: World, operation: str) -> None:
-    scene = SCENES[0]
+def test_what_the_node_goes_on_with_after_the_kill_is_not_made_again(worlds: list[World], operation: str) -> None:
+    world, scene = worlds[0], SCENES[0]
     arguments, _, since = begin(world, scene)
     fault = Fault(kind="late", seconds=1.0, operation=operation, by="clients", act="before", count=1)
     held = world.sandbox.nodes["design"].faults.add(fault)

@@ -25,7 +25,7 @@ from mlops_steps.commands import runner
 from mlops_steps.config import Settings, load
 from mlops_steps.console import Console
 from mlops_steps.errors import MlopsError
-from mlops_steps.record import Bundle, Outcome, ReleaseRecord
+from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
 from mlops_steps.sandbox.core.server import Sandbox
@@ -226,6 +226,19 @@ class World:
         test = Outcome(bundle=NEW)
         test.end("passed")
         record.stage("test", "auto-test", f"{KEY}-on-auto-test").test = test
+        record.save(self.settings.record)
+
+    def cut_off(self) -> None:
+        """A release was killed after its update: the new bundle is live, the record says that the old one is owed."""
+        deployment = self.deployer.get_deployment(DEPLOYMENT)
+        settings = deployment.get_settings()
+        settings.bundle_id = NEW
+        settings.save()
+        deployment.start_update().wait_for_result()
+        record = self.packaged
+        part = record.stage(STAGE, INFRA, DEPLOYMENT)
+        part.previous, part.owed = Previous(bundle=OLD, health="HEALTHY"), "restore"
+        part.deploy = Outcome(bundle=NEW)
         record.save(self.settings.record)
 
     # ---- the release

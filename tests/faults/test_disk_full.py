@@ -1,0 +1,97 @@
+"""The agent's disk is full from one request of a release on: neither record, nor report, nor a line of the log can be
+written any more. Production is what the exit code says, and in order after `recover`.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+import pytest
+
+from mlops_steps.sandbox.faults.model import Fault
+from tests.counts import tell
+from tests.faults.child import Child
+from tests.faults.matrix import Point
+from tests.faults.sides import played
+from tests.faults.test_cut_off import requests_of
+from tests.faults.world import INFRA, NEW, OLD, SMOKE, STAGE, World, until
+
+WORLDS = 3
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[World]]:
+    made = [World(tmp_path_factory.mktemp(f"world-{number}")) for number in range(WORLDS)]
+    yield made
+    for world in made:
+        world.close()
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The disk is full from this request on; with ``failing`` the smoke test of the new bundle fails."""
+
+    point: Point
+    failing: bool
+
+    def __str__(self) -> str:
+        return f"{self.point}{', the smoke test fails' if self.failing else ''}"
+
+
+def fill(child: Child) -> None:
+    """From now on no file of the process can grow: what a full disk does to it."""
+    assert child.process.pid
+    resource.prlimit(child.process.pid, resource.RLIMIT_FSIZE, (0, 0))
+
+
+def play(world: World, moment: Moment) -> tuple[Moment, int, list[str]]:
+    world.reset()
+    report = world.workspace / "reports" / f"mlops-release-{STAGE}.xml"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text("<testsuite name='of the build before'/>")
+    since = int(time.time() * 1000) - 1
+    if moment.failing:
+        world.sandbox.nodes[INFRA].faults.add("scenario-ends", outcome="FAILED", target=SMOKE)
+    point = moment.point
+    fault = Fault(kind="late", seconds=0.5, operation=point.operation, by="clients", after=point.nth, act="before")
+    held = world.sandbox.nodes[point.node].faults.add(fault)
+    child = Child(["release", "--stage", STAGE], world.workspace, world.environment)
+    until(lambda: held.fired > 0 or not child.running, 30)
+    if not child.running:
+        return moment, child.wait(), []
+    fill(child)
+    code = child.wait()
+    now = (world.active, world.health, world.deployed["bundleId"])
+    new, old = [(bundle, "HEALTHY", bundle) for bundle in (NEW, OLD)]
+    wanted = {0: new, 1: old, 2: old, 3: old, 4: old}.get(code, now if code == 5 else None)
+    wrong = [] if now == wanted else [f"{now}"]
+    if code in (1, 2, 3) and world.updates(since):
+        wrong.append("there were updates")
+    try:
+        ElementTree.parse(report)
+    except ElementTree.ParseError as error:
+        wrong.append(f"the report: {error}")
+    world.clear()
+    again = Child(["recover", "--stage", STAGE, "--config", "patient.yml"], world.workspace, world.environment)
+    second = again.wait()
+    now = (world.active, world.health, world.deployed["bundleId"])
+    if second != 0 or now not in (new, old) or (code != 0 and now != old):
+        wrong.append(f"recover: exit code {second}, {now}: {again.said}")
+    return moment, code, wrong
+
+
+@pytest.mark.timeout(1800)
+def test_a_full_disk_never_leaves_production_in_doubt(worlds: list[World]) -> None:
+    moments = [Moment(point, False) for point in requests_of(worlds[0], failing=False)]
+    moments += [Moment(point, True) for point in requests_of(worlds[0], failing=True)]
+    found = played(worlds, moments, play, lambda moment, error: (moment, -1, [repr(error)]))
+    codes = Counter(code for _, code, _ in found)
+    ends = ", ".join(f"exit {code}: {number}" for code, number in sorted(codes.items()))
+    tell(f"the disk is full from one of {len(moments)} requests on: {ends}")
+    wrong = [f"{moment}: exit code {code}: {texts}" for moment, code, texts in found if texts]
+    assert not wrong, f"{len(wrong)} of {len(found)}\n\n" + "\n".join(wrong)
