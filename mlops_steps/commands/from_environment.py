@@ -62,14 +62,16 @@ def _lines_for_groovy() -> Iterator[Say]:
 
     def say(name: str, value: str) -> None:
         text = "".join(char if char.isprintable() else " " for char in value)
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             print(f"{name}={text}", file=ours, flush=True)
 
     try:
         yield say
     finally:
-        sys.stdout.flush()
-        with suppress(BrokenPipeError):
+        # A full disk, or nobody who reads: what was done stays done, and `leave` sees to the exit code.
+        with suppress(OSError):
+            sys.stdout.flush()
+        with suppress(OSError):
             ours.close()
 
 

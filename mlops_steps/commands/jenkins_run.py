@@ -89,7 +89,7 @@ class _Output:
         if not self._closed:
             try:
                 click.echo(line)
-            except BrokenPipeError:
+            except OSError:
                 self._closed = True
 
 
