@@ -7,16 +7,20 @@ from __future__ import annotations
 import itertools
 import logging
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from mlops_steps.record import ReleaseRecord
+from mlops_steps.sandbox.bundles import export
 from mlops_steps.sandbox.bundles.model import active_bundle_id
+from mlops_steps.sandbox.deployer.published import PublishedProjects
 from mlops_steps.sandbox.faults.board import LoggedRequest
 from mlops_steps.sandbox.faults.model import Fault
 from tests.counts import tell
@@ -265,17 +269,26 @@ def test_a_step_that_is_cut_off_anywhere_is_finished_by_the_same_command(worlds:
     assert not wrong, f"{len(wrong)} of {len(ended)}\n\n" + "\n\n".join(wrong)
 
 
-@pytest.mark.parametrize("operation", ["export bundle", "publish bundle"])
-def test_what_the_node_goes_on_with_after_the_kill_is_not_made_again(worlds: list[World], operation: str) -> None:
+@pytest.mark.parametrize(("owner", "name"), [(export, "_write"), (PublishedProjects, "publish")])
+def test_what_the_node_goes_on_with_after_the_kill_is_not_made_again(
+    worlds: list[World], monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
     world, scene = worlds[0], SCENES[0]
     arguments, _, since = begin(world, scene)
-    fault = Fault(kind="late", seconds=1.0, operation=operation, by="clients", act="before", count=1)
-    held = world.sandbox.nodes["design"].faults.add(fault)
+    original, began = getattr(owner, name), threading.Event()
+
+    def slow(*given: Any, **more: Any) -> Any:
+        began.set()
+        time.sleep(1.5)
+        return original(*given, **more)
+
+    monkeypatch.setattr(owner, name, slow)
     build = new_build()
     child = start(world, arguments, build)
-    until(lambda: held.fired > 0)
+    assert began.wait(30)
     child.send(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
     again = start(world, arguments, build, "patient.yml")
     assert again.wait() == 0, again.said
+    assert "looking whether the bundle was" in again.said
     until(lambda: not scene.after(world, arguments, since))
