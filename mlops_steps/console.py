@@ -111,7 +111,7 @@ class Console:
                     print(text.encode(encoding, "backslashreplace").decode(encoding), file=self.stream, flush=True)
 
     def _show_wait(self, label: str, text: str) -> None:
-        with self._lock:
+        with self._lock, suppress(OSError):
             if self.live and self._status is not None:
                 others = f" (and {len(self._waits) - 1} more)" if len(self._waits) > 1 else ""
                 self._status.update(redact(f"{label}: {text}{others}"))
@@ -122,15 +122,22 @@ class Console:
         if self._rich is None:
             from rich.console import Console as RichConsole
 
-            self._rich = RichConsole(file=self.stream)
+            class Steady(RichConsole):
+                def on_broken_pipe(self) -> None:
+                    """Rich would end the process here, in the middle of a restore."""
+                    self.quiet = True
+
+            self._rich = Steady(file=self.stream)
         return self._rich
 
     def _start_status(self) -> None:
         if self.live and not self.quiet and self._status is None:
             self._status = self._rich_console().status(redact(self._waits[-1]))
-            self._status.start()
+            with suppress(OSError):
+                self._status.start()
 
     def _stop_status(self) -> None:
         if self._status is not None and not self._waits:
-            self._status.stop()
+            with suppress(OSError):
+                self._status.stop()
             self._status = None
