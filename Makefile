@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	$(RUN)/mlops-steps sandbox demo --out demo-out
 
 test: $(VENV)/.installed
-	@tools/debian-packages groovy ant
+	@tools/debian-packages groovy ant openssl
 	rm -f .coverage .coverage.*
 	$(RUN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 	$(RUN)/coverage combine --quiet

@@ -13,8 +13,10 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from unittest.mock import patch
 
 import dataikuapi  # noqa: F401
 
@@ -27,6 +29,9 @@ from tests.faults.world import hasty
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.faults.child"])
 
+#: With this in the environment the processes would measure coverage, which other tests are for.
+_MEASURES = "COVERAGE_PROCESS_CONFIG"
+
 
 class Child:
     """A command under way."""
@@ -38,6 +43,9 @@ class Child:
         self.output = folder / "output.txt"
         self.output.unlink(missing_ok=True)
         self.started = time.monotonic()
+        with patch.dict(os.environ):
+            os.environ.pop(_MEASURES, None)
+            forkserver.ensure_running()
         self.process: BaseProcess = _CONTEXT.Process(
             target=_run, args=(list(arguments), str(folder), environment, terminal), daemon=True
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
@@ -21,14 +20,6 @@ from tests.faults.world import INFRA, SMOKE, World
 
 WORLDS = 3
 FOLLOWS = ((RERUN, KEPT), (RECOVER, KEPT), (RERUN, ARCHIVED), (RECOVER, LOST))
-
-
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[World]]:
-    made = [World(tmp_path_factory.mktemp(f"world-{number}")) for number in range(WORLDS)]
-    yield made
-    for world in made:
-        world.close()
 
 
 def requests_of(world: World, *, failing: bool) -> list[Point]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -21,15 +20,7 @@ from tests.faults.sides import played
 from tests.faults.test_cut_off import requests_of
 from tests.faults.world import INFRA, NEW, OLD, SMOKE, STAGE, World, until
 
-WORLDS = 3
-
-
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[World]]:
-    made = [World(tmp_path_factory.mktemp(f"world-{number}")) for number in range(WORLDS)]
-    yield made
-    for world in made:
-        world.close()
+WORLDS = 5
 
 
 @dataclass(frozen=True)

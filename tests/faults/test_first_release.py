@@ -6,11 +6,9 @@ There is nothing to go back to; what a failed release has created is disabled.
 from __future__ import annotations
 
 import itertools
-import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,11 +17,13 @@ from tests.counts import tell
 from tests.faults.child import Child
 from tests.faults.cut import ARCHIVED, KEPT, LOST, RECOVER, RERUN
 from tests.faults.matrix import Case, Point, at_requests, points
-from tests.faults.sides import played, uncounted, wanted
+from tests.faults.sides import played, wanted
 from tests.faults.test_cut_off import moments
-from tests.faults.world import DEPLOYMENT, KEY, LONGEST, NEW, SMOKE, STAGE, World, hasty, until
+from tests.faults.world import DEPLOYMENT, KEY, LONGEST, NEW, SMOKE, STAGE, World, until
 
-WORLDS = 4
+pytestmark = pytest.mark.usefixtures("quick")
+
+WORLDS = 6
 FOLLOWS = ((RERUN, KEPT), (RECOVER, KEPT), (RERUN, ARCHIVED), (RECOVER, LOST), (RERUN, KEPT), (RECOVER, ARCHIVED))
 
 
@@ -68,22 +68,6 @@ class NewWorld(World):
     def forward(self, since: int) -> list[dict[str, object]]:
         """The updates that were to make the new bundle live."""
         return [one for one in self.updates(since) if one.get("enabled", True)] if self.exists else []
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    with hasty(), uncounted():
-        yield
-    logging.disable(logging.NOTSET)
-
-
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[NewWorld]]:
-    made = [NewWorld(tmp_path_factory.mktemp(f"world-{number}")) for number in range(WORLDS)]
-    yield made
-    for world in made:
-        world.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ By default a sample in which each kind of fault and each request occurs; `MLOPS_
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,11 +21,13 @@ from mlops_steps.steps import deploy, doctor, recover, rollback, smoke_test, sta
 from mlops_steps.steps import test as test_step
 from tests.counts import tell
 from tests.faults.matrix import Case, Point, at_requests, points
-from tests.faults.sides import played, uncounted, wanted
-from tests.faults.world import KEY, NEW, OLD, SMOKE, STAGE, Attempt, World, hasty
+from tests.faults.sides import played, wanted
+from tests.faults.world import KEY, NEW, OLD, SMOKE, STAGE, Attempt, World
 
 TEST_NODE, TEST_DEPLOYMENT = "auto-test", f"{KEY}-on-auto-test"
-WORLDS = 6
+pytestmark = pytest.mark.usefixtures("quick")
+
+WORLDS = 8
 
 
 @dataclass(frozen=True)
@@ -151,22 +152,6 @@ def _scenes() -> Iterator[Scene]:
 
 
 SCENES = {scene.name: scene for scene in _scenes()}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    with hasty(), uncounted():
-        yield
-    logging.disable(logging.NOTSET)
-
-
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[World]]:
-    made = [World(tmp_path_factory.mktemp(f"world-{number}")) for number in range(WORLDS)]
-    yield made
-    for world in made:
-        world.close()
 
 
 @dataclass

@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import logging
-import random
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,27 +14,14 @@ from mlops_steps.console import Console
 from mlops_steps.report.model import Report
 from mlops_steps.steps import package
 from tests.counts import tell
-from tests.faults.matrix import AT_A_REQUEST, ONCE, Case, Fault, Point, points
-from tests.faults.sides import ALL, choice
-from tests.faults.world import KEY, Attempt, World, hasty
+from tests.faults.matrix import Case, at_requests, points
+from tests.faults.sides import played, wanted
+from tests.faults.world import KEY, Attempt, World
 
-SAMPLE = 60
+pytestmark = pytest.mark.usefixtures("quick")
+
+WORLDS = 3
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    with hasty():
-        yield
-    logging.disable(logging.NOTSET)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("world"))
-    yield made
-    made.close()
 
 
 def packaged(world: World, bundle: str, settings: Settings | None = None) -> Attempt:
@@ -85,21 +69,19 @@ def _archive(world: World, bundle: str) -> bytes:
         return content
 
 
-@pytest.mark.timeout(1800)
-def test_whatever_happens_to_a_request_the_bundle_is_made_once(world: World) -> None:
-    clean = packaged(world, "clean")
+@pytest.mark.timeout(3600)
+def test_whatever_happens_to_a_request_the_bundle_is_made_once(worlds: list[World]) -> None:
+    clean = packaged(worlds[0], "clean")
     assert clean.code == 0, clean.said
     found = points(clean.requests)
-    cases = [_case(point, kind) for point in found for kind in AT_A_REQUEST]
-    cases = random.Random(4).sample(cases, len(cases) if choice() == ALL else SAMPLE)
-    results = [(case, *wrong_about(world, case)) for case in cases]
+    results = played(
+        worlds,
+        wanted(at_requests(found)),
+        lambda world, case: (case, *wrong_about(world, case)),
+        lambda case, error: (case, -1, [repr(error)]),
+    )
     codes = Counter(code for _, code, _ in results)
     ends = ", ".join(f"exit {code}: {number}" for code, number in sorted(codes.items()))
-    tell(f"package: {len(found)} requests, {len(cases)} faults: {ends}")
+    tell(f"package: {len(found)} requests, {len(results)} faults: {ends}")
     wrong = [f"{case}: {problems}" for case, _, problems in results if problems]
     assert not wrong, "\n".join(wrong)
-
-
-def _case(point: Point, kind: str) -> Case:
-    fault = Fault(**AT_A_REQUEST[kind], operation=point.operation, by=point.by, after=point.nth, count=ONCE)
-    return Case(point.node, fault, kind, ONCE, point)

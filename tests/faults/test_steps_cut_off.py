@@ -33,7 +33,7 @@ from tests.faults.world import KEY, NEW, OLD, SMOKE, STAGE, World, until
 
 NODE, DEPLOYMENT = "auto-test", f"{KEY}-on-auto-test"
 SCENARIOS = (SMOKE, "TEST_ONE")
-WORLDS = 3
+WORLDS = 5
 _numbers = itertools.count(1)
 
 
@@ -146,14 +146,6 @@ SCENES = [
     Scene("recover", _ready_to_recover, _live(OLD), (KEPT, ARCHIVED), f"recover-{STAGE}"),
     Scene("rollback", _ready_to_roll_back, _live(NEW), (KEPT, LOST), f"rollback-{STAGE}"),
 ]
-
-
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[World]]:
-    made = [World(tmp_path_factory.mktemp(f"world-{number}")) for number in range(WORLDS)]
-    yield made
-    for world in made:
-        world.close()
 
 
 @pytest.fixture(autouse=True)
