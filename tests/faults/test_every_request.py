@@ -1,4 +1,6 @@
-"""Every request, every fault: each kind of fault at each request of a release, once; for ever: in the next file.
+"""Every request, every fault: each kind of fault at each request of a release, once.
+
+Those that last for ever: test_requests_for_ever.py.
 
 However it ends, what was said is what is true. `MLOPS_FAULTS=sample` runs a part, in which each kind and each request
 occurs, and `MLOPS_FAULTS=TEXT` the cases whose name holds the text.

@@ -13,7 +13,7 @@ from tests.faults.world import World
 
 pytestmark = pytest.mark.usefixtures("quick")
 
-WORLDS = 8
+WORLDS = 12
 
 
 @pytest.mark.timeout(3600)
