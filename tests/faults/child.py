@@ -6,14 +6,16 @@ command itself, from its arguments to its exit code.
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from unittest.mock import patch
@@ -29,8 +31,19 @@ from tests.faults.world import hasty
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.faults.child"])
 
+#: Whoever starts a process asks after all others too, and an exit code is there to be read once.
+_LOCK = threading.Lock()
+
 #: With this in the environment the processes would measure coverage, which other tests are for.
 _MEASURES = "COVERAGE_PROCESS_CONFIG"
+
+
+@functools.cache
+def _start_server() -> None:
+    """Once: the environment is everybody's."""
+    with patch.dict(os.environ):
+        os.environ.pop(_MEASURES, None)
+        forkserver.ensure_running()
 
 
 class Child:
@@ -43,13 +56,13 @@ class Child:
         self.output = folder / "output.txt"
         self.output.unlink(missing_ok=True)
         self.started = time.monotonic()
-        with patch.dict(os.environ):
-            os.environ.pop(_MEASURES, None)
-            forkserver.ensure_running()
+        with _LOCK:
+            _start_server()
         self.process: BaseProcess = _CONTEXT.Process(
             target=_run, args=(list(arguments), str(folder), environment, terminal), daemon=True
         )
-        self.process.start()
+        with _LOCK:
+            self.process.start()
 
     @property
     def said(self) -> str:
@@ -57,7 +70,8 @@ class Child:
 
     @property
     def running(self) -> bool:
-        return self.process.is_alive()
+        with _LOCK:
+            return self.process.is_alive()
 
     def send(self, number: int) -> None:
         """Sends a signal, if the command still runs."""
@@ -67,8 +81,9 @@ class Child:
 
     def wait(self, seconds: float = 60.0) -> int:
         """The exit code; negative for a signal that killed it."""
-        self.process.join(seconds)
-        code = self.process.exitcode
+        connection.wait([self.process.sentinel], seconds)
+        with _LOCK:
+            code = self.process.exitcode
         if code is None:
             self.process.kill()
             raise AssertionError(f"no end after {seconds} s:\n{self.said}")
