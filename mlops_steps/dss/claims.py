@@ -61,12 +61,16 @@ def write(deployer: Dss, project_key: str, claim: Claim) -> None:
 
 
 def remove(deployer: Dss, project_key: str, claim: Claim) -> None:
-    """Takes the claim away, if it is there. Raises :class:`NodeError`."""
-    if claim in read(deployer, project_key, claim.infra):
-        _change(deployer, project_key, lambda other: other != claim, [])
+    """Takes the claim away, if it is there; a lost request is sent once more. Raises :class:`NodeError`."""
+    for _ in range(2):
+        if claim not in read(deployer, project_key, claim.infra):
+            return
+        if _change(deployer, project_key, lambda other: other != claim, []):
+            return
 
 
-def _change(deployer: Dss, project_key: str, keep: Any, more: list[str]) -> None:
+def _change(deployer: Dss, project_key: str, keep: Any, more: list[str]) -> bool:
+    """Returns whether the node has confirmed the change."""
     settings = _settings(deployer, project_key)
     raw = settings.get_raw()
     kept = [tag for tag in _tags(raw) if (claim := Claim.of(tag)) is None or keep(claim)]
@@ -76,6 +80,8 @@ def _change(deployer: Dss, project_key: str, keep: Any, more: list[str]) -> None
             settings.save()
     except (Unreachable, NonsenseAnswer):
         read(deployer, project_key, "")  # the node must answer; what it has is looked up by the caller
+        return False
+    return True
 
 
 def _settings(deployer: Dss, project_key: str) -> Any:

@@ -221,6 +221,9 @@ def play(world: World, scene: Scene, cut: Cut) -> list[str]:
         if code != 128 + signal.Signals[number] and not through:
             wrong.append(f"exit code {code}")
         wrong += report_of(world, scene)
+        tags = world.deployer.get_project(KEY).get_settings().get_raw().get("tags") or []
+        # Else an agent elsewhere would wait for a process that is gone.
+        wrong += [f"the note is left behind: {tag}" for tag in tags if tag.startswith("mlops-steps|")]
         # What a person has stopped was stopped on the node too: it is done anew.
         since = int(time.time() * 1000) - 1
     if record != KEPT:
