@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from mlops_steps.dss.code_envs import code_env_uses
 from mlops_steps.dss.session import Dss, Refusal, expect
-from mlops_steps.facts import CodeEnvUse, ProjectFacts, Recipe, Scenario
+from mlops_steps.facts import ProjectFacts, Recipe, Scenario
 from mlops_steps.parallel import gather
 from mlops_steps.waiting import Deadline
 
@@ -93,7 +94,7 @@ class _Reader:
             flow_objects=frozenset(present | found),
             unseen=unseen,
             code_envs=code_envs,
-            code_env_uses=tuple(_code_env_uses(self.key, defaults, recipes, scenarios)),
+            code_env_uses=tuple(code_env_uses(self.key, defaults, recipes, scenarios)),
             test_patterns=scenario_filter.patterns,
             smoke_scenario=scenario_filter.smoke_scenario,
         )
@@ -279,32 +280,3 @@ def _references(roles: object) -> Iterator[str]:
     for role in expect(roles or {}, dict, "the roles").values():
         for item in expect(role, dict, "a role").get("items") or []:
             yield _text(item["ref"], "a reference")
-
-
-def _code_env_uses(
-    key: str, defaults: Mapping[str, str], recipes: list[Recipe], scenarios: list[Scenario]
-) -> Iterator[CodeEnvUse]:
-    for language, name in defaults.items():
-        yield CodeEnvUse(language, name, f"project {key}")
-    for recipe in recipes:
-        language = "R" if recipe.suffix == ".r" else "PYTHON"
-        for name in _explicit_envs(recipe.definition):
-            yield CodeEnvUse(language, name, f"recipe {recipe.name}")
-    for scenario in scenarios:
-        for name in _explicit_envs(scenario.definition):
-            yield CodeEnvUse("PYTHON", name, f"scenario {scenario.id}")
-
-
-def _explicit_envs(value: object) -> list[str]:
-    """The names in all ``envSelection`` of a definition, however deep they lie."""
-    found: list[str] = []
-    rest = [value]
-    while rest:
-        current = rest.pop()
-        if isinstance(current, list):
-            rest.extend(current)
-        elif isinstance(current, dict):
-            rest.extend(current.values())
-            if current.get("envMode") == "EXPLICIT_ENV" and current.get("envName"):
-                found.append(str(current["envName"]))
-    return sorted(set(found))

@@ -8,6 +8,7 @@ from mlops_steps.sandbox.core.errors import bad_request, not_found
 from mlops_steps.sandbox.core.http import Call, Router
 from mlops_steps.sandbox.scenarios.run import ScenarioRun
 from mlops_steps.sandbox.scenarios.service import scenarios_at_work
+from mlops_steps.sandbox.scenarios.step_run import run_step
 
 router = Router()
 BASE = "/sandbox/scenario-runs/{run}"
@@ -24,7 +25,7 @@ def start_step(call: Call) -> Any:
         raise bad_request("A step needs a type")
     # Aborting the future of a step aborts the whole run, which is what its code can do itself in DSS.
     future = call.node.futures.start(
-        run.run_step, step, label=f"Step {step.get('name')}", project_key=run.project.key, on_abort=run.abort
+        run_step, run, step, label=f"Step {step.get('name')}", project_key=run.project.key, on_abort=run.abort
     )
     return {"jobId": future.job_id}
 

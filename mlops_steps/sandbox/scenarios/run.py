@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mlops_steps.sandbox.core.errors import DssError, bad_request, not_supported
+from mlops_steps.sandbox.core.errors import DssError, bad_request
 from mlops_steps.sandbox.core.store import now_ms
 from mlops_steps.sandbox.flow.children import check_code_env, make_child, run_child, thrown
 from mlops_steps.sandbox.projects.model import Project
@@ -17,18 +17,8 @@ from mlops_steps.sandbox.runtime.lib.dataiku._layout import LayoutError
 from mlops_steps.sandbox.runtime.process import ChildResult, End
 from mlops_steps.sandbox.scenarios import records
 from mlops_steps.sandbox.scenarios.model import scenarios_of
-from mlops_steps.sandbox.scenarios.step_context import (
-    ABORTED,
-    FAILED,
-    SUCCESS,
-    WARNING,
-    StepAborted,
-    StepContext,
-    StepFailed,
-    StepWarned,
-    clock,
-    worst,
-)
+from mlops_steps.sandbox.scenarios.step_context import ABORTED, FAILED, SUCCESS, WARNING, StepContext, clock, worst
+from mlops_steps.sandbox.scenarios.step_run import run_step, wanted
 
 if TYPE_CHECKING:
     from mlops_steps.sandbox.runtime.process import Child
@@ -123,6 +113,10 @@ class ScenarioRun:
 
     # ---- aborting
 
+    def wait_aborted(self, seconds: float) -> bool:
+        """Waits so long, and says whether the run was aborted meanwhile."""
+        return self._aborted.wait(seconds)
+
     def abort(self) -> None:
         """Ends the run and everything that it has started."""
         self._aborted.set()
@@ -210,7 +204,7 @@ class ScenarioRun:
                 continue
             if step.get("resetScenarioStatus"):
                 outcome, error = SUCCESS, None
-            step_run = self.run_step(step)
+            step_run = run_step(self, step)
             outcome = worst(outcome, step_run["result"]["outcome"])
             error = error or step_run["result"].get("thrown")
         return outcome, error if outcome == FAILED else None
@@ -230,20 +224,8 @@ class ScenarioRun:
         clean = all(step.get("result", {}).get("outcome") == SUCCESS for step in self.step_runs)
         return (SUCCESS if clean else WARNING), None
 
-    def run_step(self, step: dict[str, Any]) -> dict[str, Any]:
-        """Runs one step, again when it may be retried, and returns its run."""
-        tries = 1 + max(0, int(step.get("maxRetriesOnFail") or 0))
-        for attempt in range(1, tries + 1):
-            step_run = self._try_step(step)
-            if step_run["result"]["outcome"] != FAILED or attempt == tries:
-                break
-            pause = float(step.get("delayBetweenRetries") or 0)
-            self.log(f"Step {step_run['step']['name']} is tried again in {pause:g} s")
-            if self._aborted.wait(pause):
-                break
-        return step_run
-
-    def _try_step(self, step: dict[str, Any]) -> dict[str, Any]:
+    def begin_step(self, step: dict[str, Any]) -> dict[str, Any]:
+        """Notes that a step starts; returns its run."""
         with self._lock:
             number = len(self.step_runs) + 1
             kind = step.get("type")
@@ -258,34 +240,11 @@ class ScenarioRun:
             }
             self.step_runs.append(step_run)
             self._save()
-        name = step_run["step"]["name"]
-        self.log(f"Step {name} ({kind}) starts")
-        context = StepContext(self, step_run)
-        outcome, error = SUCCESS, None
-        try:
-            work = self.step_types.get(str(kind))
-            if work is None:
-                raise not_supported(f"scenario step {name!r} of type {kind!r}")
-            work(context)
-        except StepFailed as failure:
-            outcome, error = FAILED, failure.error
-        except StepWarned as warning:
-            outcome, error = WARNING, thrown({"clazz": "Warning", "message": str(warning)})
-        except StepAborted:
-            outcome = ABORTED
-        except (DssError, LayoutError) as failure:
-            outcome, error = FAILED, thrown(failure)
-        except Exception as failure:
-            # The run goes on to its end, with this step as what failed.
-            outcome, error = FAILED, thrown(failure)
-        if self.aborted:
-            outcome = ABORTED
-        if outcome == FAILED and context.params.get("proceedOnFailure"):
-            outcome = WARNING
-        self._end_step(context, outcome, error)
+        self.log(f"Step {step_run['step']['name']} ({kind}) starts")
         return step_run
 
-    def _end_step(self, context: StepContext, outcome: str, error: dict[str, Any] | None) -> None:
+    def end_step(self, context: StepContext, outcome: str, error: dict[str, Any] | None) -> None:
+        """Notes how a step has ended."""
         step_run = context.step_run
         if error:
             context.log(f"{outcome}: {error['message']}")
@@ -326,18 +285,3 @@ class ScenarioRun:
             if not running:
                 raise bad_request("no step is running to which an item could be added")
             running[-1]["additionalReportItems"].append(item)
-
-
-def wanted(step: Mapping[str, Any], outcome: str) -> bool:
-    """Whether a step runs when the scenario is at ``outcome``.
-
-    :raises DssError: 501, a condition that the sandbox cannot evaluate.
-    """
-    condition = step.get("runConditionType") or "RUN_IF_STATUS_MATCH"
-    if step.get("enabled") is False or condition == "DISABLED":
-        return False
-    if condition == "RUN_ALWAYS":
-        return True
-    if condition != "RUN_IF_STATUS_MATCH":
-        raise not_supported(f"run condition {condition!r} of step {step.get('name')!r}")
-    return outcome in (step.get("runConditionStatuses") or (SUCCESS, WARNING))
