@@ -4,12 +4,12 @@ PYTHON ?= python3
 RUN = $(VENV)/bin
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test lint format benchmarks schema clean
+.PHONY: help demo test lint format benchmarks clean
 
 help:
 	@echo "make demo        take the churn project through the whole pipeline, on the sandbox"
 	@echo "make test        run the tests, with branch coverage"
-	@echo "make lint        ruff, mypy, import directions"
+	@echo "make lint        ruff, mypy, import directions, Groovy"
 	@echo "make benchmarks  compare with the baselines, print ratios"
 
 $(VENV)/.installed: pyproject.toml constraints.txt tools/setup

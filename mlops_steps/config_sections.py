@@ -180,7 +180,7 @@ class TestSettings(Section):
     )
     total_timeout: Duration = Field(default=7200.0, description="Limit of all scenarios together.")
     warning: Literal["pass", "fail"] = Field(
-        default="pass", description="What a scenario counts for that ends with WARNING."
+        default="pass", description="What a scenario counts for that ends with WARNING, the smoke test included."
     )
     pytest: FilePath | None = Field(default=None, description="Folder of the team's own pytest suite.")
     pytest_timeout: Duration = Field(default=1800.0, description="Limit of the team's own pytest suite.")

@@ -72,7 +72,7 @@ void call(Map given = [:]) {
             stage('Release') {
                 when {
                     beforeAgent true
-                    expression { params.DRY_RUN || env.MLOPS_RELEASE == 'true' }
+                    expression { !('release' in settings.skip) && (params.DRY_RUN || env.MLOPS_RELEASE == 'true') }
                 }
                 agent { label settings.agent }
                 steps {

@@ -98,7 +98,7 @@ def nodes_of(request: Request, settings: Settings) -> list[NodeSettings]:
     elif request.step == "package":
         needed = [design, deployer]
     elif request.step == "status":
-        needed = [deployer, *settings.stages()]
+        needed = [design, deployer, *settings.stages()]
     else:
         needed = [deployer, settings.stage(request.stage or "")]
     names = {node.name for node in needed}

@@ -15,7 +15,7 @@ def jenkins() -> None:
 
     The controller is named by JENKINS_URL, the user by JENKINS_USER, and the user's API token by JENKINS_API_TOKEN or
     the file that JENKINS_API_TOKEN_FILE names. Exit codes: 0 done, 1 the build or the check failed, 2 usage or
-    configuration, 3 the controller refused or was not reached, 130 and 143 interrupted.
+    configuration, 3 the controller refused or was not reached, 129, 130 and 143 interrupted.
     """
 
 

@@ -196,7 +196,8 @@ def smoke_test(stage: str, **options: Any) -> None:
 def recover(stage: str, **options: Any) -> None:
     """After an abort or a crash: finish the restore that is owed, or find that none is.
 
-    Waits for a process of this workspace that is still at it. Safe to run at any time.
+    Waits for another process that is at work on the stage, on this machine or another, `release.rollback_timeout` at
+    most. Safe to run at any time.
     """
 
     def call(run: Run) -> None:

@@ -180,7 +180,7 @@ def demo(out: Path) -> None:
 @click.option(
     "--faults",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Fault plan (YAML or JSON); each of its faults is one release.  [default: a list of twenty]",
+    help="Fault plan (YAML or JSON); each of its faults is one release.  [default: a list of nineteen]",
 )
 @click.option(
     "--out",

@@ -32,7 +32,8 @@ def check_installed() -> None:
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"The sandbox needs {', '.join(missing)}, not installed here: pip install 'mlops-steps[sandbox]'"
+            f"The sandbox needs {', '.join(missing)}, not installed here: "
+            "pip install '.[sandbox]' in a checkout of mlops-steps, or 'mlops-steps[sandbox]' from your index"
         )
     if shutil.which("git") is None:
         raise ConfigError("The sandbox needs git, not installed here: every DSS project is a Git repository")

@@ -21,7 +21,7 @@ _LIMIT = 60.0
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One row. ``since`` is the end of the last successful update; ``problem`` why the rest is not known."""
+    """One row. ``since`` is the start of the last successful update; ``problem`` why the rest is not known."""
 
     stage: str
     infra: str

@@ -107,6 +107,7 @@ def test_a_step_gets_the_keys_of_the_nodes_that_it_asks(
 def test_where_there_is_a_deployer_of_its_own_its_key_is_needed(tmp_path: Path) -> None:
     settings = load(None, {**NODES, "MLOPS_DEPLOYER_URL": "https://127.0.0.1:4"}, {})
     assert {node.name for node in nodes_of(Request("package"), settings)} == {"design", "deployer"}
+    assert {node.name for node in nodes_of(Request("status"), settings)} >= {"design", "deployer", "prod"}
     assert {node.name for node in nodes_of(Request("release", {"stage": "prod"}), settings)} == {"deployer", "prod"}
 
 

@@ -227,7 +227,8 @@ def test_a_missing_extra_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) ->
     result = CliRunner().invoke(group, ["run", "--", "true"])
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [
-        "configuration: The sandbox needs uvicorn, not installed here: pip install 'mlops-steps[sandbox]'"
+        "configuration: The sandbox needs uvicorn, not installed here: "
+        "pip install '.[sandbox]' in a checkout of mlops-steps, or 'mlops-steps[sandbox]' from your index"
     ]
 
 

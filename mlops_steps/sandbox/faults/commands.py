@@ -126,7 +126,7 @@ def kinds() -> None:
     """List the kinds of faults, their settings, and the names of operations."""
     rows = []
     for kind in KINDS.values():
-        own = sorted(name.replace("_", "-") for name in kind.settings)
+        own = sorted(kind.settings)
         acts = ["act"] if len(kind.acts) > 1 else []
         where = ["target"] if kind.place == "work" else ["operation"]
         rows.append([kind.name, kind.summary, ", ".join([*where, *acts, *own])])
