@@ -11,15 +11,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mlops_steps.errors import ConfigError
 from mlops_steps.files import write_atomically
+from mlops_steps.secrets import redact
+from mlops_steps.text import clean, shorten_middle
 
 SCHEMA = 1
 
 # A record holds a few stages; a larger file is none.
 LARGEST = 4 * 1024 * 1024
+# Bytes of a message, which may be a node's.
+_MESSAGE = 4000
 
 Result = Literal["started", "passed", "failed", "error", "skipped"]
 
@@ -46,6 +50,13 @@ class Outcome(_Part):
     ended: str | None = None
     message: str = ""
 
+    @field_validator("message")
+    @classmethod
+    def _fit(cls, text: str) -> str:
+        fit = redact(clean(text))
+        # What was shortened once stays as it is: the line that says so comes on top of the limit.
+        return fit if len(fit.encode()) <= _MESSAGE + 100 else shorten_middle(fit, _MESSAGE)
+
     def end(self, result: Result, message: str = "") -> None:
         """Notes the end."""
         self.result, self.message, self.ended = result, message, now()
@@ -71,9 +82,13 @@ class Build(_Part):
 
 
 class Previous(_Part):
-    """What was live before a change. ``bundle`` is None when nothing was."""
+    """What was live before a change. ``bundle`` is None when nothing was.
+
+    ``in_settings`` is what the deployment's settings named, which is another bundle after an update that failed.
+    """
 
     bundle: str | None = None
+    in_settings: str | None = None
     deployment_existed: bool = True
     enabled: bool = True
     health: str = "UNKNOWN"
@@ -102,9 +117,22 @@ class Stage(_Part):
     rollback: Outcome | None = None
 
     @property
-    def live_before(self) -> str:
-        """What was live before, in words."""
-        return (self.previous and self.previous.bundle) or "nothing"
+    def ours(self) -> set[str]:
+        """The bundles that the deployment's settings may name when nobody else has changed them."""
+        before = self.previous
+        names = (self.deploy and self.deploy.bundle, before and before.bundle, before and before.in_settings)
+        return {name for name in names if name}
+
+    def still_owed(self, seen: str | None) -> Previous | None:
+        """What to return to after one more change, which found bundle ``seen`` in the deployment's settings."""
+        if self.previous and seen in self.ours:
+            return self.previous.model_copy(update={"in_settings": seen})
+        return self.previous
+
+    def owes_nothing(self) -> None:
+        """Forgets what a release that was cut off has left."""
+        self.owed = "nothing"
+        self.previous = self.deploy = self.smoke_test = self.rollback = None
 
 
 class ReleaseRecord(_Part):
@@ -145,9 +173,10 @@ class ReleaseRecord(_Part):
         """Writes the record atomically and flushes it to disk. Raises :class:`ConfigError` when that fails."""
         try:
             write_atomically(path, self.model_dump_json(indent=2, by_alias=True).encode() + b"\n")
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else redact(str(error))
             raise ConfigError(
-                f"cannot write the release record {path}: {error.strerror}",
+                f"cannot write the release record {path}: {why}",
                 next_step="nothing is changed without a record: make room or rights, then run the step again",
             ) from None
 
@@ -199,7 +228,7 @@ def build_from(environ: Any) -> Build:
     """The build as Jenkins' environment variables tell it (BUILD_NUMBER, JOB_NAME, BUILD_URL, GIT_COMMIT)."""
 
     def value(name: str) -> str | None:
-        return re.sub(r"[\x00-\x1f\x7f]", "", environ.get(name, ""))[:500] or None
+        return re.sub(r"[\t\n]", "", clean(environ.get(name, "")))[:500] or None
 
     return Build(
         number=value("BUILD_NUMBER"), job=value("JOB_NAME"), url=value("BUILD_URL"), commit=value("GIT_COMMIT")

@@ -13,6 +13,10 @@ from mlops_steps.errors import DeadlineExceeded
 
 T = TypeVar("T")
 
+# Seconds for each of the few things that are done after a limit: to abort a run, to say what is live, to give back the
+# note of who is at work. Together they stay below the 10 seconds by which no step may outlive its limits.
+GRACE = 3.0
+
 
 class Deadline:
     """A point in time that waiting must not pass. ``seconds`` is the limit it was made with."""

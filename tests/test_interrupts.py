@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from pathlib import Path
@@ -121,25 +123,41 @@ def test_in_another_thread_signals_are_left_alone() -> None:
     assert seen == [True]
 
 
-def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlops_steps.config import load
     from mlops_steps.console import Console
     from mlops_steps.errors import NodeError
     from mlops_steps.steps.lock import stage_lock
 
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    nodes = {"test": "auto-test", "prod": "auto-prod", "production": "auto-prod"}
+    file = {
+        "project": "P",
+        "nodes": {"design": {"url": "https://d"}}
+        | {
+            name: {"url": f"https://{infra}", "infra": infra, "deployment": f"P-{name}"}
+            for name, infra in nodes.items()
+        },
+    }
+    Path("mlops.yml").write_text(json.dumps(file))
+    settings, quiet = load(None, {}), Console(quiet=True)
     program = (
-        "import sys, time; from pathlib import Path; from mlops_steps.console import Console; "
+        "import time; from mlops_steps.config import load; from mlops_steps.console import Console; "
         "from mlops_steps.steps.lock import stage_lock\n"
-        "with stage_lock(Path(sys.argv[1]), 'prod', Console()): print('held', flush=True); time.sleep(60)"
+        "with stage_lock(load(None, {}), 'prod', Console()): print('held', flush=True); time.sleep(60)"
     )
-    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
     assert line(process) == "held"
-    with pytest.raises(NodeError, match=f"process {process.pid} on"), stage_lock(tmp_path, "prod", Console(quiet=True)):
-        pass
-    with stage_lock(tmp_path, "test", Console(quiet=True)):
-        pass  # another stage is another lock
+    for same in ("prod", "production"):  # whatever the stage is called, it is one infrastructure
+        with pytest.raises(NodeError, match=f"process {process.pid} on"), stage_lock(settings, same, quiet):
+            pass
+    with stage_lock(settings, "test", quiet):
+        pass  # another infrastructure is another lock
     process.kill()
     process.wait()
-    with stage_lock(tmp_path, "prod", Console(quiet=True), wait=5):
+    with stage_lock(settings, "prod", quiet, wait=5):
         pass
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_steps.errors import ConfigError
-from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord, load_for
+from mlops_steps.record import LARGEST, Bundle, Outcome, Previous, ReleaseRecord, build_from, load_for
 
 SHA = "a" * 64
 
@@ -27,6 +27,28 @@ def test_a_record_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert ReleaseRecord.load(path) == record
     assert json.loads(path.read_text())["schema"] == 1
     assert path.stat().st_mode & 0o007 == 0
+
+
+@given(st.text(st.characters(), max_size=50).map(lambda text: f"half an emoji \ud83d, {text}"))
+def test_whatever_a_node_says_the_record_can_be_written_and_read(message: str) -> None:
+    record = record_with_test("passed")
+    part = record.stages["test"]
+    part.rollback = Outcome(bundle="b1", message=message)
+    part.test and part.test.end("failed", message * 20_000)
+    data = record.model_dump_json(by_alias=True).encode()
+    assert len(data) < LARGEST / 100
+    assert ReleaseRecord.parse(data, "r.json") == record
+
+
+def test_the_name_of_a_job_may_hold_anything() -> None:
+    build = build_from({"JOB_NAME": "team\udcff/\x1b[1mchurn\n", "BUILD_NUMBER": "7"})
+    assert (build.job, build.number) == ("team/churn", "7")
+
+
+def test_what_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    record = ReleaseRecord(project="P\ud83d")
+    with pytest.raises(ConfigError, match="cannot write the release record"):
+        record.save(tmp_path / "r.json")
 
 
 def test_no_file_is_no_record(tmp_path: Path) -> None:

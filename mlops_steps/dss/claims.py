@@ -31,8 +31,11 @@ class Claim:
     @property
     def tag(self) -> str:
         """The tag that stands for it."""
-        values = [_PREFIX, *(str(getattr(self, field.name)) for field in fields(self))]
-        return _MARK.join(one_line(value.replace(_MARK, " "), 120) for value in values)
+        return _MARK.join([_PREFIX, *(_as_kept(str(getattr(self, field.name))) for field in fields(self))])
+
+    def as_kept(self) -> Claim:
+        """The claim as its tag gives it back: long names are cut."""
+        return Claim.of(self.tag) or self
 
     @classmethod
     def of(cls, tag: object) -> Claim | None:
@@ -49,7 +52,8 @@ class Claim:
 
 def read(deployer: Dss, project_key: str, infra: str) -> list[Claim]:
     """The claims on the infrastructure. Raises :class:`NodeError`."""
-    return [claim for claim in _claims(_tags(_settings(deployer, project_key).get_raw())) if claim.infra == infra]
+    found = _claims(_tags(_settings(deployer, project_key).get_raw()))
+    return [claim for claim in found if claim.infra == _as_kept(infra)]
 
 
 def write(deployer: Dss, project_key: str, claim: Claim) -> None:
@@ -94,6 +98,10 @@ def _settings(deployer: Dss, project_key: str) -> Any:
 
 def _tags(raw: dict[str, Any]) -> list[Any]:
     return expect(raw.get("tags") or [], list, "the tags")
+
+
+def _as_kept(value: str) -> str:
+    return one_line(value.replace(_MARK, " "), 120)
 
 
 def _claims(tags: list[Any]) -> list[Claim]:

@@ -11,14 +11,11 @@ from mlops_steps.dss import fires
 from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, Refusal, Unreachable, expect
 from mlops_steps.errors import DeadlineExceeded, NodeError
-from mlops_steps.waiting import Deadline, duration, poll
+from mlops_steps.waiting import GRACE, Deadline, duration, poll
 
 log = logging.getLogger(__name__)
 
 ScenarioResult = Literal["SUCCESS", "WARNING", "FAILED", "ABORTED", "NOT_STARTED", "TIMED_OUT"]
-
-# Seconds that a node gets to note an abort after a time limit; less than what a step may outlive its limit.
-_ABORT_GRACE = 5.0
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,8 @@ def run_scenario(
         finished = False
     if not finished:
         return _give_up(dss, project_key, scenario_id, run, deadline, stopped())
-    return _outcome(dss, scenario_id, run)
+    with dss.within(Deadline(max(deadline.remaining, GRACE))):
+        return _outcome(dss, scenario_id, run)
 
 
 def _await_end(dss: Dss, run: Any, deadline: Deadline, say: Callable[[str], None], stopped: Callable[[], bool]) -> bool:
@@ -150,15 +148,16 @@ def _give_up(
     """Aborts the run on the node and says what is known of it."""
     why = "stopped by the step" if stopped else f"no end after {duration(deadline.seconds)}"
     message = f"{why}; aborted on the node"
+    grace = Deadline(GRACE)
     try:
-        with dss.within(Deadline(_ABORT_GRACE)):
+        with dss.within(grace):
             abort(dss, project_key, scenario_id)
     except NodeError as error:
         message = f"{why}; it could not be aborted: {error}"
     text = ""
     if run is not None:
         try:
-            with dss.within(Deadline(_ABORT_GRACE)), dss.asking("fetch the log"):
+            with dss.within(grace), dss.asking("fetch the log"):
                 text = expect(run.get_log(), str, "the log")
         except NodeError as error:
             text = f"(no log: {error})"

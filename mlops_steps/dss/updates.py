@@ -10,15 +10,12 @@ from typing import Any
 from mlops_steps.dss.deployments import message_texts
 from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
 from mlops_steps.errors import DeadlineExceeded, NodeError
-from mlops_steps.waiting import Deadline, poll
+from mlops_steps.waiting import GRACE, Deadline, poll
 
 log = logging.getLogger(__name__)
 
 # Seconds in which an update, whose start's answer was lost, must show up in the history.
 _LOST = 20.0
-
-# Seconds that the deployer gets to take an abort.
-_ABORT_GRACE = 5.0
 
 
 @dataclass(frozen=True)
@@ -162,7 +159,7 @@ def _await_future(
 def _abort(deployer: Dss, deployment_id: str, future: Any) -> None:
     try:
         with (
-            deployer.within(Deadline(_ABORT_GRACE)),
+            deployer.within(Deadline(GRACE)),
             deployer.asking(f"abort the update of deployment {deployment_id}"),
         ):
             future.abort()

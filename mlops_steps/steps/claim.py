@@ -20,7 +20,7 @@ from mlops_steps.interrupts import Stop
 from mlops_steps.record import build_from
 from mlops_steps.steps.lock import lock_folder
 from mlops_steps.steps.target import Target
-from mlops_steps.waiting import Deadline, poll
+from mlops_steps.waiting import GRACE, Deadline, poll
 
 # Seconds in which a claim that was written at the same moment must have arrived.
 _SETTLE = 0.5
@@ -30,15 +30,15 @@ _TRIES = 3
 
 
 @contextmanager
-def claimed(target: Target, console: Console) -> Iterator[None]:
-    """Holds the stage's infrastructure against other agents.
+def claimed(target: Target, console: Console, deadline: Deadline) -> Iterator[None]:
+    """Holds the stage's infrastructure against other agents; takes hold of it until the deadline at most.
 
     Raises :class:`NodeError` when another process has it. A deployer that keeps no tags, or does not let this key write
     them, is warned of: then only this machine's lock, and the comparison of settings before each change, are left.
     """
     claim = _mine(target)
     try:
-        with target.within(Deadline(_limit(target.settings))):
+        with target.within(deadline):
             held = _take(target, claim, console)
     except (Stop, Unreachable):
         _give_back(target, claim, console)  # it may have been written already
@@ -94,6 +94,7 @@ def _take(target: Target, mine: Claim, console: Console) -> bool:
     except Refusal as error:
         console.warn(f"releases from other agents are not locked out: {error.message}")
         return False
+    _give_back(target, mine, console)
     console.warn("releases from other agents are not locked out: the Project Deployer does not keep the project's tags")
     return False
 
@@ -110,7 +111,7 @@ def _others(target: Target, mine: Claim) -> tuple[list[Claim], bool]:
 
 def _give_back(target: Target, claim: Claim, console: Console) -> None:
     def remove() -> None:
-        with target.within(Deadline(10)):
+        with target.within(Deadline(GRACE)):
             claims.remove(target.deployer, target.project, claim)
 
     try:
@@ -132,7 +133,7 @@ def _mine(target: Target) -> Claim:
         owner=f"process {os.getpid()} on {host}",
         build=" ".join(part for part in (build.job, f"#{build.number}" if build.number else None) if part),
         until=int(time.time() + _limit(target.settings) + _SLACK),
-    )
+    ).as_kept()
 
 
 def _limit(settings: Settings) -> float:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from mlops_steps.config import Settings
 from mlops_steps.console import Console
-from mlops_steps.errors import CheckFailed, Interrupted, MlopsError, ProductionInDoubt
+from mlops_steps.errors import CheckFailed, Interrupted, MlopsError, NodeError, ProductionInDoubt
 from mlops_steps.interrupts import Interrupts, Stop
 from mlops_steps.record import Outcome, Previous, load_for
 from mlops_steps.report.model import Report
 from mlops_steps.steps.claim import claimed
-from mlops_steps.steps.lock import lock_folder, stage_lock
+from mlops_steps.steps.lock import stage_lock
 from mlops_steps.steps.names import valid_bundle_id
 from mlops_steps.steps.release import check_same_archive
-from mlops_steps.steps.restore import Change
+from mlops_steps.steps.restore import Change, save_if_possible, superseded
 from mlops_steps.steps.target import Live, Target, open_target
-from mlops_steps.waiting import Deadline
+from mlops_steps.waiting import GRACE, Deadline
 
 
 def run(
@@ -47,21 +47,22 @@ def run(
     if is_release_stage:
         console.warn(f"{stage} is the release stage: `release` would smoke-test, and roll back by itself")
     report.set(bundle=bundle, infrastructure=infra)
-    with stage_lock(lock_folder(settings), stage, console), open_target(settings, stage) as target:
+    with stage_lock(settings, stage, console), open_target(settings, stage) as target:
         if record.bundle and record.bundle.id == bundle:
             with report.case("archive"):
                 check_same_archive(target, record.bundle, console, settings.package.timeout)
         change = Change(target, report, console, record, settings.record)
-        with (interrupts or Interrupts()).handled(), claimed(target, console):
-            _deploy(change, bundle, is_release_stage)
+        deadline = Deadline(settings.deploy.timeout)
+        with (interrupts or Interrupts()).handled() as signals, claimed(target, console, deadline):
+            _deploy(change, bundle, is_release_stage, deadline, signals)
 
 
-def _deploy(change: Change, bundle: str, is_release_stage: bool) -> None:
+def _deploy(change: Change, bundle: str, is_release_stage: bool, deadline: Deadline, signals: Interrupts) -> None:
     target, stage, console = change.target, change.stage, change.console
-    deadline = Deadline(target.settings.deploy.timeout)
     with change.report.case("deploy"):
         with target.within(deadline):
             live = target.observe()
+        superseded(change, live)
         if live.deployment:
             stage.deployment = live.deployment.id
         change.report.set(deployment=stage.deployment, previous_bundle=live.bundle)
@@ -73,23 +74,31 @@ def _deploy(change: Change, bundle: str, is_release_stage: bool) -> None:
             change.save()
             return
         console.line(f"live on {target.stage} now: {live}")
-        stage.previous = stage.previous if stage.owed != "nothing" else _previous(live)
+        seen = live.deployment.bundle if live.deployment else None
+        stage.previous = stage.still_owed(seen) if stage.owed != "nothing" else _previous(live)
         stage.deploy, stage.test = Outcome(bundle=bundle), None
         stage.owed = "restore" if is_release_stage else "nothing"
         change.save()
+        owed = stage.owed
         try:
             now = target.make_live(bundle, deadline, console)
-        except (MlopsError, Stop) as failure:
-            raise _failure(change, bundle, live, failure, is_release_stage) from None
-        stage.deploy.end("passed", str(now))
-        stage.owed = "nothing"
-        change.save()
+            with signals.shielded():
+                stage.deploy.end("passed", str(now))
+                stage.owed = "nothing"
+                change.save()
+        except (Exception, Stop) as error:
+            # A mistake of our own must not pass for "production is untouched".
+            failure = error if isinstance(error, (MlopsError, Stop)) else NodeError(f"internal error: {error!r}")
+            stage.owed = owed
+            with signals.shielded():
+                raise _failure(change, bundle, live, failure, is_release_stage) from None
         console.good(f"deployed: {now}")
 
 
 def _previous(live: Live) -> Previous:
     return Previous(
         bundle=live.bundle,
+        in_settings=live.deployment.bundle if live.deployment else None,
         deployment_existed=live.deployment is not None,
         enabled=live.deployment.enabled if live.deployment else True,
         health=live.health.status if live.health else "UNKNOWN",
@@ -108,7 +117,7 @@ def _failure(
     untouched = now is not None and before.bundle is not None and now.is_healthy(before.bundle)
     if untouched:
         stage.owed = "nothing"
-    change.save()
+    save_if_possible(change)
     live = str(now) if now else "unknown: the nodes cannot be asked"
     if is_release_stage and not untouched:
         return ProductionInDoubt(
@@ -124,7 +133,7 @@ def _failure(
 
 def _live_now(target: Target) -> Live | None:
     try:
-        with target.within(Deadline(10)):
+        with target.within(Deadline(GRACE)):
             return target.observe()
     except (MlopsError, Stop):
         return None

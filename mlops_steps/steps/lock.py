@@ -1,5 +1,6 @@
-"""One process at a time changes a stage. The kernel frees the lock of a process that is gone.
+"""One process at a time changes an infrastructure, by whatever stage name.
 
+The kernel frees the lock of a process that is gone.
 The lock is one for all workspaces of this user on this machine: two jobs of Jenkins on one agent do not mix either.
 """
 
@@ -37,13 +38,15 @@ def lock_folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def stage_lock(folder: Path, stage: str, console: Console, wait: float = 0.0) -> Iterator[None]:
-    """Holds the lock of the stage in the folder, waiting ``wait`` seconds at most for the one who has it.
+def stage_lock(settings: Settings, stage: str, console: Console, wait: float = 0.0) -> Iterator[None]:
+    """Holds the lock of the stage's infrastructure, waiting ``wait`` seconds at most for the one who has it.
 
     Raises :class:`NodeError` when another process keeps it.
     """
+    folder = lock_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stage}.lock"
+    infra = str(settings.stage(stage).infra)
+    path = folder / f"{hashlib.sha256(infra.encode()).hexdigest()[:16]}.lock"
     with path.open("a+") as file:
         _take(file.fileno(), path, stage, console, wait)
         file.truncate(0)

@@ -12,18 +12,20 @@ from mlops_steps.report.model import Report
 from mlops_steps.steps import history
 from mlops_steps.steps.claim import claimed, wait_for_others
 from mlops_steps.steps.history import Owed, bundle_before
-from mlops_steps.steps.lock import lock_folder, stage_lock
-from mlops_steps.steps.restore import Change, restore
+from mlops_steps.steps.lock import stage_lock
+from mlops_steps.steps.restore import Change, restore, superseded
 from mlops_steps.steps.rollback import previous_of
 from mlops_steps.steps.smoke import run_token, smoke
 from mlops_steps.steps.target import Live, Target, open_target
-from mlops_steps.waiting import Deadline
+from mlops_steps.waiting import GRACE, Deadline
 
 
 def run(
     settings: Settings, report: Report, console: Console, stage: str, *, interrupts: Interrupts | None = None
 ) -> None:
-    """Ends with the stage verified. Waits for a process that still restores (``release.rollback_timeout``).
+    """Ends with the stage verified. Waits for a process that still restores, ``release.rollback_timeout`` at most.
+
+    The look at what is live, and the restore, have as long each.
 
     Without a record (another agent, a lost workspace) the nodes tell: what is live, healthy and has passed its smoke
     test owes nothing; what was not smoke-tested is, and goes when it fails; of a release that was cut off in the
@@ -32,11 +34,12 @@ def run(
     """
     limit = settings.release.rollback_timeout
     report.set(infrastructure=settings.stage(stage).infra)
-    with stage_lock(lock_folder(settings), stage, console, wait=limit), open_target(settings, stage) as target:
+    waiting = Deadline(limit)
+    with stage_lock(settings, stage, console, wait=limit), open_target(settings, stage) as target:
         # Read only now: the process that had the lock may have written it.
         record = load_for(settings.record, settings.project)
         change = Change(target, report, console, record, settings.record)
-        wait_for_others(target, console, limit)
+        wait_for_others(target, console, max(waiting.remaining, GRACE))
         target.takes_over = True
         deadline = Deadline(limit)
         with target.within(deadline):
@@ -47,11 +50,12 @@ def run(
             with report.case("recover"):
                 console.good(f"nothing is owed on {stage}: {live}")
             return
-        with (interrupts or Interrupts()).shielded(), claimed(target, console):
+        with (interrupts or Interrupts()).shielded(), claimed(target, console, deadline):
             if owed.what == "verify" and _verified(change, live):
                 return
             if not recorded:
-                _note(change, live, owed)
+                with target.within(Deadline(max(deadline.remaining, GRACE))):
+                    _note(change, live, owed)
             restored = restore(change, "an earlier release was cut off")
         report.set(bundle=change.stage.previous.bundle if change.stage.previous else None)
         console.good(f"recovered: {restored}, verified")
@@ -68,17 +72,13 @@ def _observe(target: Target, deadline: Deadline, console: Console) -> Live:
 
 def _owed_by_record(change: Change, live: Live) -> bool:
     """Whether the record says that a restore is owed, and of what."""
-    part = change.record.stages.get(change.target.stage)
-    if part is None or part.owed == "nothing":
+    stage = change.stage
+    if stage.owed == "nothing":
         return False
     if live.deployment:
-        part.deployment = live.deployment.id
-    tried = part.deploy.bundle if part.deploy else None
-    before = part.previous.bundle if part.previous else None
-    change.known = {name for name in (tried, before) if name}
-    if live.bundle not in change.known and live.is_healthy(live.bundle):
-        change.console.warn(f"a restore of {before} was owed, but somebody has deployed another bundle since: {live}")
-        part.owed = "nothing"
+        stage.deployment = live.deployment.id
+    change.known = stage.ours
+    if superseded(change, live):
         change.save()
         return False
     return True
@@ -88,10 +88,16 @@ def _verified(change: Change, live: Live) -> bool:
     """Smoke-tests what is live, which no smoke test has verified yet; ``False`` when it fails and can be replaced."""
     target, console = change.target, change.console
     console.line(f"{live}, but its smoke test has not passed yet: running it")
+    deadline = Deadline(target.settings.release.smoke_timeout)
     try:
-        smoke(target, change.report, console, token=run_token(target, "release"))
+        with target.within(deadline):
+            token = run_token(target, "release")
+        smoke(target, change.report, console, limit=deadline.remaining, token=token)
+        target.check_still_live(str(live.bundle), Deadline(max(deadline.remaining, GRACE)))
     except CheckFailed as error:
-        if live.bundle is None or bundle_before(target, live, live.bundle) is None:
+        with target.within(Deadline(max(deadline.remaining, GRACE))):
+            before = bundle_before(target, live, live.bundle) if live.bundle else None
+        if before is None:
             error.live = str(live)
             raise
         console.warn(error.message)
@@ -110,6 +116,7 @@ def _note(change: Change, live: Live, owed: Owed) -> None:
     stage.previous = previous_of(live, before)
     stage.deploy = None
     stage.owed = "restore"
+    change.known = stage.ours
     if live.deployment:
         stage.deployment = live.deployment.id
     change.save()

@@ -11,11 +11,11 @@ from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord, Stage, 
 from mlops_steps.report.model import Report
 from mlops_steps.steps import history
 from mlops_steps.steps.claim import claimed
-from mlops_steps.steps.lock import lock_folder, stage_lock
-from mlops_steps.steps.restore import Change, in_doubt, restore, save_if_possible
+from mlops_steps.steps.lock import stage_lock
+from mlops_steps.steps.restore import Change, in_doubt, restore, save_if_possible, superseded
 from mlops_steps.steps.smoke import run_token, smoke
 from mlops_steps.steps.target import Live, Target, open_target
-from mlops_steps.waiting import Deadline
+from mlops_steps.waiting import GRACE, Deadline
 
 
 def run(
@@ -37,32 +37,34 @@ def run(
     with report.case("gate"):
         bundle = gate(settings, record, stage)
     report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
-    with stage_lock(lock_folder(settings), stage, console), open_target(settings, stage) as target:
+    with stage_lock(settings, stage, console), open_target(settings, stage) as target:
         change = Change(target, report, console, record, settings.record)
         began = False
         try:
             with report.case("archive"):
                 check_same_archive(target, bundle, console, settings.package.timeout)
             if dry_run:
-                _look(change, bundle.id)
+                _look(change, bundle.id, Deadline(settings.release.timeout))
                 console.line("dry run: nothing was changed")
                 return
-            with claimed(target, console):
-                live, previous = _look(change, bundle.id)
+            deadline = Deadline(settings.release.timeout)
+            with claimed(target, console, deadline):
+                live, previous = _look(change, bundle.id, deadline)
                 began = True
-                release_bundle(change, live, previous, bundle.id, interrupts or Interrupts())
+                release_bundle(change, live, previous, bundle.id, deadline, interrupts or Interrupts())
         except Stop as stop:
             if began:
                 raise
             raise _before_any_change(change, stop) from None
 
 
-def _look(change: Change, bundle: str) -> tuple[Live, Previous]:
+def _look(change: Change, bundle: str, deadline: Deadline) -> tuple[Live, Previous]:
     """What is live now, and what a failed release has to return to."""
-    with change.target.within(Deadline(change.target.settings.release.timeout)):
+    with change.target.within(deadline):
         live = change.target.observe()
+        superseded(change, live)
         failed = change.stage.owed == "nothing" and history.failed_before(change.target, live, bundle)
-    previous = _previous(change, live, bundle)
+        previous = _previous(change, live, bundle)
     if failed:
         change.console.warn(f"an earlier release of bundle {bundle}, whose record is lost, failed and was cut off")
         stage = change.stage
@@ -131,9 +133,10 @@ def check_same_archive(target: Target, bundle: Bundle, console: Console, limit: 
 def _previous(change: Change, live: Live, bundle: str) -> Previous:
     """What to return to: what is live, or, when an earlier run was cut off, what was live before it."""
     stage = change.stage
-    if stage.owed != "nothing" and stage.previous is not None:
+    owed = stage.still_owed(live.deployment.bundle if live.deployment else None)
+    if stage.owed != "nothing" and owed is not None:
         change.console.warn(f"an earlier release to {change.target.stage} was cut off; going on from its record")
-        return stage.previous
+        return owed
     if live.bundle and live.deployment is None:
         raise CheckFailed(
             f"project {change.target.project} is live on {live.infra} without a deployment of the Project Deployer: "
@@ -146,10 +149,10 @@ def _previous(change: Change, live: Live, bundle: str) -> Previous:
         if stage.previous is not None and stage.deploy and stage.deploy.bundle == bundle:
             return stage.previous
         # A record that was lost: the deployer's history tells.
-        with change.target.within(Deadline(change.target.settings.release.timeout)):
-            before = history.bundle_before(change.target, live, bundle) or bundle
+        before = history.bundle_before(change.target, live, bundle) or bundle
     return Previous(
         bundle=before,
+        in_settings=live.deployment.bundle if live.deployment else None,
         deployment_existed=live.deployment is not None,
         enabled=live.deployment.enabled if live.deployment else True,
         health=live.health.status if live.health else "UNKNOWN",
@@ -173,11 +176,14 @@ def _announce(change: Change, live: Live, previous: Previous, bundle: str) -> No
         console.line(f"if that fails: back to bundle {previous.bundle}")
 
 
-def release_bundle(change: Change, live: Live, previous: Previous, bundle: str, interrupts: Interrupts) -> None:
+def release_bundle(
+    change: Change, live: Live, previous: Previous, bundle: str, deadline: Deadline, interrupts: Interrupts
+) -> None:
     """Makes the bundle live and smoke-tests it; whatever goes wrong, what was live is restored and verified."""
     target, stage, console = change.target, change.stage, change.console
-    seen = live.deployment.bundle if live.deployment else None
-    change.known = {name for name in (bundle, previous.bundle, seen) if name}
+    change.known = {name for name in (bundle, previous.bundle, previous.in_settings) if name}
+    if stage.owed != "nothing":
+        change.known |= stage.ours
     done = stage.smoke_test is not None and stage.smoke_test.result == "passed" and stage.smoke_test.bundle == bundle
     if live.is_healthy(bundle) and stage.owed == "nothing" and done:
         console.good(f"bundle {bundle} is live, healthy and smoke-tested already: nothing to do")
@@ -185,7 +191,7 @@ def release_bundle(change: Change, live: Live, previous: Previous, bundle: str, 
     with interrupts.handled():
         try:
             _check_not_failed_before(stage, bundle)
-            _deploy(change, live, previous, bundle)
+            _deploy(change, live, previous, bundle, deadline)
             _smoke(change, bundle)
             with interrupts.shielded():
                 stage.owed = "nothing"
@@ -208,14 +214,13 @@ def _check_not_failed_before(stage: Stage, bundle: str) -> None:
         raise CheckFailed(f"it failed before, and what was live before is not restored yet: {why}")
 
 
-def _deploy(change: Change, live: Live, previous: Previous, bundle: str) -> None:
+def _deploy(change: Change, live: Live, previous: Previous, bundle: str, deadline: Deadline) -> None:
     target, stage = change.target, change.stage
     seen = live.deployment
     stage.previous, stage.owed, stage.rollback, stage.smoke_test = previous, "restore", None, None
     stage.deploy = Outcome(bundle=bundle)
     change.save()  # flushed to disk before anything is changed
     with change.report.case("deploy"):
-        deadline = Deadline(target.settings.release.timeout)
         if not live.is_healthy(bundle):
             target.make_live(
                 bundle,
@@ -230,9 +235,11 @@ def _deploy(change: Change, live: Live, previous: Previous, bundle: str) -> None
 
 def _smoke(change: Change, bundle: str) -> None:
     change.stage.smoke_test = Outcome(bundle=bundle)
-    with change.target.within(Deadline(change.target.settings.release.smoke_timeout)):
+    deadline = Deadline(change.target.settings.release.smoke_timeout)
+    with change.target.within(deadline):
         token = run_token(change.target, "release")
-    smoke(change.target, change.report, change.console, token=token)
+    smoke(change.target, change.report, change.console, limit=deadline.remaining, token=token)
+    change.target.check_still_live(bundle, Deadline(max(deadline.remaining, GRACE)))
     change.stage.smoke_test.end("passed")
 
 
@@ -245,19 +252,20 @@ def _put_back(change: Change, previous: Previous, bundle: str, failure: MlopsErr
             part.end("failed", why)
     details = failure.details if isinstance(failure, MlopsError) else ()
     save_if_possible(change)
-    if target.settings.release.rollback == "off":
-        raise in_doubt(change, "release.rollback is off", why, details)
-    untouched = _untouched(change, previous, bundle)
+    deadline = Deadline(target.settings.release.rollback_timeout)
+    untouched = _untouched(change, previous, bundle, deadline.at_most(30))
     if untouched:
         stage.owed = "nothing"
-        change.save()
+        save_if_possible(change)
         if isinstance(failure, MlopsError):
             failure.live = failure.live or untouched
             raise failure
         raise Interrupted(f"{why}; nothing was changed", signal_number=failure.signal, live=untouched) from None
+    if target.settings.release.rollback == "off":
+        raise in_doubt(change, "release.rollback is off", why, details)
     if isinstance(failure, SomebodyElse):
         raise in_doubt(change, "somebody else is at work there; it was not overwritten", why, details)
-    live = restore(change, why)
+    live = restore(change, why, deadline)
     if isinstance(failure, Stop):
         raise Interrupted(
             f"{target.stage}: the release of bundle {bundle} was {why}; what was live before is live again, verified",
@@ -272,13 +280,13 @@ def _put_back(change: Change, previous: Previous, bundle: str, failure: MlopsErr
     ) from None
 
 
-def _untouched(change: Change, previous: Previous, bundle: str) -> str | None:
+def _untouched(change: Change, previous: Previous, bundle: str, deadline: Deadline) -> str | None:
     """What is live, in words, when the failure came before anything was changed; otherwise ``None``."""
     try:
-        with change.target.within(Deadline(30)):
+        with change.target.within(deadline):
             live = change.target.observe()
-    except MlopsError:
-        return None
+    except Exception:
+        return None  # nothing is known: the restore looks again
     if previous.bundle is None:
         return str(live) if live.bundle is None and live.deployment is None else None
     same = live.is_healthy(previous.bundle) and previous.bundle != bundle

@@ -14,7 +14,7 @@ from mlops_steps.record import Outcome, Previous, ReleaseRecord, Stage
 from mlops_steps.report.model import Case, Report
 from mlops_steps.steps.smoke import run_token, smoke
 from mlops_steps.steps.target import Live, Target
-from mlops_steps.waiting import Deadline
+from mlops_steps.waiting import GRACE, Deadline
 
 # A restore that the deployer refuses twice is refused for good; a node that cannot be reached is tried until the limit.
 _REFUSED_AT_MOST = 2
@@ -47,17 +47,32 @@ class Change:
         self.record.save(self.record_path)
 
 
-def restore(change: Change, why: str) -> str:
+def superseded(change: Change, live: Live) -> bool:
+    """Whether somebody else has made another bundle live since the record noted that a restore is owed.
+
+    Then none is owed any more: the record forgets it, and a warning says so.
+    """
+    stage = change.stage
+    if stage.owed == "nothing" or live.bundle in stage.ours or not live.is_healthy(live.bundle):
+        return False
+    before = (stage.previous and stage.previous.bundle) or "nothing"
+    change.console.warn(f"a restore of {before} was owed, but somebody has deployed another bundle since: {live}")
+    stage.owes_nothing()
+    return True
+
+
+def restore(change: Change, why: str, deadline: Deadline | None = None) -> str:
     """Restores what the record says was live before, verifies it, runs its smoke test, and says what is live now.
 
     When nothing was live before, what was created is disabled. Raises :class:`ProductionInDoubt` when that could not
-    be done or verified within ``release.rollback_timeout``; the record then still says that it is owed.
+    be done or verified until the ``deadline`` (by default ``release.rollback_timeout`` from now); the record then still
+    says that it is owed.
     """
     settings, target, stage = change.target.settings, change.target, change.stage
     previous = stage.previous
     if previous is None:
         raise in_doubt(change, "the record does not say what was live before", why)
-    deadline = Deadline(settings.release.rollback_timeout)
+    deadline = deadline or Deadline(settings.release.rollback_timeout)
     stage.rollback = Outcome(bundle=previous.bundle, message=why)
     save_if_possible(change)
     change.console.line(
@@ -70,6 +85,9 @@ def restore(change: Change, why: str) -> str:
         raise in_doubt(change, "the restore was interrupted", why) from None
     except MlopsError as error:
         raise in_doubt(change, error.message, why, error.details) from None
+    except Exception as error:
+        # A mistake of our own must not pass for "production is untouched".
+        raise in_doubt(change, f"internal error: {error!r}", why) from error
     stage.rollback.end("passed", live)
     stage.owed = "nothing"
     save_if_possible(change)
@@ -102,12 +120,12 @@ def _restore_until(change: Change, previous: Previous, deadline: Deadline, case:
 
 def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str:
     target, console = change.target, change.console
-    if previous.bundle is None:
-        disabled = target.disable(deadline, console)
-        return f"nothing on {target.infra} (deployment {disabled.id} is disabled)" if disabled else "nothing"
     with target.within(deadline):
         live = target.observe()
     _check_ours(change, live)
+    if previous.bundle is None:
+        disabled = target.disable(deadline, console, lambda now: not change.known or now.bundle in change.known)
+        return f"nothing on {target.infra} (deployment {disabled.id} is disabled)" if disabled else "nothing"
     settled = live.is_healthy(previous.bundle) and live.deployment and live.deployment.enabled == previous.enabled
     if not settled:
         live = target.make_live(
@@ -127,11 +145,11 @@ def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str
         change.report,
         console,
         name="smoke-test after rollback",
-        limit=deadline.remaining,
+        limit=deadline.remaining - GRACE,
         token=token,
         alone=True,
     )
-    return str(live)
+    return str(target.check_still_live(previous.bundle, Deadline(max(deadline.remaining, 1.0))))
 
 
 def _failed(change: Change) -> str:
@@ -152,10 +170,10 @@ def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ())
     """The error that says loudly that a person must act, with what is live as far as it can be told."""
     stage, target = change.stage, change.target
     try:
-        with target.within(Deadline(10)):
+        with target.within(Deadline(GRACE)):
             live = str(target.observe())
-    except (MlopsError, Stop) as error:
-        live = f"unknown ({error})"
+    except (Exception, Stop) as error:
+        live = f"unknown ({error!r})" if not isinstance(error, (MlopsError, Stop)) else f"unknown ({error})"
     if stage.rollback:
         stage.rollback.end("failed", what)
     save_if_possible(change)

@@ -11,7 +11,7 @@ from mlops_steps.record import Outcome, Previous, load_for
 from mlops_steps.report.model import Report
 from mlops_steps.steps import history
 from mlops_steps.steps.claim import claimed
-from mlops_steps.steps.lock import lock_folder, stage_lock
+from mlops_steps.steps.lock import stage_lock
 from mlops_steps.steps.names import valid_bundle_id
 from mlops_steps.steps.restore import Change, restore
 from mlops_steps.steps.target import Live, Target, open_target
@@ -34,13 +34,14 @@ def run(
     """
     record = load_for(settings.record, settings.project)
     report.set(infrastructure=settings.stage(stage).infra)
+    deadline = Deadline(settings.release.rollback_timeout)
     with (
-        stage_lock(lock_folder(settings), stage, console),
+        stage_lock(settings, stage, console),
         open_target(settings, stage) as target,
-        claimed(target, console),
+        claimed(target, console, deadline),
     ):
         change = Change(target, report, console, record, settings.record)
-        with target.within(Deadline(settings.release.rollback_timeout)), report.case("find"):
+        with target.within(deadline), report.case("find"):
             live = target.observe()
             bundle = _find(change, live, to)
             done = live.is_healthy(bundle) and change.stage.owed == "nothing" and history.verified(target, live)
@@ -58,6 +59,7 @@ def run(
             # `recover` must not take it for somebody else's when this rollback is cut off.
             change.stage.deploy = Outcome(bundle=left)
             change.stage.deploy.end("passed", f"was live when it was rolled back to bundle {bundle}")
+        change.known = change.stage.ours
         change.failed, change.because = f"the rollback to bundle {bundle} did not succeed", "asked for"
         change.save()
         with (interrupts or Interrupts()).handled() as signals, signals.shielded():
@@ -67,7 +69,12 @@ def run(
 
 def previous_of(live: Live, bundle: str | None) -> Previous:
     """What a restore to the bundle has to bring about."""
-    return Previous(bundle=bundle, enabled=True, health=live.health.status if live.health else "UNKNOWN")
+    return Previous(
+        bundle=bundle,
+        in_settings=live.deployment.bundle if live.deployment else None,
+        enabled=True,
+        health=live.health.status if live.health else "UNKNOWN",
+    )
 
 
 def _find(change: Change, live: Live, to: str | None) -> str:

@@ -7,7 +7,7 @@ from mlops_steps.dss import fires, scenarios, updates
 from mlops_steps.errors import CheckFailed
 from mlops_steps.report.model import Report
 from mlops_steps.steps.target import Target
-from mlops_steps.waiting import duration
+from mlops_steps.waiting import Deadline, duration
 
 
 def run_token(target: Target, purpose: str) -> str | None:
@@ -56,12 +56,14 @@ def smoke(
     scenario = settings.release.smoke_scenario
     seconds = min(settings.release.smoke_timeout, limit if limit is not None else settings.release.smoke_timeout)
     with report.case(name) as case, console.waiting(f"smoke test {scenario} on {target.infra}") as wait:
-        key = target.deployed_key
+        deadline = Deadline(max(seconds, 1.0))
+        with target.within(deadline):
+            key = target.deployed_key
         outcome = scenarios.run_scenario(
             target.node,
             key,
             scenario,
-            limit=max(seconds, 1.0),
+            limit=max(deadline.remaining, 1.0),
             on_state=wait.state,
             refire=True,
             token=token,

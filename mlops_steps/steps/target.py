@@ -181,7 +181,27 @@ class Target:
                 details=health.messages if health else [],
             ) from None
 
-    def disable(self, deadline: Deadline, console: Console) -> Deployment | None:
+    def check_still_live(self, bundle: str, deadline: Deadline) -> Live:
+        """Looks again after a smoke test, which took its time, whether the bundle is live and healthy.
+
+        Raises :class:`SomebodyElse` when another process or person has replaced it, :class:`CheckFailed` when it is
+        not healthy and does not become so in ``deploy.health_timeout``, :class:`NodeError`.
+        """
+        with self.within(deadline):
+            self.check_claim()
+            live = self.observe()
+            if live.deployment and live.deployment.bundle != bundle:
+                raise SomebodyElse(
+                    f"somebody else has set deployment {live.deployment.id} to bundle {live.deployment.bundle} "
+                    "meanwhile; it was not overwritten"
+                )
+            if live.is_healthy(bundle):
+                return live
+            return self.await_healthy(bundle, deadline, lambda _state: None)
+
+    def disable(
+        self, deadline: Deadline, console: Console, expected: Callable[[Deployment], bool] = lambda _deployment: True
+    ) -> Deployment | None:
         """Disables the stage's deployment and updates it; returns its settings, or ``None`` when there is none."""
         with self.within(deadline), console.waiting(f"disabling what was created on {self.infra}") as wait:
             deployment = self.find_deployment()
@@ -189,7 +209,7 @@ class Target:
                 return None
             updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
             self.check_claim()
-            disabled = deployments.change(self.deployer, deployment.id, enabled=False)
+            disabled = deployments.change(self.deployer, deployment.id, enabled=False, expected=expected)
             result = updates.update(self.deployer, deployment.id, deadline, wait.state)
             if disabled.enabled or not result.succeeded:
                 raise CheckFailed(

@@ -15,7 +15,7 @@ from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
 from mlops_steps.record import Outcome, ReleaseRecord, Result, build_from, load_for
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
-from mlops_steps.steps.lock import lock_folder, stage_lock
+from mlops_steps.steps.lock import stage_lock
 from mlops_steps.steps.scenario_cases import add_cases, choose, missing
 from mlops_steps.steps.scenario_runs import Attempt, Ran, ScenarioRuns
 from mlops_steps.steps.target import Live, Target, open_target
@@ -35,7 +35,7 @@ def run(settings: Settings, report: Report, console: Console, stage: str) -> Non
     """
     node = settings.stage(stage)
     report.set(infrastructure=node.infra, automation_node=node.url)
-    with stage_lock(lock_folder(settings), stage, console), open_target(settings, stage) as target:
+    with stage_lock(settings, stage, console), open_target(settings, stage) as target:
         with report.case("active bundle"):
             record = load_for(settings.record, settings.project)
             with target.within(Deadline(_LOOK)):

@@ -39,8 +39,11 @@ def agent(world: World, folder: Path, name: str) -> tuple[Path, dict[str, str]]:
     return workspace, {**world.environment, "TMPDIR": str(locks), "JOB_NAME": name, "BUILD_NUMBER": "1"}
 
 
-def released(world: World, folder: Path, name: str, step: str = "release", config: str = "patient.yml") -> Child:
+def released(
+    world: World, folder: Path, name: str, step: str = "release", config: str = "patient.yml", **variables: str
+) -> Child:
     workspace, environment = agent(world, folder, name)
+    environment.update(variables)
     return Child([step, "--stage", STAGE, "--config", config], workspace, environment)
 
 
@@ -94,6 +97,21 @@ def test_a_release_in_the_middle_of_another_one_stops_with_one_line_and_changes_
     assert "mlops-steps recover --stage prod" in second.said
     world.sandbox.nodes[INFRA].faults.clear()
     assert first.wait() in (0, 4)
+    assert tags(world) == []
+
+
+@pytest.mark.parametrize("job", ["team/churn/feature%2F" + 40 * "long-", "two  blanks", "broken \udcff"])
+def test_whatever_the_job_is_called_others_are_locked_out(world: World, tmp_path: Path, job: str) -> None:
+    fault = Fault(kind="never", operation="POST /projects/*/scenarios/*/run", by="clients", act="before")
+    held = world.sandbox.nodes[INFRA].faults.add(fault)
+    first = released(world, tmp_path, "one", JOB_NAME=job)
+    until(lambda: held.fired > 0)
+    second = released(world, tmp_path, "two")
+    assert second.wait() == 3, second.said
+    assert "is at work on auto-prod" in second.said
+    world.sandbox.nodes[INFRA].faults.clear()
+    assert first.wait() in (0, 4), first.said
+    assert "not locked out" not in first.said
     assert tags(world) == []
 
 

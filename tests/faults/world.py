@@ -317,6 +317,7 @@ def hasty() -> Iterator[None]:
         patch("mlops_steps.steps.test._LOOK", 2.0),
         patch("mlops_steps.steps.status._LIMIT", 3.0),
         patch("mlops_steps.dss.updates._LOST", 1.0),
-        patch("mlops_steps.dss.scenarios._ABORT_GRACE", 1.0),
+        patch("mlops_steps.dss.scenarios.GRACE", 1.0),
+        patch("mlops_steps.steps.restore.GRACE", 1.0),
     ):
         yield

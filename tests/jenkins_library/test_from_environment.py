@@ -26,7 +26,7 @@ from mlops_steps.errors import ConfigError
 from mlops_steps.record import Approval, Bundle, Outcome, ReleaseRecord, build_from
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
-from mlops_steps.steps.lock import lock_folder, stage_lock
+from mlops_steps.steps.lock import stage_lock
 
 NODES = {
     "MLOPS_PROJECT": "CHURN",
@@ -315,7 +315,7 @@ def test_two_builds_on_one_agent_do_not_work_on_one_stage_at_once(
     stage = "prod" if step in ("release", "rollback") else "test"
     approval = json.dumps({"stage": "prod", "by": "jane"})
     keys = {f"MLOPS_{node}_API_KEY": f"key-of-{node}" for node in ("DESIGN", "TEST", "PROD")}
-    with stage_lock(lock_folder(settings), stage, Console(quiet=True)):
+    with stage_lock(settings, stage, Console(quiet=True)):
         ended = call(
             "run", step, {"stage": stage}, tmp_path, TMPDIR=str(shared), MLOPS_APPROVAL=approval, **keys, **BUILD
         )

@@ -136,6 +136,8 @@ def ran(builds: Callable[[Sequence[Scenario]], dict[str, Build]], jobs: Jobs) ->
     jobs.add(
         "dry run", "ASKED", "mlopsPipeline(skip: ['doctor'])", number=3, params={"DRY_RUN": True, "VALIDATE": False}
     )
+    without = "mlopsPipeline(skip: ['doctor', 'validate', 'test', 'release'])"
+    jobs.add("never released", "ASKED", without, number=5, params={"DRY_RUN": True})
     jobs.add("misspelt pipeline", "ASKED", "mlopsPipeline(skpi: ['doctor'])", number=4)
     return builds(jobs.scenarios)
 
@@ -235,6 +237,12 @@ def test_a_dry_run_of_the_pipeline_asks_nobody_and_changes_nothing(ran: dict[str
     assert project.workspace.live() == project.first
     assert (build.statuses["Validate"], build.statuses["Approve"]) == ("SKIPPED", "SKIPPED")
     assert build.statuses["Test on test"] == "SUCCESS"
+
+
+def test_a_pipeline_that_skips_the_release_makes_no_dry_run_of_it(ran: dict[str, Build]) -> None:
+    build = ran["never released"]
+    assert build.result == "SUCCESS", build.log
+    assert (build.statuses["Package"], build.statuses["Release"]) == ("SUCCESS", "SKIPPED")
 
 
 def test_the_pipeline_refuses_a_parameter_that_it_does_not_have(ran: dict[str, Build]) -> None:

@@ -1,0 +1,172 @@
+"""Somebody else deploys in the middle, or after a release was cut off: it is noticed, and not overwritten."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import pytest
+
+from mlops_steps.config import Settings
+from mlops_steps.record import Outcome, Previous, ReleaseRecord
+from mlops_steps.steps import release, rollback
+from tests.faults import test_first_release
+from tests.faults.world import DEPLOYMENT, INFRA, KEY, NEW, OLD, PATIENT, SMOKE, STAGE, Attempt, World, until
+
+OTHER = "other-3"
+WORLDS = 1
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def with_another_bundle(world: World) -> World:
+    project = world.design.get_project(KEY)
+    project.export_bundle(OTHER)
+    project.publish_bundle(OTHER)
+    return world
+
+
+@pytest.fixture(scope="module")
+def one_world(worlds: list[World]) -> World:
+    return with_another_bundle(worlds[0])
+
+
+@pytest.fixture
+def world(one_world: World) -> World:
+    one_world.reset()
+    return one_world
+
+
+@pytest.fixture(scope="module")
+def new_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = with_another_bundle(test_first_release.NewWorld(tmp_path_factory.mktemp("new")))
+    yield made
+    made.close()
+
+
+def deploy_other(world: World) -> None:
+    deployment = world.deployer.get_deployment(DEPLOYMENT)
+    settings = deployment.get_settings()
+    settings.get_raw().update(bundleId=OTHER, enabled=True)
+    settings.save()
+    deployment.start_update().wait_for_result()
+
+
+@contextmanager
+def during_the_smoke_test(world: World, act: Callable[[], object]) -> Iterator[None]:
+    """Acts while the request that starts the smoke test is held up."""
+    held = world.sandbox.nodes[INFRA].faults.add(
+        "late", seconds=2.0, act="before", operation="POST /projects/*/scenarios/*/run"
+    )
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            until(lambda: held.fired > 0)
+            act()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    thread.join()
+    assert not failures
+
+
+def released(world: World, settings: Settings | None = None) -> Attempt:
+    return world.run(
+        lambda settings, report, console: release.run(settings, report, console, STAGE),
+        "release",
+        settings or world.patient,
+    )
+
+
+def fail_the_smoke_test(world: World) -> None:
+    world.sandbox.nodes[INFRA].faults.add("scenario-ends", outcome="FAILED", target=SMOKE)
+
+
+def live(world: World) -> tuple[str | None, str, str, bool]:
+    return world.active, world.health, world.deployed["bundleId"], world.deployed["enabled"]
+
+
+def test_what_somebody_deploys_during_the_smoke_test_is_noticed_though_that_passes(world: World) -> None:
+    with during_the_smoke_test(world, lambda: deploy_other(world)):
+        attempt = released(world)
+    assert attempt.code == 5
+    assert f"somebody else has set deployment {DEPLOYMENT} to bundle {OTHER} meanwhile" in attempt.said
+    assert f"bundle {OTHER} on {INFRA}" in attempt.live
+    assert live(world) == (OTHER, "HEALTHY", OTHER, True)
+    again = world.recover()
+    assert (again.code, again.owed) == (0, "nothing")
+    assert "somebody has deployed another bundle since" in again.said
+    assert live(world) == (OTHER, "HEALTHY", OTHER, True)
+
+
+def test_a_deployment_that_turns_unhealthy_during_the_smoke_test_is_put_back(world: World) -> None:
+    def turn_until_the_restore() -> None:
+        world.sandbox.nodes[INFRA].faults.add("health", health=["ERROR"], count="for ever")
+        until(lambda: world.deployed["bundleId"] == OLD)
+        world.sandbox.nodes[INFRA].faults.clear()
+
+    impatient = world._settings("impatient.yml", {**PATIENT, "deploy": {"health_timeout": "1s"}})
+    with during_the_smoke_test(world, turn_until_the_restore):
+        attempt = released(world, impatient)
+    assert attempt.code == 4
+    assert f"bundle {NEW} is not healthy on {INFRA} after 1s" in attempt.said
+    assert live(world) == (OLD, "HEALTHY", OLD, True)
+
+
+def test_a_health_that_flaps_after_the_smoke_test_is_waited_for(world: World) -> None:
+    faults = world.sandbox.nodes[INFRA].faults
+    with during_the_smoke_test(world, lambda: faults.add("health", health=["ERROR"], count=2)):
+        attempt = released(world)
+    assert attempt.code == 0
+    assert live(world) == (NEW, "HEALTHY", NEW, True)
+
+
+def test_the_same_release_again_goes_back_to_what_somebody_else_has_made_live(world: World) -> None:
+    with during_the_smoke_test(world, lambda: deploy_other(world)):
+        assert released(world).code == 5
+    world.clear()
+    fail_the_smoke_test(world)
+    again = released(world)
+    assert again.code == 4
+    assert "somebody has deployed another bundle since" in again.said
+    assert live(world) == (OTHER, "HEALTHY", OTHER, True)
+
+
+def test_a_first_release_that_fails_does_not_disable_what_somebody_else_has_deployed(new_world: World) -> None:
+    new_world.reset()
+    fail_the_smoke_test(new_world)
+    with during_the_smoke_test(new_world, lambda: deploy_other(new_world)):
+        attempt = released(new_world)
+    assert attempt.code == 5
+    assert "it was not overwritten" in attempt.said
+    assert live(new_world) == (OTHER, "HEALTHY", OTHER, True)
+
+
+def test_what_a_first_release_owed_is_nothing_once_somebody_else_has_released(world: World) -> None:
+    deploy_other(world)
+    record = ReleaseRecord.load(world.settings.record)
+    assert record
+    part = record.stage(STAGE, INFRA, DEPLOYMENT)
+    part.previous, part.owed, part.deploy = Previous(bundle=None), "restore", Outcome(bundle="cut-off-0")
+    record.save(world.settings.record)
+    fail_the_smoke_test(world)
+    assert released(world).code == 4
+    assert live(world) == (OTHER, "HEALTHY", OTHER, True)
+
+
+def test_a_rollback_that_was_cut_off_knows_what_the_settings_named(world: World) -> None:
+    settings = world.deployer.get_deployment(DEPLOYMENT).get_settings()
+    settings.bundle_id = NEW  # an update to it never came
+    settings.save()
+    with patch("mlops_steps.steps.rollback.restore", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        world.run(
+            lambda settings, report, console: rollback.run(settings, report, console, STAGE, to=OTHER), "rollback"
+        )
+    again = world.recover()
+    assert again.code == 0, again.said
+    assert live(world) == (OTHER, "HEALTHY", OTHER, True)
