@@ -32,6 +32,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "LIMITS", session.Limits(connect=2, read=2, patience=0.5))
     for name in ("URL", "USER", "API_TOKEN", "API_TOKEN_FILE"):
         monkeypatch.delenv(f"JENKINS_{name}", raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.delenv("PYTHONHTTPSVERIFY", raising=False)
 
 
 @pytest.fixture

@@ -10,11 +10,13 @@ from __future__ import annotations
 import base64
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.etree import ElementTree
@@ -92,6 +94,7 @@ class FakeController:
         self.bodies: list[bytes] = []
         self.crumbs: dict[str, str] = {}
         self.before: list[Callable[[str, str], Answer | None]] = []
+        self.place_after_changes = ""  # with one, a change that was made is answered by a redirect to it
         self.url = ""
 
     # --- preparing -----------------------------------------------------------------------------------------------
@@ -331,8 +334,8 @@ class FakeController:
     )
 
     @contextmanager
-    def running(self) -> Iterator[FakeController]:
-        """Serves on a free port of loopback while the block runs."""
+    def running(self, certificate: Path | None = None) -> Iterator[FakeController]:
+        """Serves on a free port of loopback while the block runs, over https with a certificate (and its key)."""
         controller = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -342,6 +345,8 @@ class FakeController:
             def _respond(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 answer = controller.answer(self.command, self.path, self.headers, body)
+                if controller.place_after_changes and self.command == "POST" and answer.status == 200:
+                    answer = Answer(302, headers={"Location": controller.place_after_changes})
                 self.send_response(answer.status)
                 if controller.version:
                     self.send_header("X-Jenkins", controller.version)
@@ -358,9 +363,14 @@ class FakeController:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+            server.handle_error = lambda *_arguments: None  # type: ignore[method-assign]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
-        self.url = f"http://127.0.0.1:{server.server_port}"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
         try:
             yield self
         finally:

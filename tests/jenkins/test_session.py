@@ -156,18 +156,6 @@ def test_a_change_is_not_sent_twice(controller: FakeController, jenkins: Command
     assert seen == ["/createItem"]
 
 
-def test_a_redirect_to_another_place_is_not_taken_for_an_answer(controller: FakeController, jenkins: Command) -> None:
-    with FakeController().running() as other:
-        controller.before.append(lambda method, path: Answer(302, headers={"Location": f"{other.url}/me/api/json"}))
-        other.before.append(lambda method, path: Answer(body=b'{"id": "somebody"}'))
-
-        result = jenkins(*SETUP)
-
-        assert result.exit_code == 3
-        assert f"answers with a redirect to {other.url}" in result.stderr
-        assert "set JENKINS_URL to the controller's own address" in result.stderr
-
-
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
