@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,6 +26,11 @@ class Access:
     url: str
     user: str
     token: str = field(repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the controller is on this machine: no proxy has a part in it, nor may one see the token."""
+        return not is_plain_http(urlsplit(self.url)._replace(scheme="http").geturl())
 
     @property
     def warnings(self) -> list[str]:
@@ -60,7 +66,9 @@ def from_environment(environ: Mapping[str, str]) -> Access:
     user = environ[USER].strip()
     if ":" in user or not user.isprintable():
         raise ConfigError(f"{USER}: a user name has no colon and no control characters")
-    return Access(url, user, _token(environ))
+    token = _token(environ)
+    secrets.register(f"{user}:{token}")  # what basic authentication encodes; a proxy may repeat the header in an error
+    return Access(url, user, token)
 
 
 def _token(environ: Mapping[str, str]) -> str:

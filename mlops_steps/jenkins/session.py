@@ -1,7 +1,8 @@
-"""How requests reach a controller: time limits, retries, errors in one line.
+"""How requests reach a controller, and nobody else: time limits, retries, redirects, errors in one line.
 
-python-jenkins sends its requests without a time limit, repeats nothing, and tells most refusals apart by their text
-only (1.8: ``Jenkins.jenkins_request``). All its requests go through that one method, which is replaced here.
+python-jenkins sends its requests without a time limit, repeats nothing, follows redirects to wherever they lead, and
+tells most refusals apart by their text only (1.8: ``Jenkins.jenkins_request``, which calls ``_request``). All its
+requests go through these two methods, which are replaced here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import jenkins
 import requests
@@ -30,6 +31,9 @@ log = logging.getLogger("mlops_steps.jenkins")
 # 503 is also what a controller says while it starts.
 _TEMPORARY = frozenset({429, 500, 502, 503, 504})
 _PORTS = {"http": 80, "https": 443}
+# How Jenkins answers a change that it has made and has a page for. The other redirects ask for the change once more.
+_DONE = frozenset({302, 303})
+_MOST_REDIRECTS = 5
 
 
 class ControllerError(NodeError):
@@ -66,6 +70,9 @@ class Session(jenkins.Jenkins):  # type: ignore[misc]
         self._patience = self.limits.patience
         with _extra_headers_kept_secret():
             super().__init__(access.url, access.user, access.token)
+        self._session.verify = True  # PYTHONHTTPSVERIFY=0 has switched it off without a word
+        # requests reads the address of a redirect that it does not follow too, and stumbles over one that is none.
+        self._session.get_redirect_target = lambda _answer: None
         self.timeout = (self.limits.connect, self.limits.read)
 
     def close(self) -> None:
@@ -124,14 +131,55 @@ class Session(jenkins.Jenkins):  # type: ignore[misc]
         self.version = response.headers.get("X-Jenkins", self.version)
         return response
 
+    def _request(self, req: requests.Request, stream: bool | None = None) -> requests.Response:
+        """Sends a request to the controller alone: each redirect is checked before anything follows it."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = self._send(req, stream)
+            if not 300 <= answer.status_code < 400:
+                return answer
+            target = self._target(answer)
+            if req.method not in ("GET", "HEAD"):
+                if answer.status_code not in _DONE:
+                    raise self._redirected(answer, target)
+                return answer
+            answer.close()
+            req = requests.Request(req.method, target, headers=req.headers, auth=req.auth)
+        raise ControllerError(f"{self.access.url} answers with one redirect after another", status=answer.status_code)
+
+    def _send(self, req: requests.Request, stream: bool | None) -> requests.Response:
+        prepared = self._session.prepare_request(req)
+        # REQUESTS_CA_BUNDLE and the proxies; Session.send itself does not look at the environment.
+        settings = self._session.merge_environment_settings(prepared.url, {}, stream, self._session.verify, None)
+        if self.access.is_local:
+            settings["proxies"] = {}
+        settings |= {"timeout": self.timeout, "allow_redirects": False}
+        response: requests.Response = self._session.send(prepared, **settings)
+        return response
+
+    def _target(self, answer: requests.Response) -> str:
+        """Where on the controller a redirect leads to. Raises when it leads elsewhere or nowhere."""
+        if not answer.is_redirect:
+            raise self._refusal(answer)
+        try:
+            # Prepared, as it would be sent: two readings of one address could see two hosts in it.
+            prepared = requests.Request("GET", urljoin(answer.url, answer.headers["Location"])).prepare()
+            target = str(prepared.url)
+            origin = _origin(target)
+        except ValueError:
+            raise self._redirected(answer, "what is no address") from None
+        if origin != _origin(answer.url):
+            raise self._redirected(answer, origin)
+        return target
+
+    def _redirected(self, answer: requests.Response, target: str) -> ControllerError:
+        return ControllerError(
+            f"{self.access.url} answers with a redirect to {one_line(target.partition('?')[0], 300)}",
+            status=answer.status_code,
+            next_step="set JENKINS_URL to the controller's own address",
+        )
+
     def _check(self, req: requests.Request, response: requests.Response) -> None:
         """Refuses what a proxy or another server says in place of the controller."""
-        if _origin(response.url) != _origin(str(req.url)):
-            raise ControllerError(
-                f"{self.access.url} answers with a redirect to {_origin(response.url)}",
-                status=response.status_code,
-                next_step="set JENKINS_URL to the controller's own address",
-            )
         wants_json = "/api/json" in str(req.url)
         if wants_json and "json" not in response.headers.get("Content-Type", "json"):
             raise ControllerError(

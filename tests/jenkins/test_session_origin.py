@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import requests
+from jenkins import NotFoundException
 
 from mlops_steps.jenkins import credentials
 from mlops_steps.jenkins.access import Access, from_environment
@@ -26,10 +28,11 @@ Hook = Callable[[str, str], Answer | None]
 
 
 def noting(seen: list[str]) -> Hook:
-    """Notes each request and lets it pass."""
+    """Notes each request and lets it pass; not those of clients of DSS, which a test beside may have left behind."""
 
     def note(method: str, path: str) -> None:
-        seen.append(f"{method} {path}")
+        if not path.startswith("/dip/"):
+            seen.append(f"{method} {path}")
 
     return note
 
@@ -57,7 +60,7 @@ def test_another_origin_hears_nothing_of_a_request_that_is_redirected_to_it(
         result = jenkins(*SETUP)
 
         assert result.exit_code == 3
-        assert f"answers with a redirect to {other.url}" in result.stderr.splitlines()[0]
+        assert f"Jenkins: {controller.url} answers with a redirect to {other.url}\n" in result.stderr
         assert "set JENKINS_URL to the controller's own address" in result.stderr
         assert "of-the-address" not in result.stderr
     assert heard == []
@@ -99,12 +102,11 @@ def test_a_redirect_by_way_of_the_controller_itself_leads_nowhere_else_either(
     [
         ("https://127.0.0.1:{port}/", "answers with a redirect to https://127.0.0.1:"),
         ("//127.0.0.1/", "answers with a redirect to http://127.0.0.1:80"),
-        ("http://127.0.0.1:{port}\\@localhost/", "answers with a redirect to "),
         ("http://127.0.0.1:{port}@localhost/", "answers with a redirect to http://localhost:80"),
         ("ftp://127.0.0.1:{port}/", "answers with a redirect to ftp://127.0.0.1:"),
-        ("http://[", "the answer is not one of Jenkins"),
-        ("http://127.0.0.1:99999999/", "the answer is not one of Jenkins"),
-        ("http://*/", "cannot be reached: Invalid URL"),
+        ("http://[", "answers with a redirect to what is no address"),
+        ("http://127.0.0.1:99999999/", "answers with a redirect to what is no address"),
+        ("http://*/", "answers with a redirect to what is no address"),
     ],
 )
 def test_a_redirect_to_a_twisted_address_is_one_clear_line(
@@ -118,8 +120,22 @@ def test_a_redirect_to_a_twisted_address_is_one_clear_line(
     result = jenkins(*SETUP)
 
     assert result.exit_code == 3, result.output
-    assert told in result.stderr.splitlines()[0]
+    assert f"Jenkins: {controller.url} {told}" in result.stderr
     assert len([request for request in seen if request.startswith(method)]) == 1
+
+
+def test_an_address_that_can_be_read_in_two_ways_is_read_as_it_is_sent(controller: FakeController) -> None:
+    heard: list[str] = []
+    with FakeController().running() as other:
+        other.before.append(noting(heard))
+        place = f"{controller.url}\\@{other.url.removeprefix('http://')}/me/api/json"
+        controller.before.append(redirecting("GET", 302, place, under="/me"))
+        session = Session(Access(controller.url, USER, TOKEN))
+
+        with pytest.raises(NotFoundException):
+            session.jenkins_open(requests.Request("GET", f"{controller.url}/me/api/json"))
+        session.close()
+    assert heard == []
 
 
 # --- redirects to the controller itself --------------------------------------------------------------------------
@@ -160,9 +176,7 @@ def test_a_change_that_is_to_be_sent_to_another_address_is_not_made_and_that_is_
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_redirect_without_an_address_is_no_success(
-    controller: FakeController, jenkins: Command, method: str
-) -> None:
+def test_a_redirect_without_an_address_is_no_success(controller: FakeController, jenkins: Command, method: str) -> None:
     controller.before.append(lambda asked, path: Answer(304) if asked == method else None)
 
     result = jenkins(*SETUP)
@@ -204,11 +218,12 @@ def test_redirects_without_an_end_are_given_up(controller: FakeController, jenki
 
 
 # --- proxies -----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"])
-@pytest.mark.parametrize("scheme", ["http", "https"])
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "localhost", "LOCALHOST", "[::1]"])
+@pytest.mark.parametrize(
+    ("scheme", "variable"), [("http", "http_proxy"), ("http", "ALL_PROXY"), ("https", "HTTPS_PROXY")]
+)
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "LOCALHOST", "[::1]"])
 def test_a_controller_on_this_machine_is_asked_past_the_proxy(
-    jenkins: Command, monkeypatch: pytest.MonkeyPatch, variable: str, scheme: str, host: str
+    jenkins: Command, monkeypatch: pytest.MonkeyPatch, scheme: str, variable: str, host: str
 ) -> None:
     heard: list[str] = []
     with FakeController().running() as proxy:
