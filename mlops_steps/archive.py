@@ -4,7 +4,8 @@ The steps hand archives on to nodes, the sandbox unpacks them itself; both ask h
 memory does not grow with the archive.
 
 Programs that unpack a zip differ in what they believe: the directory at its end, or the header before each entry. So
-both must say the same, and between the entries there must be no room for one that only some would see.
+both must say the same, extra fields included, and between the entries there must be no room for one that only some
+would see.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from mlops_steps import archive_extra
 
 MAX_ENTRIES = 500_000
 # Bytes of the directory at the end, which is the one part that has to be held in memory as a whole.
@@ -33,11 +37,9 @@ _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _HEADER = struct.Struct("<4s5H3L2H")
 _HEADER_MARK = b"PK\x03\x04"
-# After its data an entry may repeat its checksum and sizes; less than any header takes.
-_DESCRIPTOR = 24
-_ENCRYPTED = 0x1
+# The entry is, it is strongly, its header is.
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
 _SIZES_FOLLOW = 0x8
-_IN_EXTRA_FIELD = 0xFFFFFFFF
 
 
 class BadArchive(Exception):
@@ -66,7 +68,9 @@ def checked(path: Path) -> Iterator[zipfile.ZipFile]:
         end = 0
         for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
             end = _check_data(file, info, end)
-        if archive.start_dir - end > _DESCRIPTOR:
+        if end > archive.start_dir:
+            raise Harmful("an entry lies over its directory")
+        if end < archive.start_dir:
             raise Harmful(f"there are {archive.start_dir - end} bytes before its directory that are of no entry")
         yield archive
 
@@ -116,6 +120,8 @@ class _Bounded(io.BufferedReader):
 
 def _check_entry(info: zipfile.ZipInfo) -> None:
     name = info.filename
+    with _blaming(info):
+        _check_listed_extra(info)
     # zipfile cuts names at a NUL, and may take another one from an extra field; orig_filename is what other programs
     # see.
     for path in {info.orig_filename, name}:
@@ -131,6 +137,21 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
         raise Harmful(f"the folder {_shown(name)} has content")
 
 
+def _check_listed_extra(info: zipfile.ZipInfo) -> None:
+    if archive_extra.has_other_name(info.extra, info.orig_filename):
+        raise Harmful(f"{_shown(info.filename)} has another name in its extra field")
+    if archive_extra.has_other_sizes(info):
+        raise Harmful(f"{_shown(info.filename)} has another size in its extra field")
+
+
+@contextmanager
+def _blaming(info: zipfile.ZipInfo) -> Iterator[None]:
+    try:
+        yield
+    except archive_extra.Malformed:
+        raise Harmful(f"{_shown(info.filename)} has a malformed extra field") from None
+
+
 def _check_path(path: str) -> None:
     parts = path.rstrip("/").split("/")
     if _FORBIDDEN.search(path):
@@ -142,16 +163,19 @@ def _check_path(path: str) -> None:
 
 
 def _check_data(file: IO[bytes], info: zipfile.ZipInfo, end_before: int) -> int:
-    """Reads one entry through; returns where its data end, which is where the next entry may begin."""
+    """Reads one entry through; returns where it ends, which is where the next entry must begin."""
     name = _shown(info.filename)
     gap = info.header_offset - end_before
     if gap < 0:
         raise Harmful(f"{name} lies over another entry")
-    if gap > (_DESCRIPTOR if end_before else 0):
+    if gap:
         raise Harmful(f"there are {gap} bytes before {name} that are of no entry")
-    start = _check_header(file, info)
+    own = _check_header(file, info)
+    pieces = _unpacked(file, info, own.start)
+    if own.sizes_follow and info.compress_type == zipfile.ZIP_STORED:
+        pieces = _without_marks(pieces, name)
     found, crc = 0, 0
-    for piece in _unpacked(file, info, start):
+    for piece in pieces:
         found += len(piece)
         crc = zlib.crc32(piece, crc)
         if found > info.file_size:
@@ -160,11 +184,20 @@ def _check_data(file: IO[bytes], info: zipfile.ZipInfo, end_before: int) -> int:
         raise Damaged(f"{name} holds {found} of the {info.file_size} bytes that it announces")
     if crc != info.CRC:
         raise Damaged(f"{name} has a wrong checksum")
-    return start + info.compress_size
+    return _check_descriptor(file, info, own)
 
 
-def _check_header(file: IO[bytes], info: zipfile.ZipInfo) -> int:
-    """Compares the entry's own header with the directory; returns where the data begin."""
+@dataclass(frozen=True)
+class _Own:
+    """What the entry's own header tells. ``wide``: its sizes are in the extra field."""
+
+    start: int
+    sizes_follow: bool
+    wide: bool
+
+
+def _check_header(file: IO[bytes], info: zipfile.ZipInfo) -> _Own:
+    """Compares the entry's own header with the directory."""
     name = _shown(info.filename)
     file.seek(info.header_offset)
     raw = file.read(_HEADER.size)
@@ -174,12 +207,43 @@ def _check_header(file: IO[bytes], info: zipfile.ZipInfo) -> int:
     own_name = file.read(name_length)
     if info.orig_filename not in (own_name.decode("utf-8", "replace"), own_name.decode("cp437")):
         raise Harmful(f"{name} has another name in its own header")
-    told = [(crc, info.CRC), (packed, info.compress_size), (size, info.file_size)]
-    if method != info.compress_type or any(
-        own != listed and own != _IN_EXTRA_FIELD and not (flags & _SIZES_FOLLOW and own == 0) for own, listed in told
-    ):
+    if flags & _ENCRYPTED:
+        raise Harmful(f"{name} is encrypted by its own header")
+    wide = _own_wide_sizes(info, file.read(extra_length))
+    follow = bool(flags & _SIZES_FOLLOW)
+    if method != info.compress_type or not archive_extra.agree(info, crc, [(size, packed), *wide], follow=follow):
         raise Harmful(f"{name} has another size or checksum in its own header")
-    return file.seek(extra_length, io.SEEK_CUR)
+    return _Own(info.header_offset + len(raw) + name_length + extra_length, follow, bool(wide))
+
+
+def _own_wide_sizes(info: zipfile.ZipInfo, extra: bytes) -> list[tuple[int, int]]:
+    with _blaming(info):
+        if archive_extra.has_other_name(extra, info.orig_filename):
+            raise Harmful(f"{_shown(info.filename)} has another name in its extra field")
+        return archive_extra.wide_sizes(extra)
+
+
+def _check_descriptor(file: IO[bytes], info: zipfile.ZipInfo, own: _Own) -> int:
+    """Compares what follows the data with the directory; returns where it ends."""
+    end = own.start + info.compress_size
+    if not own.sizes_follow:
+        return end
+    file.seek(end)
+    length = archive_extra.descriptor_length(file.read(archive_extra.DESCRIPTOR_BYTES), info, wide=own.wide)
+    if length is None:
+        raise Harmful(f"{_shown(info.filename)} has another size or checksum behind its data")
+    return end + length
+
+
+def _without_marks(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """The data of a stored entry whose size follows them: they end where a program thinks that it sees their end."""
+    before = b""
+    for piece in pieces:
+        seen = before + piece
+        if archive_extra.MARKS.search(seen):
+            raise Harmful(f"{name} holds what looks like another entry")
+        before = seen[-3:]
+        yield piece
 
 
 def _unpacked(file: IO[bytes], info: zipfile.ZipInfo, start: int) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from mlops_steps import archive
 from mlops_steps.archive import BadArchive, Damaged, Harmful, checked
-from tests.archives import DAMAGED, HARMFUL, Entry, harmless, zipped
+from tests.archives import DAMAGED, FROM_PROGRAMS, HARMFUL, Entry, bundle, descriptor, harmless, zipped
 
 
 def check(path: Path, data: bytes) -> None:
@@ -42,6 +43,42 @@ def test_a_harmless_archive_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "b.zip").write_bytes(harmless("P"))
     with checked(tmp_path / "b.zip") as found:
         assert "uploads/déjà vu.csv" in found.namelist()
+
+
+@pytest.mark.parametrize("kind", FROM_PROGRAMS)
+def test_what_programs_write_is_accepted(tmp_path: Path, kind: str) -> None:
+    check(tmp_path / "b.zip", bundle("P", FROM_PROGRAMS[kind], Entry("uploads/next")))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5, 1024])
+@pytest.mark.parametrize("mark", [b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"])
+def test_a_mark_over_two_pieces_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, mark: bytes
+) -> None:
+    monkeypatch.setattr(archive, "_CHUNK", chunk)
+    content = b"abcd" + mark
+    stored = Entry("uploads/a", content, method=0, flags=8, behind=descriptor(content, len(content)))
+    with pytest.raises(Harmful, match="looks like another entry"):
+        check(tmp_path / "b.zip", bundle("P", stored))
+
+
+def test_an_entry_that_reaches_into_the_directory_is_refused(tmp_path: Path) -> None:
+    directory = 46 + len("a")
+    data = bytearray(zipped([Entry("a", b"", method=0, own_extra=struct.pack("<HH", 0xCAFE, directory))]))
+    struct.pack_into("<H", data, 28, 4 + directory)
+    with pytest.raises(Harmful, match="lies over its directory"):
+        check(tmp_path / "b.zip", bytes(data))
+
+
+def test_a_size_that_is_in_no_extra_field_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 2**32 - 1
+    monkeypatch.setattr(archive, "RATIO_FROM_BYTES", size)
+    with pytest.raises(Harmful, match="another size or checksum in its own header"):
+        check(tmp_path / "b.zip", zipped([Entry("a", size=size)]))
+
+
+def test_an_archive_within_an_archive_is_accepted_where_sizes_go_before(tmp_path: Path) -> None:
+    check(tmp_path / "b.zip", bundle("P", Entry("uploads/inner.zip", harmless("P"), method=0)))
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -90,11 +127,12 @@ def test_an_archive_with_too_many_entries_is_refused(tmp_path: Path, monkeypatch
         check(tmp_path / "b.zip", zipped([Entry(f"{number}") for number in range(4)]))
 
 
-@pytest.mark.parametrize("method", [0, 8])
-def test_memory_does_not_grow_with_the_archive(tmp_path: Path, method: int) -> None:
+@pytest.mark.parametrize(("method", "flags"), [(0, 0), (0, 8), (8, 0)])
+def test_memory_does_not_grow_with_the_archive(tmp_path: Path, method: int, flags: int) -> None:
     content = b"".join(bytes([number]) * 1024 * 1024 for number in range(40))
     path = tmp_path / "b.zip"
-    path.write_bytes(zipped([Entry("big", content, method=method)]))
+    behind = descriptor(content, len(content)) if flags else b""
+    path.write_bytes(zipped([Entry("big", content, method=method, flags=flags, behind=behind)]))
     del content
     tracemalloc.start()
     try:
