@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,26 @@ def test_what_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     record = ReleaseRecord(project="P\ud83d")
     with pytest.raises(ConfigError, match="cannot write the release record"):
         record.save(tmp_path / "r.json")
+
+
+def test_it_is_flushed_to_disk_before_it_is_put_into_place_and_the_place_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    flush, put = os.fsync, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        done.append("flush folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "flush file")
+        flush(descriptor)
+
+    def replace(path: Path, target: Path) -> Path:
+        done.append("put")
+        return put(path, target)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    record_with_test("passed").save(tmp_path / "r.json")
+    assert done == ["flush file", "put", "flush folder"]
 
 
 def test_no_file_is_no_record(tmp_path: Path) -> None:

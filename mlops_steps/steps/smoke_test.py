@@ -15,14 +15,15 @@ def run(settings: Settings, report: Report, console: Console, stage: str) -> Non
     """Runs the smoke scenario. Changes nothing. Raises :class:`CheckFailed` when it does not succeed."""
     report.set(infrastructure=settings.stage(stage).infra)
     with open_target(settings, stage) as target:
-        with target.within(Deadline(settings.release.smoke_timeout)):
+        deadline = Deadline(settings.release.smoke_timeout)
+        with target.within(deadline):
             live = target.observe()
         report.set(bundle=live.bundle)
         if live.bundle is None:
             raise CheckFailed(f"{stage}: no bundle of project {settings.project} is live on {live.infra}")
         console.line(f"live on {stage}: {live}")
         try:
-            smoke(target, report, console)
+            smoke(target, report, console, limit=deadline.remaining)
         except CheckFailed as error:
             error.live = str(live)
             raise

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 
@@ -11,12 +13,19 @@ from tests.faults.matrix import Point, points
 from tests.faults.sides import uncounted
 from tests.faults.world import World, hasty
 
+_NEEDED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "JAVA_HOME", "MLOPS_FAULTS", "PYTEST_CURRENT_TEST")
+
 
 @pytest.fixture(scope="module")
 def quick() -> Iterator[None]:
-    """Short pauses in this process, no log, and no measuring of coverage."""
+    """Short pauses in this process, no log, and no measuring of coverage.
+
+    The environment is small, because requests reads all of it for each request, and nothing is flushed to disk: what a
+    machine that loses its power keeps is not what these tests are about.
+    """
     logging.disable(logging.CRITICAL)
-    with hasty(), uncounted():
+    small = {name: value for name, value in os.environ.items() if name in _NEEDED or name.startswith("COV")}
+    with hasty(), uncounted(), patch.dict(os.environ, small, clear=True), patch("os.fsync"):
         yield
     logging.disable(logging.NOTSET)
 

@@ -142,7 +142,7 @@ def _scenes() -> Iterator[Scene]:
         status.check(status.run(settings, report, console))
 
     yield Scene("status", show, 3, reads, _nothing, _untouched)
-    yield Scene("smoke-test", lambda *given: smoke_test.run(*given, STAGE), 2 * 2, reads, _nothing, _untouched)
+    yield Scene("smoke-test", lambda *given: smoke_test.run(*given, STAGE), 2, reads, _nothing, _untouched)
     yield Scene("deploy", lambda *given: deploy.run(*given, "test"), 2 + 4 + 12, reads, _old_on_test, _deployed)
     yield Scene("test", lambda *given: test_step.run(*given, "test"), 4 * 2 + 4, reads, _new_on_test, _tested)
     yield Scene(
