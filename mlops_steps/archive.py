@@ -5,7 +5,7 @@ memory does not grow with the archive.
 
 Programs that unpack a zip differ in what they believe: the directory at its end, or the header before each entry. So
 both must say the same, extra fields included, and between the entries there must be no room for one that only some
-would see.
+would see. Nor may there be two ends, or one that tells of another directory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from mlops_steps import archive_extra
+from mlops_steps import archive_end, archive_extra
 
 MAX_ENTRIES = 500_000
 # Bytes of the directory at the end, which is the one part that has to be held in memory as a whole.
@@ -59,12 +59,15 @@ def checked(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive, opened after all of it was read and found harmless; every checksum was compared.
 
     Raises :class:`Harmful` for absolute paths, ``..``, drives, backslashes, links, devices, duplicate names, a name
-    that is both file and folder, extreme compression, more bytes than announced, hidden entries and encryption,
-    :class:`Damaged` for what is no whole zip. In the block too, an archive that cannot be read is :class:`Damaged`.
+    that is both file and folder, extreme compression, more bytes than announced, hidden entries, a second end and
+    encryption, :class:`Damaged` for what is no whole zip. In the block too, an archive that cannot be read is
+    :class:`Damaged`.
     """
     with _opened(path) as (file, archive):
         size = path.stat().st_size
         check_entries(archive, size)
+        if wrong := archive_end.contradiction(file, archive):
+            raise Harmful(wrong)
         end = 0
         for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
             end = _check_data(file, info, end)

@@ -52,10 +52,14 @@ def _check_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def is_loopback(url: str) -> bool:
+    """Whether the URL leads to this machine itself: no proxy has a part in it, nor may one see a key."""
+    return _LOOPBACK.match(urlsplit(url).hostname or "") is not None
+
+
 def is_plain_http(url: str) -> bool:
     """Whether keys would travel in clear text to another machine."""
-    parts = urlsplit(url)
-    return parts.scheme == "http" and not _LOOPBACK.match(parts.hostname or "")
+    return urlsplit(url).scheme == "http" and not is_loopback(url)
 
 
 def _check_path(value: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.request import getproxies_environment
 
 import requests
 import urllib3
@@ -23,6 +24,11 @@ def explain_transport(error: BaseException) -> str:
     """One line on why no answer came, without Python's inner names."""
     if isinstance(error, requests.exceptions.SSLError):
         return f"TLS: {_innermost(error)}"
+    if _is_of_a_proxy_variable(error):
+        return (
+            "a proxy variable (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) is not a URL; "
+            "special characters in its password must be percent-encoded"
+        )
     if isinstance(error, requests.exceptions.ProxyError):
         return f"the proxy could not be used: {_innermost(error)}"
     if isinstance(error, requests.ConnectTimeout):
@@ -36,6 +42,16 @@ def explain_transport(error: BaseException) -> str:
     if isinstance(error, requests.ConnectionError):
         return f"no connection: {_innermost(error)}"
     return str(error) or type(error).__name__
+
+
+def _is_of_a_proxy_variable(error: BaseException) -> bool:
+    """Whether the address of a proxy cannot be read. The error's own text repeats a part of it: of a password, say.
+
+    requests calls that an InvalidURL as it does for the address of a node, which has been checked before.
+    """
+    if isinstance(error, requests.exceptions.InvalidProxyURL):
+        return True
+    return isinstance(error, requests.exceptions.InvalidURL) and bool(getproxies_environment().keys() - {"no"})
 
 
 def _innermost(error: BaseException) -> str:

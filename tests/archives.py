@@ -96,6 +96,44 @@ def descriptor(content: bytes, packed: int, *, marked: bool = True, form: str = 
     return b"PK\x07\x08" * marked + told
 
 
+def shifted(data: bytes, by: int) -> bytes:
+    """The archive, of which the end and the directory tell places that many bytes further on."""
+    found = bytearray(data)
+    end = len(data) - 22
+    listed, size, at = struct.unpack_from("<HLL", data, end + 10)
+    struct.pack_into("<L", found, end + 16, at + by)
+    position = end - size
+    for _ in range(listed):
+        lengths = struct.unpack_from("<3H", data, position + 28)
+        (offset,) = struct.unpack_from("<L", data, position + 42)
+        struct.pack_into("<L", found, position + 42, offset + by)
+        position += 46 + sum(lengths)
+    return bytes(found)
+
+
+def ended(data: bytes, comment: bytes = b"", *, before: bytes = b"", behind: bytes = b"", **told: int) -> bytes:
+    """The archive with another end record: what is not ``told`` is as in the one that it has.
+
+    ``before`` and ``behind`` the record stand these bytes.
+    """
+    here = dict(zip(_END, struct.unpack("<4x4H2LH", data[-22:]), strict=True)) | {"length": len(comment)} | told
+    return data[:-22] + before + struct.pack("<4s4H2LH", b"PK\x05\x06", *here.values()) + comment + behind
+
+
+def wide_end(data: bytes, mark: bytes = b"PK\x06\x06", **told: int) -> bytes:
+    """The ZIP64 end record and its locator, to be put before the end record of the archive."""
+    disk, start_disk, here, listed, size, at, _ = struct.unpack("<4x4H2LH", data[-22:])
+    true = (44, 45, 45, disk, start_disk, here, listed, size, at, 0, len(data) - 22, 1)
+    names = ("record", "made", "needed", *_END[:6], "locator_disk", "record_at", "disks")
+    values = tuple((dict(zip(names, true, strict=True)) | told).values())
+    return struct.pack("<4sQ2H2L4Q", mark, *values[:9]) + struct.pack("<4sLQL", b"PK\x06\x07", *values[9:])
+
+
+_END = ("disk", "start_disk", "here", "listed", "size", "at", "length")
+#: The end record, when all of it stands in the ZIP64 one.
+ALL_WIDE = {"here": 0xFFFF, "listed": 0xFFFF, "size": 0xFFFFFFFF, "at": 0xFFFFFFFF}
+
+
 def _endless(content: bytes) -> bytes:
     """All of the content, but the compressed stream never says that it ends."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -303,6 +341,7 @@ HARMFUL: dict[str, tuple[Callable[[str], bytes], str]] = {
     "another size in its header": (_adding(Entry("uploads/a", own_size=5_000)), "another size or checksum"),
     "hidden entry": (_adding(Entry("../../evil", hidden=True), Entry("uploads/a")), "that are of no entry"),
     "hidden entry at the end": (_adding(Entry("../../evil", hidden=True)), "that are of no entry"),
+    "directory elsewhere": (lambda project: ended(shifted(harmless(project), 500), b" " * 700), "another directory"),
     **{kind: (_adding(entry), reason) for kind, (entry, reason) in _OWN_HEADER.items()},
 }
 

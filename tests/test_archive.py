@@ -12,7 +12,20 @@ import pytest
 
 from mlops_steps import archive
 from mlops_steps.archive import BadArchive, Damaged, Harmful, checked
-from tests.archives import DAMAGED, FROM_PROGRAMS, HARMFUL, Entry, bundle, descriptor, harmless, zipped
+from tests.archives import (
+    ALL_WIDE,
+    DAMAGED,
+    FROM_PROGRAMS,
+    HARMFUL,
+    Entry,
+    bundle,
+    descriptor,
+    ended,
+    harmless,
+    shifted,
+    wide_end,
+    zipped,
+)
 
 
 def check(path: Path, data: bytes) -> None:
@@ -147,3 +160,146 @@ def test_memory_does_not_grow_with_the_archive(tmp_path: Path, method: int, flag
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadArchive), checked(tmp_path / "nothing.zip"):
         pass
+
+
+@pytest.mark.parametrize("by", [1, 22, 500, 65_000])
+@pytest.mark.parametrize("wide", [False, True])
+def test_an_archive_that_tells_of_a_directory_elsewhere_is_refused(tmp_path: Path, by: int, wide: bool) -> None:
+    data = shifted(harmless("P"), by)
+    data = ended(data, b" " * by, before=wide_end(data), **ALL_WIDE) if wide else ended(data, b" " * by)
+    with pytest.raises(Harmful, match="another directory"):
+        check(tmp_path / "b.zip", data)
+
+
+def test_an_archive_behind_other_bytes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Harmful):
+        check(tmp_path / "b.zip", b"#!/bin/sh\n" + harmless("P"))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"disk": 1},
+        {"start_disk": 1},
+        {"here": 4},
+        {"listed": 4},
+        {"listed": 6},
+        {"at": 0},
+        {"at": 2**32 - 1},
+        {"listed": 2**16 - 1},
+        {"length": 1},
+        ALL_WIDE | {"size": 0},
+        {"size": 0},
+    ],
+    ids=str,
+)
+def test_an_end_that_tells_anything_else_is_refused(tmp_path: Path, told: dict[str, int]) -> None:
+    with pytest.raises(Harmful):
+        check(tmp_path / "b.zip", ended(harmless("P"), **told))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"disk": 1},
+        {"start_disk": 1},
+        {"here": 4},
+        {"listed": 4},
+        {"listed": 2**16 + 5},
+        {"at": 0},
+        {"at": 2**32 - 1},
+        {"record": 45},
+        {"record": 2**40},
+        {"locator_disk": 1},
+        {"record_at": 0},
+        {"disks": 0},
+        {"disks": 2},
+        {"size": 0},
+    ],
+    ids=str,
+)
+def test_a_zip64_end_that_tells_anything_else_is_refused(tmp_path: Path, told: dict[str, int]) -> None:
+    # zipfile itself finds some of it.
+    with pytest.raises(BadArchive):
+        check(tmp_path / "b.zip", ended(harmless("P"), before=wide_end(harmless("P"), **told), **ALL_WIDE))
+
+
+@pytest.mark.parametrize("told", [{"disk": 1}, {"here": 4}, {"listed": 4}, {"size": 1}, {"at": 0}], ids=str)
+def test_an_end_that_contradicts_the_zip64_one_is_refused(tmp_path: Path, told: dict[str, int]) -> None:
+    with pytest.raises(Harmful, match="another directory"):
+        check(tmp_path / "b.zip", ended(harmless("P"), before=wide_end(harmless("P")), **told))
+
+
+def test_bytes_behind_the_end_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Harmful, match="behind its end"):
+        check(tmp_path / "b.zip", ended(harmless("P"), b"comment", behind=b"more"))
+
+
+def _listed_with_comment(data: bytes, comment: bytes, told: int | None = None) -> bytes:
+    """The archive, of which the last entry in the directory has a comment, ``told`` to be that long."""
+    size, at = struct.unpack_from("<LL", data, len(data) - 10)
+    last = data.rindex(b"PK\x01\x02")
+    found = bytearray(data[:-22] + comment + data[-22:])
+    struct.pack_into("<H", found, last + 32, len(comment) if told is None else told)
+    struct.pack_into("<LL", found, len(found) - 10, size + len(comment), at)
+    return bytes(found)
+
+
+def test_an_end_in_the_comment_of_another_is_refused(tmp_path: Path) -> None:
+    """A program that searches from the front finds the first one, from the back the second."""
+    inner = ended(harmless("P"), length=22)[-22:]
+    with pytest.raises(Harmful, match="another end"):
+        check(tmp_path / "b.zip", _listed_with_comment(harmless("P"), inner))
+
+
+@pytest.mark.parametrize("comment", [b"PK\x05\x06", b"ab PK\x05\x06 cd" * 20, b"PK\x05\x06" + b"\0" * 40])
+def test_a_comment_that_looks_like_an_end_is_refused(tmp_path: Path, comment: bytes) -> None:
+    with pytest.raises(BadArchive):
+        check(tmp_path / "b.zip", ended(harmless("P"), comment))
+
+
+def test_a_comment_that_is_an_empty_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Harmful):
+        check(tmp_path / "b.zip", ended(harmless("P"), zipped([])))
+
+
+def test_a_last_entry_that_reaches_over_the_end_is_refused(tmp_path: Path) -> None:
+    check(tmp_path / "b.zip", _listed_with_comment(harmless("P"), b"comment"))
+    with pytest.raises(Harmful, match="another directory"):
+        check(tmp_path / "b.zip", _listed_with_comment(harmless("P"), b"comment", 20))
+
+
+def test_a_zip64_end_that_only_some_would_see_is_refused(tmp_path: Path) -> None:
+    hidden = wide_end(harmless("P"), mark=b"PK\x06\x00", record_at=0)
+    with pytest.raises(Harmful, match="another directory"):
+        check(tmp_path / "b.zip", _listed_with_comment(harmless("P"), hidden))
+
+
+@pytest.mark.parametrize("comment", [b"", b"made by us", b"x" * 65_535])
+@pytest.mark.parametrize("told", [{}, ALL_WIDE, {"at": 2**32 - 1}, {"disk": 2**16 - 1}], ids=str)
+def test_a_zip64_end_that_tells_the_same_is_accepted(tmp_path: Path, comment: bytes, told: dict[str, int]) -> None:
+    check(tmp_path / "b.zip", ended(harmless("P"), comment, before=wide_end(harmless("P")), **told))
+    check(tmp_path / "b.zip", ended(harmless("P"), comment))
+
+
+@pytest.mark.parametrize("utf_8", [False, True])
+def test_a_last_entry_whose_name_is_not_ascii_is_accepted(tmp_path: Path, utf_8: bool) -> None:
+    data = bytearray(zipped([Entry("é", b"", method=0)]))
+    for flags in (7, data.index(b"PK\x01\x02") + 9):
+        data[flags] = 0x08 if utf_8 else 0
+    check(tmp_path / "b.zip", bytes(data))
+
+
+def test_an_archive_without_entries_is_accepted(tmp_path: Path) -> None:
+    check(tmp_path / "b.zip", zipped([]))
+
+
+@pytest.mark.parametrize("entries", [65_535, 65_536])
+def test_what_python_writes_with_many_entries_is_accepted(tmp_path: Path, entries: int) -> None:
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as written:
+        for number in range(entries):
+            written.writestr(zipfile.ZipInfo(f"{number}"), b"")
+        written.comment = b"made by us"
+    assert (b"PK\x06\x06" in (tmp_path / "b.zip").read_bytes()) == (entries > 65_535)
+    with checked(tmp_path / "b.zip") as found:
+        assert len(found.namelist()) == entries

@@ -17,6 +17,7 @@ from mlops_steps.archive import BadArchive, Damaged, checked
 from mlops_steps.dss.http import chunks
 from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
 from mlops_steps.errors import CheckFailed, NodeError
+from mlops_steps.secrets import redact
 from mlops_steps.waiting import Deadline, poll
 
 log = logging.getLogger(__name__)
@@ -171,7 +172,8 @@ def check_archive(path: Path, project_key: str, bundle_id: str) -> dict[str, Any
         raise CheckFailed(f"bundle {bundle_id}: the archive holds no project_config/params.json, so no bundle")
     found = manifest.get("originalProjectKey") or manifest.get("projectKey")
     if found is not None and found != project_key:
-        raise CheckFailed(f"bundle {bundle_id}: the archive is of project {str(found)[:200]!r}, not of {project_key}")
+        shown = redact(str(found))[:200]
+        raise CheckFailed(f"bundle {bundle_id}: the archive is of project {shown!r}, not of {project_key}")
     return manifest
 
 

@@ -22,8 +22,10 @@ import tenacity
 import urllib3
 from dataikuapi.utils import DataikuException
 
+from mlops_steps.config_fields import is_loopback
 from mlops_steps.dss.names import check_url
 from mlops_steps.secrets import redact
+from mlops_steps.text import one_line
 from mlops_steps.transport import explain_transport, never_arrived
 from mlops_steps.waiting import Deadline, duration
 
@@ -92,6 +94,14 @@ class NodeSession(requests.Session):
         )
         return retryer(self._send_once, method, url, patience, limit, kwargs)
 
+    def merge_environment_settings(self, url: Any, *settings: Any, **more: Any) -> Any:
+        """The settings of one request, with those of the environment; for a node on this machine without its proxies.
+
+        requests knows no such exception: an http:// node's key would go to the proxy's machine in clear text.
+        """
+        merged = super().merge_environment_settings(url, *settings, **more)
+        return {**merged, "proxies": {}} if is_loopback(url) else merged
+
     def _send_once(
         self, method: str, url: str, patience: float, limit: Deadline, kwargs: dict[str, Any]
     ) -> requests.Response:
@@ -101,7 +111,8 @@ class NodeSession(requests.Session):
             **kwargs,
             "stream": True,
             "allow_redirects": False,
-            # Said per request: REQUESTS_CA_BUNDLE of the environment would replace the session's own setting.
+            # Said per request: REQUESTS_CA_BUNDLE would replace the session's own setting, false and a path too. With
+            # true it counts.
             "verify": self.verify,
             "timeout": (min(self.limits.connect, allowed.remaining), allowed.remaining),
         }
@@ -186,7 +197,7 @@ def _refusal(response: requests.Response) -> Refused:
     except (ValueError, AttributeError, RecursionError):
         text = f"HTTP {response.status_code} {response.reason or ''}".rstrip()
         if "html" not in response.headers.get("Content-Type", "") and response.text.strip():
-            text += f": {response.text.strip()[:300]}"
+            text += f": {one_line(response.text, 300)}"
     return Refused(response.status_code, redact(text), _retry_after(response))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
+from mlops_steps.secrets import redact
+
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\?#%]{1,200}")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\#]")
 
@@ -17,7 +19,7 @@ def node_id(value: object, what: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{what} is {type(value).__name__}, not str")
     if not _NAME.fullmatch(value) or value in (".", ".."):
-        raise ValueError(f"{what} is {value[:80]!r}")
+        raise ValueError(f"{what} is {redact(value)[:80]!r}")
     return value
 
 
@@ -28,4 +30,4 @@ def check_url(url: str) -> None:
     """
     path = urlsplit(url).path
     if _FORBIDDEN.search(url.replace(" ", "")) or any(unquote(part) in (".", "..") for part in path.split("/")):
-        raise ValueError(f"a name in the URL leads out of its place: {url[:300]!r}")
+        raise ValueError(f"a name in the URL leads out of its place: {redact(url)[:300]!r}")

@@ -14,9 +14,13 @@ from mlops_steps.record import ReleaseRecord, load_for
 from mlops_steps.report.model import Report
 from mlops_steps.steps import notes
 from mlops_steps.steps.target import Live, Target, open_target
+from mlops_steps.text import one_line
 from mlops_steps.waiting import Aside, Deadline
 
 _LIMIT = 60.0
+# Characters of one text of a node, and of a sentence of ours that may hold one.
+_LONGEST = 200
+_LONGEST_PROBLEM = 1000
 
 
 @dataclass(frozen=True)
@@ -114,25 +118,25 @@ def _tested(settings: Settings, record: ReleaseRecord, stage: str) -> str:
 
 
 def as_dicts(found: list[StageStatus]) -> list[dict[str, str | None]]:
-    """The rows as plain data, for ``--json``."""
-    return [asdict(row) for row in found]
+    """The rows as plain data, for ``--json``: what the nodes say in them masked, each on one line."""
+    return [{name: _presentable(name, value) for name, value in asdict(row).items()} for row in found]
 
 
 def table(found: list[StageStatus]) -> str:
     """The rows as a table for people."""
     heads = ["stage", "infrastructure", "live", "health", "since", "commit", "build", "tested"]
-    lines = [heads, *([_cell(value) for value in _values(row)] for row in found)]
+    lines = [heads, *([value or "-" for value in _values(row)] for row in as_dicts(found))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
-def _values(row: StageStatus) -> list[str | None]:
-    commit = row.commit[:8] if row.commit else None
-    live = "(not known)" if row.problem else row.bundle or "nothing"
-    return [row.stage, row.infra, live, row.health, row.since, commit, row.build, row.tested]
+def _values(row: dict[str, str | None]) -> list[str | None]:
+    live = "(not known)" if row["problem"] else row["bundle"] or "nothing"
+    commit = (row["commit"] or "")[:8]
+    return [row["stage"], row["infra"], live, row["health"], row["since"], commit, row["build"], row["tested"]]
 
 
-def _cell(value: str | None) -> str:
-    return value or "-"
+def _presentable(name: str, value: str | None) -> str | None:
+    return None if value is None else one_line(value, _LONGEST_PROBLEM if name == "problem" else _LONGEST)

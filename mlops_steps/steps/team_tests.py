@@ -26,7 +26,7 @@ from mlops_steps.waiting import duration
 
 SCOPE = "pytest"
 
-_KEY_VARIABLE = re.compile(r"^(MLOPS_[A-Z0-9_]+_API_KEY|JENKINS_API_TOKEN)(_FILE)?$")
+_KEY_VARIABLE = re.compile(r"^(MLOPS_[A-Z0-9_]+_API_KEY(_FILE)?|JENKINS_API_\w+)$")
 # Seconds to write the report after Ctrl-C, and to end after SIGTERM.
 _GRACE = 5.0
 _KEPT_LINES = 5_000

@@ -32,6 +32,9 @@ INSTALL_LIMIT = 1500.0  # seconds
 SHORT_LIMIT = 60.0  # seconds
 UNUSED_DAYS = 30  # after that an environment is removed when a new one is made
 
+# What neither Git nor pip, nor anything that pip builds, has any business with.
+KEY_VARIABLE = re.compile(r"MLOPS_\w+_API_KEY(_FILE)?|JENKINS_API_\w+")
+
 
 class Problem(Exception):
     """What keeps mlops-steps from being there. The first line is enough to act on."""
@@ -155,6 +158,11 @@ def _package(wish: Wish, source: str) -> str:
         raise Problem(
             "source: 'git' needs the library's repository: mlopsSetup(repository: 'https://…/mlops-steps.git')"
         )
+    if has_login(wish.repository):
+        raise Problem(
+            "repository (or MLOPS_REPOSITORY) holds a user name or a password, and the processes of this agent would "
+            "show it: leave it out; a Git credential helper or ~/.netrc of the agent's user gives it to Git"
+        )
     if not wish.revision:
         raise Problem(
             f"Jenkins has loaded no library called {wish.library!r}, so the version to install is not known: "
@@ -171,6 +179,20 @@ def as_url(repository: str) -> str:
     if colon and "/" not in host:
         return f"ssh://{host}/{path.removeprefix('/')}"
     return Path(repository).absolute().as_uri()
+
+
+def has_login(repository: str) -> bool:
+    """Whether the address holds a user name or a password. The user of ssh alone is none: `git@` opens nothing."""
+    scheme, separator, rest = repository.partition("://")
+    if not separator:
+        # Meant as https: what Git takes is user@host:path, where the user comes before the colon.
+        first, _, rest = repository.partition(":")
+        return "/" not in first and "@" not in first and "@" in rest.partition("/")[0]
+    server, _, path = rest.partition("/")
+    user, at, host = server.rpartition("@")
+    # No port is there but the beginning of a password with "/" in it.
+    cut_off = "@" in path and re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:[0-9]*)?", host) is None
+    return cut_off or (":" in user if scheme.lower() == "ssh" else bool(at))
 
 
 def _commit(repository: str, revision: str) -> str:
@@ -298,16 +320,23 @@ def _remove_unused(home: Path) -> None:
 
 def _version(command: Path) -> str | None:
     try:
-        ended = subprocess.run([str(command), "--version"], capture_output=True, text=True, timeout=SHORT_LIMIT)
+        ended = subprocess.run(
+            [str(command), "--version"], capture_output=True, text=True, timeout=SHORT_LIMIT, env=_without_keys()
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     words = ended.stdout.split()
     return words[-1] if ended.returncode == 0 and words else None
 
 
+def _without_keys() -> dict[str, str]:
+    """The environment without the keys of the nodes and of Jenkins."""
+    return {name: value for name, value in os.environ.items() if not KEY_VARIABLE.fullmatch(name)}
+
+
 def _run(command: list[str], limit: float, why: str, **variables: str) -> str:
     """Runs a command; its output is shown when it fails. Raises :class:`Problem` that begins with ``why``."""
-    environment = {**os.environ, **variables}
+    environment = {**_without_keys(), **variables}
     try:
         ended = subprocess.run(
             command,

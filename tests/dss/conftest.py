@@ -86,6 +86,12 @@ def drip(connection: socket.socket) -> None:
         time.sleep(0.1)
 
 
+def traces(secret: str, text: str) -> list[str]:
+    """The pieces of the secret, eight characters each, that stand in the text."""
+    pieces = {secret[at : at + 8] for at in range(len(secret) - 7)}
+    return sorted(piece for piece in pieces if piece in text)
+
+
 @pytest.fixture
 def scripted() -> Iterator[Scripted]:
     server = Scripted()

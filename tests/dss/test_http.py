@@ -7,9 +7,12 @@ import time
 import pytest
 import requests
 
+from mlops_steps import secrets
 from mlops_steps.dss.http import BadAnswer, HttpLimits, NodeSession, Refused, explain
 from mlops_steps.waiting import Deadline
-from tests.dss.conftest import Scripted, answer, drip, reset, silence
+from tests.dss.conftest import Scripted, answer, drip, reset, silence, traces
+
+KEY = "Marked-Key-Of-A-Node-0123456789abcdef"
 
 
 def session(retries: int = 3, read: float = 5.0, max_wait: float = 20.0) -> NodeSession:
@@ -136,3 +139,20 @@ def test_a_stream_is_left_to_its_reader(scripted: Scripted) -> None:
     scripted.replies = [answer(200, b"PK" * 1000, "application/zip")]
     with session().request("GET", f"{scripted.url}/x", stream=True) as response:
         assert b"".join(response.iter_content(100)) == b"PK" * 1000
+
+
+@pytest.mark.parametrize("before", range(260, 301, 10))
+def test_a_key_across_the_end_of_what_is_shown_is_masked_too(scripted: Scripted, before: int) -> None:
+    secrets.register(KEY)
+    scripted.replies = [answer(403, b"x" * before + KEY.encode() + b" refused", "text/plain")]
+    with pytest.raises(Refused) as caught:
+        session().request("GET", f"{scripted.url}/x")
+    assert not traces(KEY, str(caught.value))
+    assert len(str(caught.value)) < 330
+
+
+def test_the_text_of_a_refusal_is_one_line_without_terminal_escapes(scripted: Scripted) -> None:
+    scripted.replies = [answer(403, b"\x1b[31mno\r\n\r\nreally\x07", "text/plain")]
+    with pytest.raises(Refused) as caught:
+        session().request("GET", f"{scripted.url}/x")
+    assert str(caught.value) == "HTTP 403 Some: no really"

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from dataikuapi import DSSClient
 
-from mlops_steps.dss import automation, deployments, scenarios
+from mlops_steps import secrets
+from mlops_steps.dss import automation, bundles, deployments, scenarios
 from mlops_steps.dss.http import HttpLimits, NodeSession
 from mlops_steps.dss.names import check_url
 from mlops_steps.dss.session import Dss, NonsenseAnswer
-from mlops_steps.errors import ConfigError
+from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.record import ReleaseRecord
+from tests.dss.conftest import traces
 from tests.dss.test_answers_properties import Garbage
 
+KEY = "Marked-Key-In-A-Name-0123456789abcdef"
 HOSTILE = ["../../x", "..", ".", "a/b", "a?b", "a#b", "a\nb", "a\\b", "%2e%2e%2fx", "x" * 5000, "", None, 7, ["a"], {}]
 
 READERS = {
@@ -62,6 +67,35 @@ def test_a_hostile_name_is_no_answer_of_dss(reader: str, name: Any) -> None:
 def test_a_good_name_is_taken(reader: str) -> None:
     settings = {"infraId": "infra", "bundleId": "b", "publishedProjectKey": "P"}
     READERS[reader](node(answer(reader, "GOOD.name-1"), settings))
+
+
+@pytest.mark.parametrize("before", range(50, 81, 10))
+@pytest.mark.parametrize("reader", READERS)
+def test_a_key_across_the_end_of_what_is_shown_of_a_name_is_masked_too(reader: str, before: int) -> None:
+    secrets.register(KEY)
+    with pytest.raises(NonsenseAnswer) as error:
+        READERS[reader](node(answer(reader, "/" * before + KEY)))
+    assert not traces(KEY, error.value.message)
+
+
+@pytest.mark.parametrize("before", range(260, 301, 10))
+def test_a_key_across_the_end_of_what_is_shown_of_a_url_is_masked_too(before: int) -> None:
+    secrets.register(KEY)
+    with pytest.raises(ValueError, match="leads out of its place") as error:
+        check_url("http://127.0.0.1:9/../".ljust(before, "x") + KEY)
+    assert not traces(KEY, str(error.value))
+
+
+@pytest.mark.parametrize("before", range(170, 201, 10))
+def test_a_key_across_the_end_of_what_is_shown_of_a_manifest_is_masked_too(tmp_path: Path, before: int) -> None:
+    secrets.register(KEY)
+    path = tmp_path / "bundle.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("export-manifest.json", json.dumps({"projectKey": "x" * before + KEY}))
+        archive.writestr("project_config/params.json", "{}")
+    with pytest.raises(CheckFailed, match="the archive is of project") as error:
+        bundles.check_archive(path, "P", "b")
+    assert not traces(KEY, error.value.message)
 
 
 @pytest.mark.parametrize("path", ["a/../b", "a/%2e%2e/b", "./a", "a/b#c", "a\nb", "a\\b", "a\0b"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import select
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -22,13 +24,19 @@ from mlops_steps.config import Settings, load
 from mlops_steps.dss.probe import probe, project_exists
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import NodeError
+from tests.dss.conftest import traces
 
 KEY = "marked-key-0123456789abcdef"
+# A machine that only a proxy can find: no name server knows it.
+FAR = "node.invalid"
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``ca.pem`` has signed ``node.pem`` (127.0.0.1) and ``client.pem``, each with its key in the same file."""
+    """``ca.pem`` has signed ``node.pem`` and ``client.pem``, each with its key in the same file.
+
+    They are good for 127.0.0.1, and for FAR.
+    """
     folder = tmp_path_factory.mktemp("certificates")
 
     def openssl(*arguments: str) -> None:
@@ -39,7 +47,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     openssl("req", "-x509", *new_key, *ca, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Test CA", "-days", "2")
     for name in ("node", "client"):
         openssl("req", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        (folder / "san").write_text("subjectAltName=IP:127.0.0.1\n")
+        (folder / "san").write_text(f"subjectAltName=IP:127.0.0.1,DNS:{FAR}\n")
         sign = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "san")
         openssl("x509", "-req", "-in", f"{name}.csr", *sign, "-out", f"{name}.crt")
         (folder / f"{name}.pem").write_text((folder / f"{name}.crt").read_text() + (folder / f"{name}.key").read_text())
@@ -149,9 +157,18 @@ def test_the_configuration_goes_before_an_authority_of_the_environment(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / "client.crt"))
     assert problem(configured(tmp_path, server.url, verify=str(certificates / "ca.pem"))) == ""
     assert problem(configured(tmp_path, server.url, verify=False)) == ""
-    # Without a word in the configuration the environment's authority counts.
+
+
+@pytest.mark.parametrize("node", [{}, {"verify": True}], ids=["no word in the configuration", "true"])
+def test_the_authority_of_the_environment_counts_where_the_configuration_names_none(
+    certificates: Path, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: dict[str, Any]
+) -> None:
+    server = start(certificates)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / "ca.pem"))
-    assert problem(configured(tmp_path, server.url)) == ""
+    assert problem(configured(tmp_path, server.url, **node)) == ""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / "client.crt"))
+    assert "certificate verify failed" in problem(configured(tmp_path, server.url, **node))
+    assert len(server.keys) == 1
 
 
 def test_a_node_may_ask_for_a_client_certificate(certificates: Path, start: Start, tmp_path: Path) -> None:
@@ -201,9 +218,15 @@ def test_a_redirect_is_refused_and_the_other_host_hears_nothing(start: Start, tm
     assert other.keys == []
 
 
+def here(host: str) -> str:
+    """What a proxy, and nobody else, finds under the name."""
+    assert host == FAR
+    return "127.0.0.1"
+
+
 @contextmanager
 def connect_proxy() -> Iterator[tuple[str, list[str]]]:
-    """A proxy that knows CONNECT and passes bytes on; yields its URL and the first lines of the requests."""
+    """A proxy that knows CONNECT and FAR; yields its URL and the first lines of the requests."""
     asked: list[str] = []
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -219,7 +242,7 @@ def connect_proxy() -> Iterator[tuple[str, list[str]]]:
             asked.append(head.split(b"\r\n")[0].decode())
             assert KEY.encode() not in head
             host, _, port = head.split()[1].decode().rpartition(":")
-            with closing(client), socket.create_connection((host, int(port)), 5) as node:
+            with closing(client), socket.create_connection((here(host), int(port)), 5) as node:
                 client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 while True:
                     ready, _, _ = select.select([client, node], [], [], 5)
@@ -241,15 +264,14 @@ def test_the_proxy_of_the_environment_is_used_unless_it_is_excepted(
     certificates: Path, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = start(certificates)
-    settings = configured(tmp_path, server.url, verify=str(certificates / "ca.pem"))
+    settings = configured(tmp_path, f"https://{FAR}:{server.port}", verify=str(certificates / "ca.pem"))
     with connect_proxy() as (proxy, asked):
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         assert problem(settings) == ""
-        assert asked == [f"CONNECT 127.0.0.1:{server.port} HTTP/1.1"] or asked == [
-            f"CONNECT 127.0.0.1:{server.port} HTTP/1.0"
-        ]
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert problem(settings) == ""
+        assert [line.rpartition(" ")[0] for line in asked] == [f"CONNECT {FAR}:{server.port}"]
+        assert len(server.keys) == 1
+        monkeypatch.setenv("NO_PROXY", FAR)
+        assert "no connection" in problem(settings)
         assert len(asked) == 1
 
 
@@ -261,7 +283,7 @@ class ForwardingProxy(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append(self.path)
         parts = urlsplit(self.path)
-        node = http.client.HTTPConnection(str(parts.hostname), int(parts.port or 80), timeout=5)
+        node = http.client.HTTPConnection(here(str(parts.hostname)), int(parts.port or 80), timeout=5)
         with closing(node):
             node.request("GET", parts.path, headers=dict(self.headers))
             answer = node.getresponse()
@@ -276,30 +298,109 @@ class ForwardingProxy(BaseHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def forwarding_proxy() -> Iterator[tuple[str, list[str]]]:
+    """Yields the URL of a ForwardingProxy and the addresses that it was asked for."""
+    ForwardingProxy.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), ForwardingProxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield f"http://127.0.0.1:{proxy.server_address[1]}", ForwardingProxy.asked
+        proxy.shutdown()
+
+
 def test_the_proxy_for_plain_http_is_used_unless_it_is_excepted(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = start(None)
-    settings = configured(tmp_path, server.url)
-    ForwardingProxy.asked.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), ForwardingProxy) as proxy:
-        threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.server_address[1]}")
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+    url = f"http://{FAR}:{server.port}"
+    settings = configured(tmp_path, url)
+    with forwarding_proxy() as (proxy, asked):
+        monkeypatch.setenv("HTTP_PROXY", proxy)
         assert problem(settings) == ""
-        asked = list(ForwardingProxy.asked)
-        assert asked
-        assert all(url.startswith(f"{server.url}/") for url in asked)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert problem(settings) == ""
-        assert ForwardingProxy.asked == asked
-        proxy.shutdown()
+        assert asked == [f"{url}/dip/publicapi/instance-info"]
+        assert len(server.keys) == 1
+        monkeypatch.setenv("NO_PROXY", FAR)
+        assert "no connection" in problem(settings)
+        assert len(asked) == 1
 
 
-def test_a_proxy_that_is_not_there_is_one_clear_line(
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "LOCALHOST", "[::1]"])
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "all_proxy"])
+def test_no_proxy_hears_of_a_node_on_this_machine(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, variable: str
+) -> None:
+    server = start(None)
+    settings = configured(tmp_path, f"http://{host}:{server.port}")
+    assert settings.warnings == []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        said = problem(settings)
+        proxy.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            proxy.accept()
+    # The server listens on 127.0.0.1 alone: the others are refused, or answered, here.
+    assert said == "" or said.startswith("no connection")
+    if host == "127.0.0.1":
+        assert len(server.keys) == 1
+
+
+def test_no_proxy_hears_of_a_node_with_tls_on_this_machine(
     certificates: Path, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    server = start(certificates)
+    with connect_proxy() as (proxy, asked):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        assert problem(configured(tmp_path, server.url, verify=str(certificates / "ca.pem"))) == ""
+        assert asked == []
+
+
+def test_a_proxy_that_is_not_there_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:proxy-password@127.0.0.1:9")
-    said = problem(configured(tmp_path, start(certificates).url, verify=str(certificates / "ca.pem")))
+    said = problem(configured(tmp_path, f"https://{FAR}:11200"))
     assert "the proxy could not be used" in said
     assert "proxy-password" not in said
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://svc:LongSecretPart/x@proxy:3128",
+        "http://svc:LongSecretPart?x@proxy:3128",
+        "http://svc:LongSecretPart#x@proxy:3128",
+        "svc:LongSecretPart/x@proxy:3128",
+        "http://svc:LongSecretPart@[proxy:3128",
+        "http://svc:LongSecretPart@:3128",
+        "LongSecretPart://svc@proxy:3128",
+    ],
+)
+def test_no_part_of_a_proxy_password_is_told_when_the_variable_is_no_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str, variable: str
+) -> None:
+    monkeypatch.setenv(variable, proxy)
+    said = problem(configured(tmp_path, f"https://{FAR}:11200"))
+    assert said == (
+        "a proxy variable (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) is not a URL; "
+        "special characters in its password must be percent-encoded"
+    )
+
+
+@pytest.mark.parametrize("step", ["doctor", "validate", "status"])
+def test_no_log_and_no_report_holds_a_part_of_a_proxy_password(tmp_path: Path, step: str) -> None:
+    nodes = {"design": {"url": f"https://{FAR}:1"}, "prod": {"url": f"https://{FAR}:2", "infra": "i"}}
+    (tmp_path / "mlops.yml").write_text(json.dumps({"project": "P", "nodes": nodes, "http": {"retries": 0}}))
+    keys = {"MLOPS_DESIGN_API_KEY": KEY, "MLOPS_PROD_API_KEY": KEY}
+    ended = subprocess.run(
+        [sys.executable, "-m", "mlops_steps", step, "-vv"],
+        cwd=tmp_path,
+        env={**os.environ, **keys, "HTTPS_PROXY": "http://svc:LongSecretPart/x@proxy:3128"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 3, ended.stderr
+    assert "special characters in its password must be percent-encoded" in ended.stderr
+    written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any("<testcase" in text and "percent-encoded" in text for text in written)
+    for text in (ended.stdout, ended.stderr, *written):
+        assert not traces("LongSecretPart", text)

@@ -213,29 +213,97 @@ def test_the_library_can_be_installed_from_a_folder_on_the_agent(agent: Agent, t
     assert ended.told["exit"] == "0", ended
 
 
-def test_a_password_in_the_address_is_never_told(
-    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("MLOPS_STEPS_HOME", str(tmp_path))
-    parameters = {"source": "git", "repository": "https://jane:s3cret@git.example.com/a.git", "revision": "0" * 40}
-    wish = bootstrap.Wish(json.dumps({"version": "1.2.3", "parameters": parameters}), {})
-    monkeypatch.setattr(bootstrap, "_make", lambda _wish, _source, _what, _requirements, folder: folder.mkdir())
-    monkeypatch.setattr(bootstrap, "_version", lambda _command: "1.2.3")
-    _, origin = bootstrap._provide(wish)
-    assert "git.example.com/a.git" in origin
-    assert "s3cret" not in origin
-    monkeypatch.setattr(bootstrap, "_version", lambda _command: "9.9")
-    with pytest.raises(bootstrap.Problem) as problem:
-        bootstrap._provide(wish)
-    assert "s3cret" not in str(problem.value)
+@pytest.mark.parametrize("named", ["repository", "MLOPS_REPOSITORY"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://jane:s3cret-word@git.example.com/a.git",
+        "https://s3cret-word@git.example.com/a.git",
+        "HTTPS://jane:s3cret-word@git.example.com/a.git",
+        "https://jane:s3cret-word/x@git.example.com/a.git",
+        "https://jane:s3cret-word?x@git.example.com/a.git",
+        "ssh://jane:s3cret-word@git.example.com/a.git",
+        "jane:s3cret-word@git.example.com/a.git",
+    ],
+)
+def test_a_password_in_the_address_is_refused_and_never_told(agent: Agent, named: str, address: str) -> None:
+    commands = write_down_what_git_gets(agent)
+    wish, variables = {"source": "git", "requirements": "ci.txt"}, {}
+    if named == "repository":
+        wish[named] = address
+    else:
+        variables[named] = address
+    ended = agent.set_up(wish, loaded="v1", **variables)
+    assert ended.told["exit"] == "2"
+    assert ended.told["problem"].startswith("repository (or MLOPS_REPOSITORY) holds a user name or a password")
+    assert "a Git credential helper or ~/.netrc" in ended.told["problem"]
+    assert "s3cret-word" not in ended.log + json.dumps(ended.told)
+    assert not commands.exists(), "nothing may be started with it"
 
 
-def make_repository(folder: Path, agent: Agent) -> Path:
-    """A repository whose tag v1 builds mlops-steps 1.2.3, and whose branch main builds 9.9."""
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ssh://git@git.example.com/team/a.git",
+        "git@git.example.com:team/a.git",
+        "git.example.com:/srv/a@b.git",
+        "https://git.example.com:8443/team/@scope/a.git",
+        "https://[::1]:8443/a@b.git",
+        "/srv/a:b@c.git",
+    ],
+)
+def test_an_address_without_a_password_is_asked(agent: Agent, address: str) -> None:
+    commands = write_down_what_git_gets(agent)
+    ended = agent.set_up({"source": "git", "repository": address, "requirements": "ci.txt"}, loaded="v1")
+    assert f"the repository {address.replace('git@', '') if '://' in address else address} cannot be read" in ended.log
+    assert address in commands.read_text()
+
+
+def write_down_what_git_gets(agent: Agent) -> Path:
+    """A Git on the agent that can do nothing; its command lines are in the file."""
+    commands = agent.folder / "git-commands"
+    write_command(agent, "git", f'echo "$@" >> {commands}\nexit 1\n')
+    return commands
+
+
+def write_command(agent: Agent, name: str, script: str) -> None:
+    command = agent.folder / "bin" / name
+    command.parent.mkdir(exist_ok=True)
+    command.write_text(f"#!/bin/sh\n{script}")
+    command.chmod(0o755)
+
+
+KEYS = ("MLOPS_PROD_API_KEY", "MLOPS_PROD_EU_API_KEY_FILE", "JENKINS_API_TOKEN", "JENKINS_API_EXTRA_HEADERS")
+
+
+def test_no_command_that_it_starts_gets_a_key(agent: Agent, tmp_path: Path) -> None:
+    """Git, pip with what it builds, and the command that is asked for its version."""
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    write_command(agent, "mlops-steps", f"env > {seen}/version\necho mlops-steps 1.0\n")
+    write_command(agent, "git", f'env > {seen}/git\nexec /usr/bin/git "$@"\n')
+    dump = f"import os\nopen({str(seen / 'pip')!r}, 'w').write(repr(dict(os.environ)))\n"
+    repository = make_repository(tmp_path / "library", agent, dump)
+    keys = {name: f"marked-value-of-{name}" for name in KEYS}
+    wish = {"repository": repository.as_uri(), "requirements": "ci.txt"}
+    ended = agent.set_up(wish, loaded="v1", PIP_FIND_LINKS=str(agent.wheels), MARK="kept", **keys)
+    assert ended.told["exit"] == "0", ended
+    texts = {path.name: path.read_text() for path in seen.iterdir()}
+    assert texts.keys() == {"version", "git", "pip"}
+    for name, text in texts.items():
+        assert "kept" in text, name
+        assert "marked-value" not in text, name
+
+
+def make_repository(folder: Path, agent: Agent, first: str = "") -> Path:
+    """A repository whose tag v1 builds mlops-steps 1.2.3, and whose branch main builds 9.9.
+
+    ``first`` is code that its build runs.
+    """
     folder.mkdir()
     git = ["git", "-C", str(folder), "-c", "user.name=test", "-c", "user.email=test@example.com"]
     subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
-    (folder / "backend.py").write_text(BACKEND)
+    (folder / "backend.py").write_text(first + BACKEND)
     build = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     (folder / "pyproject.toml").write_text(build)
     for version, tag in (("1.2.3", "v1"), ("9.9", None)):
@@ -267,10 +335,7 @@ def test_what_is_installed_and_does_not_fit_is_told_in_one_line(agent: Agent) ->
 
 
 def install(agent: Agent, version: str) -> None:
-    command = agent.folder / "bin/mlops-steps"
-    command.parent.mkdir()
-    command.write_text(f"#!/bin/sh\necho mlops-steps {version}\n")
-    command.chmod(0o755)
+    write_command(agent, "mlops-steps", f"echo mlops-steps {version}\n")
 
 
 @pytest.mark.parametrize(

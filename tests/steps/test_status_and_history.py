@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,10 +12,12 @@ from mlops_steps.dss.deployments import Deployment, Health
 from mlops_steps.dss.updates import Past
 from mlops_steps.errors import NodeError
 from mlops_steps.record import Build
-from mlops_steps.steps import history, notes
+from mlops_steps.sandbox.core.server import Sandbox
+from mlops_steps.steps import history, notes, status
 from mlops_steps.steps.history import bundle_before
+from mlops_steps.steps.status import StageStatus
 from mlops_steps.steps.target import Live, Target
-from tests.steps.conftest import Workspace
+from tests.steps.conftest import Workspace, create_project
 
 
 class AnyTarget:
@@ -90,6 +94,40 @@ def test_status_in_another_workspace_knows_the_bundle_from_the_nodes(workspace: 
     assert rows[1]["commit"].startswith(bundle.partition("-")[2])
     assert rows[0]["tested"] == "2 SUCCESS"
     assert rows[1]["since"]
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace with nodes of its own: what a test leaves there, a key say, no other test finds."""
+    with Sandbox.open(tmp_path / "nodes") as sandbox:
+        create_project(sandbox, "ALONE")
+        yield Workspace(tmp_path, sandbox, "ALONE")
+
+
+def test_status_masks_what_the_nodes_say_and_takes_terminal_escapes_away(alone: Workspace) -> None:
+    key = alone.sandbox.nodes["design"].api_key
+    escapes = "\x1b]0;title\x07\x1b[31m"
+    project = alone.client("design").get_project(alone.project)
+    project.export_bundle("odd", release_notes=f"Project commit: {escapes}{key}\nBuild: {escapes}{'7' * 180}{key}")
+    project.publish_bundle("odd")
+    alone.ok("deploy", "--stage", "test", "--bundle", "odd")
+    row = json.loads(alone.ok("status", "--json").out)[0]
+    assert row["bundle"] == "odd"
+    assert row["commit"] == "********"
+    assert row["build"] == "7" * 180 + "********"
+    table = alone.ok("status").out
+    assert "777********" in table
+    assert not any(character in table for character in "\x1b\x07")
+    assert not any(key[at : at + 8] in table for at in range(len(key) - 7))
+
+
+def test_no_text_of_a_status_row_is_longer_than_a_line_can_be() -> None:
+    long = "\x1b[31mx\n" * 10_000
+    row = StageStatus("prod", "auto-prod", "b", long, "today", long, long, long)
+    assert all(len(line) < 1_000 for line in status.table([row]).splitlines())
+    assert len(status.table([row]).splitlines()) == 2
+    shown = [value for value in status.as_dicts([row])[0].values() if value]
+    assert all(len(value) <= 200 and "\x1b" not in value and "\n" not in value for value in shown)
 
 
 def test_status_before_anything_is_deployed(workspace: Workspace) -> None:

@@ -138,12 +138,14 @@ def test_the_suite_has_the_settings_of_the_step_and_the_key_of_its_stage_alone(
     for name, key in KEYS.items():
         monkeypatch.setenv(name, key)
     monkeypatch.setenv("MLOPS_DESIGN_API_KEY_FILE", "/etc/hostname")
+    for name in ("JENKINS_API_TOKEN", "JENKINS_API_TOKEN_FILE", "JENKINS_API_EXTRA_HEADERS"):
+        monkeypatch.setenv(name, "X-Login: of-a-proxy")
     monkeypatch.setenv("MLOPS_PROJECT", "ANOTHER")
     monkeypatch.setenv("MLOPS_UAT_URL", "https://another.example.com")
     code = (
         "import json, os, pathlib\n\ndef test_x(mlops_settings, mlops_stage, dss_project, request):\n"
         "    found = mlops_settings.model_dump_json()\n"
-        "    keys = {name: value for name, value in os.environ.items() if 'API_KEY' in name}\n"
+        "    keys = {name: value for name, value in os.environ.items() if 'API_' in name}\n"
         "    folder = pathlib.Path(__file__).parent\n"
         "    text = json.dumps([json.loads(found), mlops_stage, dss_project.project_key, keys])\n"
         "    (folder / 'found.json').write_text(text)\n"
