@@ -9,16 +9,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+
+from mlops_steps.wakeup import Wakeup
 
 # SIGHUP: the terminal, or the connection to it, is gone.
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-# Seconds after which a signal is sent again whose exception Python has dropped; a finalizer has ended by then, mostly.
-_AGAIN = 0.05
 
 
 class Stop(BaseException):
@@ -41,6 +39,7 @@ class Interrupts:
         self._typed = 0
         self._first: Stop | None = None
         self.received: int | None = None
+        self._wakeup = Wakeup(Stop, self._forget)
 
     @contextmanager
     def handled(self, *, last: bool = False) -> Iterator[Interrupts]:
@@ -56,12 +55,13 @@ class Interrupts:
         ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         heard = [number for number in _STOPPING if not (ignored and number == signal.SIGHUP)]
         before = {number: signal.signal(number, self._handle) for number in heard}
-        hook = sys.unraisablehook
-        sys.unraisablehook = lambda dropped: self._dropped(dropped, hook)
         try:
-            yield self
+            with self._wakeup.running():
+                try:
+                    yield self
+                finally:
+                    self._shielded = self._shielded or last
         finally:
-            sys.unraisablehook = hook
             if not (last and self.received is not None):
                 for number, handler in before.items():
                     signal.signal(number, handler)
@@ -76,7 +76,10 @@ class Interrupts:
             # After a signal was noted, what follows is the way out: a further one must not cut that off.
             self._shielded = before or self.received is not None
 
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        typed_again = number == signal.SIGINT and self._typed > 0 and sys.stdin.isatty()
+        if (typed_again or not self._shielded) and self._wakeup.put_off(number, frame):
+            return
         self.received = self.received or number
         if number == signal.SIGINT:
             self._typed += 1
@@ -85,30 +88,16 @@ class Interrupts:
             self._shielded = True
             self._first = Stop(number)
             raise self._first
-        if number == signal.SIGINT and self._typed > 1 and sys.stdin.isatty():
+        if typed_again:
             raise Stop(number)
         # print() is not safe here: the signal may have come in the middle of another print(). And nothing that is wrong
         # with the log may cut the restore off.
         with suppress(OSError):
             os.write(2, f"{signal.Signals(number).name} noted: {self._meanwhile}\n".encode())
 
-    def _dropped(self, what: Any, otherwise: Callable[[Any], object]) -> None:
-        """Python drops an exception that is raised in a finalizer; the signal of one of ours is sent once more."""
-        stop = what.exc_value
-        if not isinstance(stop, Stop):
-            otherwise(what)
-            return
+    def _forget(self, stop: Stop) -> None:
+        """This exception has stopped nothing."""
         if stop is self._first:
             self._shielded = False
         if stop.signal == signal.SIGINT:
             self._typed -= 1
-        again = threading.Timer(_AGAIN, _signal_main, (stop.signal,))
-        again.daemon = True
-        again.start()
-
-
-def _signal_main(number: int) -> None:
-    """Sends the signal to the main thread, so that what it waits for is interrupted."""
-    main = threading.main_thread().ident
-    if main is not None:
-        signal.pthread_kill(main, number)

@@ -20,7 +20,7 @@ _SHORTEST = 6
 _USER_INFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@'\"<>]+@", re.IGNORECASE)
 
 _lock = threading.Lock()
-_forms: list[str] = []
+_forms: tuple[str, ...] = ()  # replaced as a whole: who prints needs no lock, whatever has interrupted it
 
 
 def register(secret: str) -> None:
@@ -30,15 +30,13 @@ def register(secret: str) -> None:
     forms = {secret, quote(secret, safe="")}
     # The key travels as the user name or as the password of HTTP basic authentication.
     forms.update(base64.b64encode(text.encode()).decode() for text in (f"{secret}:", f":{secret}", secret))
+    global _forms
     with _lock:
-        _forms.extend(form for form in forms if form not in _forms)
-        _forms.sort(key=len, reverse=True)
+        _forms = tuple(sorted(forms.union(_forms), key=len, reverse=True))
 
 
 def redact(text: str) -> str:
     """Returns the text with registered secrets, and user info in URLs, masked."""
-    with _lock:
-        forms = list(_forms)
-    for form in forms:
+    for form in _forms:
         text = text.replace(form, MASK)
     return _USER_INFO.sub(rf"\g<scheme>{MASK}@", text)

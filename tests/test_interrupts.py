@@ -11,6 +11,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,96 @@ def test_a_signal_that_comes_in_a_finalizer_is_not_lost() -> None:
     out, err = process.communicate(timeout=10)
     assert out == "stopped by SIGTERM\n"
     assert "ignored" not in err
+
+
+def run(program: str) -> subprocess.Popen[str]:
+    """A process that ends with the stacks of its threads when it hangs."""
+    limited = "import faulthandler; faulthandler.dump_traceback_later(20, exit=True)\n" + textwrap.dedent(program)
+    return subprocess.Popen([sys.executable, "-c", limited], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("wait", ["time.sleep(30)", "threading.Event().wait(30)", "os.read(os.pipe()[0], 1)"])
+def test_a_signal_that_does_not_interrupt_the_wait_is_heard_all_the_same(wait: str) -> None:
+    """Given to another thread, as one that comes just before the wait, it interrupts nothing."""
+    process = run(
+        f"""
+        import os, signal, threading, time
+        from mlops_steps.interrupts import Interrupts, Stop
+
+        def elsewhere():
+            time.sleep(0.3)
+            print("sent", flush=True)
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            time.sleep(30)
+
+        with Interrupts().handled():
+            try:
+                threading.Thread(target=elsewhere, daemon=True).start()
+                {wait}
+            except Stop as stop:
+                print("stopped by", stop, flush=True)
+        """
+    )
+    assert line(process) == "sent"
+    start = time.monotonic()
+    assert line(process) == "stopped by SIGTERM"
+    assert time.monotonic() - start < 1
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+# Code with the name of a module that takes locks, slow enough for a signal in the middle.
+LOCKING = """
+import threading, time, types
+from mlops_steps.interrupts import Interrupts, Stop
+
+class Taken:
+    lock = threading.Lock()
+    def __enter__(self):
+        self.lock.acquire()
+        print("taken", flush=True)
+        time.sleep(0.04)
+    def __exit__(self, *_):
+        self.lock.release()
+
+Taken.__enter__ = types.FunctionType(Taken.__enter__.__code__, {**globals(), "__name__": "queue"})
+"""
+
+
+def test_a_signal_that_comes_where_a_lock_is_taken_does_not_leave_it_taken() -> None:
+    process = run(
+        LOCKING
+        + """
+with Interrupts().handled():
+    try:
+        with Taken():
+            time.sleep(30)
+    except Stop as stop:
+        print("stopped by", stop, "taken" if Taken.lock.locked() else "free", flush=True)
+"""
+    )
+    assert line(process) == "taken"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=10)
+    assert out == "stopped by SIGTERM free\n", err
+
+
+def test_a_signal_that_was_put_off_outlives_the_block_that_it_came_in() -> None:
+    process = run(
+        LOCKING
+        + """
+interrupts = Interrupts()
+with interrupts.handled():
+    try:
+        with interrupts.handled():
+            with Taken():
+                pass
+        time.sleep(30)
+    except Stop as stop:
+        print("stopped by", stop, flush=True)
+"""
+    )
+    assert line(process) == "taken"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=10)
+    assert out == "stopped by SIGTERM\n", err

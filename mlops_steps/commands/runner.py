@@ -79,7 +79,7 @@ def run_command(name: str, call: Callable[[Console], None], *, verbose: int = 0,
     """Runs a command that is no step: it has no report. Returns its exit code."""
     console = Console(quiet=quiet)
     _log_to(console, verbose)
-    with Interrupts(meanwhile="it ends in a moment").handled():
+    with Interrupts(meanwhile="it ends in a moment").handled(last=True):
         try:
             call(console)
         except MlopsError as error:

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Any
+
+from mlops_steps.wakeup import Wakeup
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -34,18 +36,22 @@ class Signals:
         self._command: subprocess.Popen[bytes] | None = None
         self._early: list[int] | None = None
         self._stopped = False
-        self._before: dict[int, Any] = {}
+        self._handled = ExitStack()
+        self._wakeup = Wakeup(Stopped, self._forget)
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._handle)
+                before = signal.getsignal(number)
+                if before is not signal.SIG_IGN:
+                    self._handled.callback(signal.signal, number, before)
+                    signal.signal(number, self._handle)
+            self._handled.enter_context(self._wakeup.running())
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._stopped = True  # what comes now comes too late
+        self._handled.close()
 
     def run(self, command: Sequence[str], **options: Any) -> int:
         """Runs a command to its end and returns its exit code, 128 + n when signal n ended it.
@@ -65,16 +71,19 @@ class Signals:
             self._command = self._early = None
         return code if code >= 0 else 128 - code
 
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         self.received = number
         if self._early is not None:
             self._early.append(number)
         elif self._command is not None:
             self._pass_on(self._command, number)
-        elif not self._stopped:
+        elif not self._stopped and not self._wakeup.put_off(number, frame):
             # The way out must not be cut off by the signal that follows.
             self._stopped = True
             raise Stopped(number)
+
+    def _forget(self, _stopped: Stopped) -> None:
+        self._stopped = False
 
     def _pass_on(self, process: subprocess.Popen[bytes], number: int) -> None:
         # A terminal sends Ctrl-C to the command too; twice would mean "stop at once" to many programs.

@@ -69,10 +69,10 @@ def report_of(*cases: Case) -> Report:
 
 @pytest.fixture
 def secret() -> Iterator[str]:
-    before = list(secrets._forms)
+    before = secrets._forms
     secrets.register("dkuaps-0123456789abcdef")
     yield "dkuaps-0123456789abcdef"
-    secrets._forms[:] = before
+    secrets._forms = before
 
 
 @given(REPORTS)

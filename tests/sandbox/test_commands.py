@@ -186,6 +186,25 @@ class TestUp:
         ports = [int(variables[f"MLOPS_{name}_URL"].rpartition(":")[2]) for name in ("DESIGN", "TEST", "PROD")]
         assert ports == [free_ports, free_ports + 1, free_ports + 2]
 
+    def test_a_signal_that_interrupts_no_wait_stops_them(self, folder: Path, tmp_path: Path) -> None:
+        """Given to another thread, as one that comes just before the wait, it interrupts nothing."""
+        ready = tmp_path / "nodes.env"
+        program = (
+            "import pathlib, signal, sys, threading, time\n"
+            "from mlops_steps.cli import main\n"
+            "def stop():\n"
+            "    while not pathlib.Path(sys.argv[-1]).exists():\n"
+            "        time.sleep(0.01)\n"
+            "    time.sleep(0.3)\n"
+            "    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
+            "threading.Thread(target=stop, daemon=True).start()\n"
+            "main()\n"
+        )
+        command = [sys.executable, "-c", program, "sandbox", "up", "--dir", folder, "--env-file", ready]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0, done.stderr
+        assert "stopped by SIGTERM" in done.stderr
+
     def test_a_port_that_is_taken_is_an_error_in_one_line(self, folder: Path, free_ports: int) -> None:
         with socket.create_server(("127.0.0.1", free_ports + 1)):
             done = finished("up", "--dir", folder, "--port", str(free_ports))
