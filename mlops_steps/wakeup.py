@@ -27,6 +27,7 @@ _TIMES = 3
 _LONGEST = 0.3
 # Ignored by every program that has no use for it, and so by the children.
 _WAKING = signal.SIGURG
+_END = b"\0"
 # Modules with locks that are taken in Python code; a tracer's code can run between any two lines of ours.
 _LOCKING = {
     "coverage.collector",
@@ -86,6 +87,8 @@ class Wakeup:
             signal.set_wakeup_fd(written_before)
             self._writing = outer
             ended.set()
+            with suppress(OSError):  # not by its end alone, which a fork may hold open
+                os.write(writing, _END)
             os.close(writing)
             thread.join(1.0)
             signal.signal(_WAKING, waking_before)
