@@ -36,7 +36,7 @@ def table(requests: list[Point], found: list[Finding]) -> str:
     asked = Counter(point.by for point in requests)
     lines.append(
         f"{len(requests)} requests ({asked['clients']} of the release, {asked['deployer']} of the deployer), "
-        f"{len(found)} releases, the longest {max(finding.seconds for finding in found):.1f} s"
+        f"{len(found)} releases, the longest {max((finding.seconds for finding in found), default=0.0):.1f} s"
     )
     return "\n".join(lines)
 

@@ -60,7 +60,7 @@ def test_a_node_that_falls_silent_does_not_make_a_release_outlive_its_limits(wor
     released = [case for case in silent(worlds, False) if case not in rolled_back]
     assert released, "at least the last look after the smoke test"
     found += played(worlds, released, play, failed)
-    longest = max(finding.seconds for finding in found)
+    longest = max((finding.seconds for finding in found), default=0.0)
     tell(f"silent for ever, with the default limits of requests: {len(found)} requests, longest {longest:.1f} s")
     wrong = [
         f"{one.case}: exit code {one.code}, {one.seconds:.1f} s: {one.wrong}\n{one.said}" for one in found if one.wrong

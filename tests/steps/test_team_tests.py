@@ -181,8 +181,15 @@ def test_a_broken_report_of_pytest_does_not_hide_that_tests_failed(tmp_path: Pat
     assert "is no XML" in run.stderr
 
 
-def left_behind(mark: str) -> list[str]:
-    """Processes that were started with the mark and are still there."""
+def left_behind(mark: str, seconds: float = 5.0) -> list[str]:
+    """Processes that were started with the mark and do not go away: a killed one takes a moment to be gone."""
+    limit = time.monotonic() + seconds
+    while (found := _started_with(mark)) and time.monotonic() < limit:
+        time.sleep(0.05)
+    return found
+
+
+def _started_with(mark: str) -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
