@@ -67,7 +67,7 @@ def play(world: World, cut: Cut, more: Fault | None = None) -> Ended:
     point = cut.point
     fault = Fault(kind="never", operation=point.operation, by="clients", after=point.nth, count=1, act=cut.act)
     held = world.sandbox.nodes[point.node].faults.add(fault)
-    child = Child(["release", "--stage", STAGE], world.workspace, world.environment)
+    child = Child(["release", "--stage", STAGE, "--config", "steady.yml"], world.workspace, world.environment)
     until(lambda: held.fired > 0 or not child.running, 30)
     struck = held.fired > 0 and child.running
     restoring = _signalled(world, child, cut) if struck else 0.0

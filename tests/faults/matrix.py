@@ -13,6 +13,9 @@ from tests.faults.world import INFRA, KEY, LONGEST, NEW, OLD, Attempt, World
 
 ONCE, FOR_EVER = "once", "for ever"
 
+#: Milliseconds from the beginning of the last look at production to the end of a release: the look has a second.
+LOOK = 1_500
+
 #: Kinds of faults at a single request, by the name that the table shows.
 AT_A_REQUEST: dict[str, dict[str, Any]] = {
     "drop before": {"kind": "drop", "act": "before"},
@@ -180,13 +183,12 @@ def play(world: World, case: Case) -> Finding:
     since = int(time.time() * 1000) - 1
     active = world.sandbox.nodes[case.node].faults.add(case.fault)
     attempt = world.release()
-    moment = int(time.time() * 1000)
     struck = active.fired > 0
     wrong = _said_and_true(world, attempt)
     world.clear()
     world.settle()
-    if any((update["endTimestamp"] or 0) > moment - 500 for update in world.updates(since)):
-        # An update went on after its release had given up: what was said was true when it was said.
+    if any((update["endTimestamp"] or 0) > attempt.ended - LOOK for update in world.updates(since)):
+        # An update went on after its release had given up: what was said was true when it was looked up.
         wrong = [text for text in wrong if not text.startswith("it said")]
     wrong += _afterwards(world, case, attempt, since)
     return Finding(case, attempt.code, struck, attempt.seconds, wrong, attempt.said)

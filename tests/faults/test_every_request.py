@@ -17,7 +17,7 @@ from tests.faults.apart import Apart
 from tests.faults.matrix import ONCE, Finding, Point, cases, play
 from tests.faults.sides import ALL, wanted
 
-WORLDS = 8
+WORLDS = 6
 CODES = (0, 1, 2, 3, 4, 5)
 
 

@@ -27,7 +27,7 @@ from tests.faults.sides import wanted
 from tests.faults.world import KEY, NEW, OLD, SMOKE, STAGE, Attempt, World
 
 TEST_NODE, TEST_DEPLOYMENT = "auto-test", f"{KEY}-on-auto-test"
-WORLDS = 8
+WORLDS = 6
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tests.faults.apart import Apart
 from tests.faults.matrix import FOR_EVER, Point
 from tests.faults.test_every_request import check
 
-WORLDS = 12
+WORLDS = 10
 
 
 @pytest.mark.timeout(3600)

@@ -171,7 +171,7 @@ def begin(world: World, scene: Scene) -> tuple[list[str], bytes, int]:
     return arguments, archived, int(time.time() * 1000) - 1
 
 
-def start(world: World, arguments: list[str], build: dict[str, str], config: str = "mlops.yml") -> Child:
+def start(world: World, arguments: list[str], build: dict[str, str], config: str = "steady.yml") -> Child:
     return Child([*arguments, "--config", config], world.workspace, {**world.environment, **build})
 
 

@@ -16,7 +16,7 @@ from tests.faults.world import INFRA, LIMITS, LONGEST, SMOKE, World
 
 pytestmark = pytest.mark.usefixtures("quick")
 
-WORLDS = 16
+WORLDS = 12
 SILENT = ("never before", "never after")
 
 

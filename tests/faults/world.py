@@ -47,6 +47,8 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 #: For what has to succeed, however busy the machine is.
 PATIENT: dict[str, dict[str, Any]] = {"http": {"read_timeout": "10s"}, "deploy": {"health_timeout": "10s"}}
+#: The same, where a request that a test holds must not last long: what has no answer in time is tried again.
+STEADY: dict[str, dict[str, Any]] = {**PATIENT, "http": {"read_timeout": "1s"}}
 #: What a release may take at most: its archive check, its deployment, its smoke test, its restore, and 10 seconds.
 LONGEST = 2 + 4 + 2 + 6 + 10
 
@@ -56,10 +58,11 @@ _REMEMBERED = 8
 
 @dataclass
 class Attempt:
-    """How one release ended. ``live`` is what it said of production in words, in its error."""
+    """How one release ended, and when (milliseconds since 1970). ``live`` is what its error says of production."""
 
     code: int
     seconds: float
+    ended: int
     error: MlopsError | None
     said: str
     report: ElementTree.Element
@@ -89,6 +92,7 @@ class World:
         self.workspace.mkdir()
         self.settings = self._settings("mlops.yml", LIMITS)
         self.patient = self._settings("patient.yml", PATIENT)
+        self._settings("steady.yml", STEADY)
         self._create_project()
         self.reset()
 
@@ -256,12 +260,13 @@ class World:
         except MlopsError as failure:
             error = failure
             runner._say(failure, report, console)
-        seconds = time.monotonic() - start
+        seconds, ended = time.monotonic() - start, int(time.time() * 1000)
         path = self.workspace / report.file_name
         junit.write(report, path)
         return Attempt(
             code=error.exit_code if error else 0,
             seconds=seconds,
+            ended=ended,
             error=error,
             said=said.getvalue(),
             report=ElementTree.parse(path).getroot(),
