@@ -9,21 +9,22 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.faults.apart import NEEDED, Apart, worlds_apart
-from tests.faults.matrix import Point, requests_of
+from tests.faults.matrix import Point, points
 from tests.faults.sides import uncounted
 from tests.faults.world import World, hasty
+
+_NEEDED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "JAVA_HOME", "MLOPS_FAULTS", "PYTEST_CURRENT_TEST")
 
 
 @pytest.fixture(scope="module")
 def quick() -> Iterator[None]:
     """Short pauses in this process, no log, and no measuring of coverage.
 
-    The environment is small, and nothing is flushed to disk: what a machine that loses its power keeps is not what
-    these tests are about.
+    The environment is small, because requests reads all of it for each request, and nothing is flushed to disk: what a
+    machine that loses its power keeps is not what these tests are about.
     """
     logging.disable(logging.CRITICAL)
-    small = {name: value for name, value in os.environ.items() if name in NEEDED or name.startswith("COV")}
+    small = {name: value for name, value in os.environ.items() if name in _NEEDED or name.startswith("COV")}
     with hasty(), uncounted(), patch.dict(os.environ, small, clear=True), patch("os.fsync"):
         yield
     logging.disable(logging.NOTSET)
@@ -40,13 +41,9 @@ def worlds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def apart(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
-    """As many as the module's ``WORLDS`` says, each in a process of its own."""
-    with worlds_apart(request.module.WORLDS, tmp_path_factory.mktemp("worlds")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def clean(apart: Apart) -> list[Point]:
+def clean(worlds: list[World]) -> list[Point]:
     """The requests of a release that meets no fault."""
-    return apart.ask(requests_of)
+    worlds[0].reset()
+    attempt = worlds[0].release()
+    assert attempt.code == 0, attempt.said
+    return points(attempt.requests)

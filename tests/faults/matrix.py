@@ -122,14 +122,6 @@ def points(requests: list[LoggedRequest]) -> list[Point]:
     return found
 
 
-def requests_of(world: World) -> list[Point]:
-    """The requests of a release that meets no fault."""
-    world.reset()
-    attempt = world.release()
-    assert attempt.code == 0, attempt.said
-    return points(attempt.requests)
-
-
 def cases(found: list[Point]) -> list[Case]:
     """Each kind of fault at each request, once and for ever; and the faults of the work."""
     made = at_requests(found)

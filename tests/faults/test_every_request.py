@@ -13,11 +13,13 @@ from collections import Counter
 import pytest
 
 from tests.counts import tell
-from tests.faults.apart import Apart
 from tests.faults.matrix import ONCE, Finding, Point, cases, play
-from tests.faults.sides import ALL, wanted
+from tests.faults.sides import ALL, played, wanted
+from tests.faults.world import World
 
-WORLDS = 6
+pytestmark = pytest.mark.usefixtures("quick")
+
+WORLDS = 8
 CODES = (0, 1, 2, 3, 4, 5)
 
 
@@ -46,10 +48,10 @@ def _row(name: str, findings: list[Finding], codes: list[int]) -> str:
     return f"{name:44} {len(findings):5}  {missed:7} " + "".join(f"{ended[code]:8}" for code in codes) + f"{wrong:8}"
 
 
-def check(apart: Apart, clean: list[Point], often: str) -> None:
+def check(worlds: list[World], clean: list[Point], often: str) -> None:
     """Plays the cases that are so often, tells how they ended, and asserts that nothing is wrong."""
     chosen = [case for case in wanted(cases(clean), ALL) if case.often == often]
-    found = apart.played(chosen, play, lambda case, error: Finding(case, -1, True, 0.0, [repr(error)], ""))
+    found = played(worlds, chosen, play, lambda case, error: Finding(case, -1, True, 0.0, [repr(error)], ""))
     tell(table(clean, found))
     wrong = [
         f"{finding.case}: exit code {finding.code}: {finding.wrong}\n{finding.said}"
@@ -61,8 +63,8 @@ def check(apart: Apart, clean: list[Point], often: str) -> None:
 
 
 @pytest.mark.timeout(3600)
-def test_whatever_happens_to_a_request_once_what_is_said_is_true(apart: Apart, clean: list[Point]) -> None:
-    check(apart, clean, ONCE)
+def test_whatever_happens_to_a_request_once_what_is_said_is_true(worlds: list[World], clean: list[Point]) -> None:
+    check(worlds, clean, ONCE)
 
 
 def test_a_release_makes_the_requests_that_are_expected(clean: list[Point]) -> None:

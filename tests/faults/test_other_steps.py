@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 
@@ -21,13 +20,14 @@ from mlops_steps.sandbox.bundles.model import active_bundle_id
 from mlops_steps.steps import deploy, doctor, recover, rollback, smoke_test, status, validate
 from mlops_steps.steps import test as test_step
 from tests.counts import tell
-from tests.faults.apart import Apart
 from tests.faults.matrix import Case, Point, at_requests, points
-from tests.faults.sides import wanted
+from tests.faults.sides import played, wanted
 from tests.faults.world import KEY, NEW, OLD, SMOKE, STAGE, Attempt, World
 
 TEST_NODE, TEST_DEPLOYMENT = "auto-test", f"{KEY}-on-auto-test"
-WORLDS = 6
+pytestmark = pytest.mark.usefixtures("quick")
+
+WORLDS = 8
 
 
 @dataclass(frozen=True)
@@ -172,16 +172,14 @@ def ready(world: World, scene: Scene) -> None:
         node.faults.clear_requests()
 
 
-def requests_of(name: str, world: World) -> list[Point]:
-    scene = SCENES[name]
+def requests_of(world: World, scene: Scene) -> list[Point]:
     ready(world, scene)
     attempt = world.run(scene.call, scene.name)
     assert attempt.code == scene.clean, attempt.said
     return points(attempt.requests)
 
 
-def play(name: str, world: World, case: Case) -> Finding:
-    scene = SCENES[name]
+def play(world: World, scene: Scene, case: Case) -> Finding:
     ready(world, scene)
     active = world.sandbox.nodes[case.node].faults.add(case.fault)
     attempt = world.run(scene.call, scene.name)
@@ -201,14 +199,15 @@ def play(name: str, world: World, case: Case) -> Finding:
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", SCENES)
-def test_whatever_happens_to_a_request_the_exit_code_is_true(apart: Apart, name: str) -> None:
-    found = apart.ask(partial(requests_of, name))
+def test_whatever_happens_to_a_request_the_exit_code_is_true(worlds: list[World], name: str) -> None:
+    scene = SCENES[name]
+    found = requests_of(worlds[0], scene)
     chosen = wanted(at_requests(found))
 
     def failed(case: Case, error: BaseException) -> Finding:
         return Finding(case, -1, True, [f"{type(error).__name__}: {error}"])
 
-    findings = apart.played(chosen, partial(play, name), failed)
+    findings = played(worlds, chosen, lambda world, case: play(world, scene, case), failed)
     codes = Counter(finding.code for finding in findings)
     ends = ", ".join(f"exit {code}: {number}" for code, number in sorted(codes.items()))
     tell(f"{name}: {len(found)} requests, {len(findings)} faults: {ends}")

@@ -1,6 +1,6 @@
 """A sandbox in which one release can be made again and again: bundle ``old`` is live, ``new`` has passed its tests.
 
-Everything runs in one process, with small limits, so that a release takes a fraction of a second and a fault that
+Everything runs in this process with small limits, so that a release takes a fraction of a second and a fault that
 never ends a few.
 """
 
