@@ -76,7 +76,8 @@ def _document(path: Path | None, environ: Mapping[str, str]) -> tuple[Document, 
             other = path.with_suffix(".yaml")
             if other.exists():
                 raise ConfigError(f"{other}: the configuration is called {path}; rename it, or name it with --config")
-            return Document(_NO_FILE), Path.cwd()
+            root = Path.cwd()
+            return Document(f"no {DEFAULT_FILE} in {shown(root, 200)}"), root
     document = read(path)
     return document, path.absolute().parent
 

@@ -334,6 +334,14 @@ class TestProblems:
         with pytest.raises(ConfigError, match="cannot be read"):
             load(tmp_path, {})
 
+    def test_without_a_file_the_folder_that_has_none_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ConfigError) as caught:
+            load(environ={"MLOPS_DESIGN_URL": "https://design.example.com"})
+        assert caught.value.message == f"no mlops.yml in {tmp_path}: project: is missing (or set MLOPS_PROJECT)"
+
     def test_the_usual_other_spelling_of_the_file_is_not_passed_over(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
