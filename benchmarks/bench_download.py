@@ -20,7 +20,7 @@ import json, resource, sys, time
 from mlops_steps.dss.bundles import download
 from mlops_steps.dss.http import HttpLimits, NodeSession
 from mlops_steps.dss.session import Dss
-from mlops_steps.waiting import Deadline
+from mlops_steps.system.waiting import Deadline
 import dataikuapi
 client = dataikuapi.DSSClient(sys.argv[1], api_key="some-key-for-this")
 client._session = session = NodeSession(HttpLimits(5, 60, 0, 1))

@@ -27,7 +27,7 @@ COMMANDS = {
     "config": "mlops_steps.commands.config:config",
     "sandbox": "mlops_steps.sandbox.commands:sandbox",
     "completion": "mlops_steps.commands.completion:completion",
-    "from-environment": "mlops_steps.commands.from_environment:from_environment",
+    "from-environment": "mlops_steps.commands.groovy.from_environment:from_environment",
 }
 
 

@@ -43,9 +43,9 @@ def pytest_runtest_makereport() -> Generator[None, Any, None]:
     """Masks API keys: the traceback of a failed request shows its headers."""
     outcome = yield
     # Without this module no fixture of ours was used, and there is nothing to mask.
-    if "mlops_steps.secrets" not in sys.modules:
+    if "mlops_steps.system.secrets" not in sys.modules:
         return
-    from mlops_steps.secrets import redact
+    from mlops_steps.system.secrets import redact
 
     report = outcome.get_result()
     report.sections = [(name, redact(text)) for name, text in report.sections]

@@ -176,7 +176,7 @@ def test_a_suite_that_does_not_use_it_loads_nothing_and_looks_the_same(pytester:
         import sys
 
         def test_good():
-            assert not {"pydantic", "dataikuapi", "requests", "mlops_steps.secrets"} & set(sys.modules)
+            assert not {"pydantic", "dataikuapi", "requests", "mlops_steps.system.secrets"} & set(sys.modules)
 
         def test_bad():
             print("https://user:password@example.com")

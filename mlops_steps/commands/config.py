@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops_steps.commands.runner import leave
-from mlops_steps.console import Console
 from mlops_steps.errors import ConfigError, MlopsError
+from mlops_steps.system.console import Console
 
 if TYPE_CHECKING:
-    from mlops_steps.config_init import Found
+    from mlops_steps.config.first_file import Found
 
 
 @click.group()
@@ -32,7 +32,7 @@ def schema() -> None:
     and as the first line of mlops.yml:
       # yaml-language-server: $schema=mlops.schema.json
     """
-    from mlops_steps.config_schema import schema as build
+    from mlops_steps.config.schema import schema as build
 
     click.echo(json.dumps(build(), indent=2))
     leave(0)
@@ -63,16 +63,15 @@ def init(project: str | None, output: Path, force: bool) -> None:
 
 
 def _init(project: str | None, output: Path, force: bool, console: Console) -> None:
-    from mlops_steps import config_init
-    from mlops_steps.config import load
+    from mlops_steps.config import first_file, load
 
-    text = config_init.render(_ask(project, console))
+    text = first_file.render(_ask(project, console))
     with tempfile.TemporaryDirectory() as folder:
         # What the node told may not be fit for the file; then none is left behind.
         trial = Path(folder) / output.name
-        config_init.write(text, trial, force)
+        first_file.write(text, trial, force)
         settings = load(trial)
-    config_init.write(text, output, force)
+    first_file.write(text, output, force)
     for warning in settings.warnings:
         console.warn(warning.replace(str(settings.root), str(output.parent)))
     stages = ", ".join(stage.name for stage in settings.stages()) or "none yet: see the comments"
@@ -81,15 +80,14 @@ def _init(project: str | None, output: Path, force: bool, console: Console) -> N
 
 
 def _ask(project: str | None, console: Console) -> Found:
-    from mlops_steps.config import Settings
-    from mlops_steps.config_init import Found, FoundStage, stage_names
-    from mlops_steps.config_load import build_without_file
+    from mlops_steps.config import Settings, load_without_file
+    from mlops_steps.config.first_file import Found, FoundStage, stage_names
     from mlops_steps.dss import discovery, projects, scenarios
     from mlops_steps.dss.session import connect
 
     def settings_for(key: str) -> Settings:
         # A person waits for the answer.
-        return build_without_file(os.environ, {"project": key, "http.retries": 1})
+        return load_without_file(os.environ, {"project": key, "http.retries": 1})
 
     wanted = project or os.environ.get("MLOPS_PROJECT")
     settings = settings_for(wanted or "NONE")
@@ -109,7 +107,7 @@ def _ask(project: str | None, console: Console) -> Found:
 
 
 def _choose(wanted: str | None, keys: list[str]) -> str:
-    from mlops_steps.config import nearest
+    from mlops_steps.system.text import nearest
 
     if wanted in keys:
         return str(wanted)

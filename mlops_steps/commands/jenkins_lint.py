@@ -9,7 +9,7 @@ import click
 
 from mlops_steps.commands.jenkins_session import open_session, output_options
 from mlops_steps.commands.runner import leave, run_command
-from mlops_steps.console import Console
+from mlops_steps.system.console import Console
 
 
 @click.command()

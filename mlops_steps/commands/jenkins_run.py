@@ -12,9 +12,9 @@ import click
 
 from mlops_steps.commands.jenkins_session import open_session, output_options
 from mlops_steps.commands.runner import leave, run_command
-from mlops_steps.console import Console
 from mlops_steps.errors import ConfigError, Interrupted
-from mlops_steps.interrupts import Stop
+from mlops_steps.system.console import Console
+from mlops_steps.system.interrupts import Stop
 
 if TYPE_CHECKING:
     from mlops_steps.jenkins.session import Session
@@ -62,7 +62,7 @@ def _run(
 ) -> None:
     from mlops_steps.jenkins import builds
     from mlops_steps.jenkins.run import check, follow, summary
-    from mlops_steps.waiting import Deadline
+    from mlops_steps.system.waiting import Deadline
 
     item = builds.trigger(session, job, values)
     with _on_stop(console, f"{job} in the queue", lambda: builds.cancel(session, job, item)):
@@ -127,7 +127,7 @@ def _values(parameters: tuple[str, ...]) -> dict[str, str]:
 
 
 def _seconds(option: str, text: str) -> float:
-    from mlops_steps.durations import parse_duration
+    from mlops_steps.config.durations import parse_duration
 
     try:
         return parse_duration(text)

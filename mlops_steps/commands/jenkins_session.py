@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_steps.console import Console
+from mlops_steps.system.console import Console
 
 if TYPE_CHECKING:
     from mlops_steps.jenkins.session import Session

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_steps.console import Console
 from mlops_steps.errors import Interrupted, MlopsError, NodeError, ProductionInDoubt
-from mlops_steps.interrupts import Interrupts, Stop
 from mlops_steps.report.model import Case, Outcome, Report
-from mlops_steps.secrets import redact
+from mlops_steps.system.console import Console
+from mlops_steps.system.interrupts import Interrupts, Stop
+from mlops_steps.system.secrets import redact
 
 if TYPE_CHECKING:
     from mlops_steps.config import Settings

@@ -13,12 +13,12 @@ from typing import Any, BinaryIO
 
 import tenacity
 
-from mlops_steps.archive import BadArchive, Damaged, checked
+from mlops_steps.archive.contents import BadArchive, Damaged, checked
 from mlops_steps.dss.http import chunks
 from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
 from mlops_steps.errors import CheckFailed, NodeError
-from mlops_steps.secrets import redact
-from mlops_steps.waiting import Deadline, poll
+from mlops_steps.system.secrets import redact
+from mlops_steps.system.waiting import Deadline, poll
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from mlops_steps.dss.session import Dss, NonsenseAnswer, Unreachable, expect
-from mlops_steps.text import one_line
+from mlops_steps.system.text import one_line
 
 _PREFIX = "mlops-steps"
 _MARK = "|"

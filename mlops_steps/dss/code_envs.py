@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mlops_steps.facts import CodeEnvUse, Recipe, Scenario
+from mlops_steps.dss.facts import CodeEnvUse, Recipe, Scenario
 
 
 def code_env_uses(

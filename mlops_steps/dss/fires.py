@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlops_steps.dss.session import Dss, NonsenseAnswer, Unreachable, expect
-from mlops_steps.waiting import Deadline, poll
+from mlops_steps.system.waiting import Deadline, poll
 
 log = logging.getLogger(__name__)
 

@@ -22,12 +22,12 @@ import tenacity
 import urllib3
 from dataikuapi.utils import DataikuException
 
-from mlops_steps.config_fields import is_loopback
+from mlops_steps.config.fields import is_loopback
 from mlops_steps.dss.names import check_url
-from mlops_steps.secrets import redact
-from mlops_steps.text import one_line
-from mlops_steps.transport import explain_transport, never_arrived
-from mlops_steps.waiting import Deadline, duration
+from mlops_steps.system.secrets import redact
+from mlops_steps.system.text import one_line
+from mlops_steps.system.transport import explain_transport, never_arrived
+from mlops_steps.system.waiting import Deadline, duration
 
 log = logging.getLogger("mlops_steps.http")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
-from mlops_steps.secrets import redact
+from mlops_steps.system.secrets import redact
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\?#%]{1,200}")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\#]")

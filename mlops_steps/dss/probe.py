@@ -12,7 +12,7 @@ import requests
 
 from mlops_steps.dss.http import BadAnswer, Refused, explain
 from mlops_steps.dss.session import Dss, Refusal, expect
-from mlops_steps.secrets import redact
+from mlops_steps.system.secrets import redact
 
 
 class Trouble(str, Enum):

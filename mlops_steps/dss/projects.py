@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from mlops_steps.dss.code_envs import code_env_uses
+from mlops_steps.dss.facts import ProjectFacts, Recipe, Scenario
 from mlops_steps.dss.session import Dss, Refusal, expect
-from mlops_steps.facts import ProjectFacts, Recipe, Scenario
-from mlops_steps.parallel import gather
-from mlops_steps.waiting import Deadline
+from mlops_steps.system.parallel import gather
+from mlops_steps.system.waiting import Deadline
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from mlops_steps.dss import fires
 from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, Refusal, Unreachable, expect
 from mlops_steps.errors import DeadlineExceeded, NodeError
-from mlops_steps.waiting import GRACE, Deadline, duration, poll
+from mlops_steps.system.waiting import GRACE, Deadline, duration, poll
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from dataikuapi.utils import DataikuException
 
 from mlops_steps.dss.http import BadAnswer, HttpLimits, NodeSession, Refused, explain
 from mlops_steps.errors import DeadlineExceeded, NodeError
-from mlops_steps.secrets import redact
-from mlops_steps.waiting import Deadline
+from mlops_steps.system.secrets import redact
+from mlops_steps.system.waiting import Deadline
 
 if TYPE_CHECKING:
     from mlops_steps.config import NodeSettings, Settings

@@ -10,7 +10,7 @@ from typing import Any
 from mlops_steps.dss.deployments import message_texts
 from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
 from mlops_steps.errors import DeadlineExceeded, NodeError
-from mlops_steps.waiting import GRACE, Deadline, poll
+from mlops_steps.system.waiting import GRACE, Deadline, poll
 
 log = logging.getLogger(__name__)
 

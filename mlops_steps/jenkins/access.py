@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from mlops_steps import secrets
-from mlops_steps.config_fields import Url, is_plain_http
+from mlops_steps.config.fields import Url, is_plain_http
 from mlops_steps.errors import ConfigError
+from mlops_steps.system import secrets
 
 URL, USER, TOKEN, TOKEN_FILE = "JENKINS_URL", "JENKINS_USER", "JENKINS_API_TOKEN", "JENKINS_API_TOKEN_FILE"
 

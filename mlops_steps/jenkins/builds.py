@@ -14,7 +14,7 @@ import requests
 
 from mlops_steps.jenkins import parameters
 from mlops_steps.jenkins.session import ControllerError, Session, errors_in_words
-from mlops_steps.waiting import Deadline, poll
+from mlops_steps.system.waiting import Deadline, poll
 
 # Seconds that a controller may be away (it restarts) while a build is followed.
 AWAY = 300.0

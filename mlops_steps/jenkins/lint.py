@@ -11,7 +11,7 @@ import jenkins
 
 from mlops_steps.errors import CheckFailed, ConfigError, NodeError
 from mlops_steps.jenkins.session import ControllerError, Session, errors_in_words
-from mlops_steps.text import clean
+from mlops_steps.system.text import clean
 
 # Starting a virtual machine for Java and parsing one file.
 _GROOVY_LIMIT = 120.0

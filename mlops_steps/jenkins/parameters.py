@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlops_steps.config import nearest
 from mlops_steps.errors import ConfigError
+from mlops_steps.system.text import nearest
 
 # The last part of the class or type, whatever plugin it is of.
 _PASSWORD = ("PasswordParameterDefinition", "CredentialsParameterDefinition")

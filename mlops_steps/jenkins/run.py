@@ -11,9 +11,9 @@ from mlops_steps.jenkins.builds import Build
 from mlops_steps.jenkins.session import Session
 from mlops_steps.jenkins.stages import Stage
 from mlops_steps.jenkins.test_results import Summary
-from mlops_steps.secrets import redact
-from mlops_steps.text import clean, one_line
-from mlops_steps.waiting import Deadline, duration
+from mlops_steps.system.secrets import redact
+from mlops_steps.system.text import clean, one_line
+from mlops_steps.system.waiting import Deadline, duration
 
 # Names of tests that are listed of each kind.
 _LISTED = 20

@@ -21,10 +21,10 @@ import tenacity
 
 from mlops_steps.errors import NodeError
 from mlops_steps.jenkins.access import Access
-from mlops_steps.secrets import redact, register
-from mlops_steps.text import one_line
-from mlops_steps.transport import explain_transport, never_arrived
-from mlops_steps.waiting import duration
+from mlops_steps.system.secrets import redact, register
+from mlops_steps.system.text import one_line
+from mlops_steps.system.transport import explain_transport, never_arrived
+from mlops_steps.system.waiting import duration
 
 log = logging.getLogger("mlops_steps.jenkins")
 

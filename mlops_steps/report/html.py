@@ -14,11 +14,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from mlops_steps.errors import ReportError
-from mlops_steps.files import write_atomically
 from mlops_steps.report import junit
 from mlops_steps.report.model import Case, Outcome, Report
-from mlops_steps.text import one_line, presentable
-from mlops_steps.waiting import duration
+from mlops_steps.system.files import write_atomically
+from mlops_steps.system.text import one_line, presentable
+from mlops_steps.system.waiting import duration
 
 SUMMARY = "mlops-summary.html"
 TEXT_LIMIT = 20_000  # bytes of a case's details

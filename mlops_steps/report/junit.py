@@ -14,10 +14,10 @@ from xml.etree import ElementTree
 from junit_xml import TestCase, TestSuite
 
 from mlops_steps.errors import ReportError
-from mlops_steps.files import write_atomically
 from mlops_steps.report.junit_parse import parse, suite
 from mlops_steps.report.model import Case, Outcome, Report
-from mlops_steps.text import one_line, presentable
+from mlops_steps.system.files import write_atomically
+from mlops_steps.system.text import one_line, presentable
 
 __all__ = ["distinct", "merge", "parse", "read", "suite", "to_bytes", "write"]
 

@@ -14,7 +14,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from mlops_steps.errors import ReportError
 from mlops_steps.report.model import Case, Outcome
-from mlops_steps.text import clean
+from mlops_steps.system.text import clean
 
 SIZE_LIMIT = 64 * 1024 * 1024  # bytes
 DEPTH_LIMIT = 50  # elements within each other

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mlops_steps.config import ValidateSettings
-from mlops_steps.facts import Code, ProjectFacts
+from mlops_steps.dss.facts import Code, ProjectFacts
 from mlops_steps.rules.model import Finding, rule
 
 # Detectors for what is no credential: hexadecimal strings (hashes) and addresses of machines.

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 
-from mlops_steps.config import RuleException, Settings, Severity, nearest
+from mlops_steps.config import RuleException, Settings, Severity
+from mlops_steps.dss.facts import ProjectFacts
 from mlops_steps.errors import ConfigError
-from mlops_steps.facts import ProjectFacts
 from mlops_steps.rules.model import Finding, Rule
-from mlops_steps.waiting import duration
+from mlops_steps.system.text import nearest
+from mlops_steps.system.waiting import duration
 
 # A rule that finds more is broken; the report would be of no use to anybody.
 _MOST_FINDINGS = 20_000

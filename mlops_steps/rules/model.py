@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mlops_steps.config import Severity, ValidateSettings
-from mlops_steps.facts import ProjectFacts
+from mlops_steps.dss.facts import ProjectFacts
 
 
 @dataclass(frozen=True)

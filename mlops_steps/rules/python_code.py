@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from mlops_steps.config import ValidateSettings
-from mlops_steps.facts import Code, ProjectFacts
+from mlops_steps.dss.facts import Code, ProjectFacts
 from mlops_steps.rules.model import Finding, rule
 
 _NOT_PARSED = "the code does not parse"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlops_steps.config import ValidateSettings
-from mlops_steps.facts import ProjectFacts
+from mlops_steps.dss.facts import ProjectFacts
 from mlops_steps.rules.model import Finding, rule
 
 

@@ -12,11 +12,11 @@ from typing import NoReturn
 
 import click
 
-from mlops_steps.console import Console
 from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.sandbox.faults.commands import fault, faults_option, requests
 from mlops_steps.sandbox.session import command_environment, environment, export_lines, running
 from mlops_steps.sandbox.signals import Signals, Stopped
+from mlops_steps.system.console import Console
 
 _dir = click.option(
     "--dir",
@@ -169,7 +169,7 @@ def demo(out: Path) -> None:
     console = Console()
 
     def work(signals: Signals) -> int:
-        from mlops_steps.sandbox.demo import run_demo
+        from mlops_steps.sandbox.play.demo import run_demo
 
         return run_demo(out, console, signals)
 
@@ -198,7 +198,7 @@ def rehearse(faults: Path | None, out: Path) -> None:
     console = Console()
 
     def work(signals: Signals) -> int:
-        from mlops_steps.sandbox.faults.rehearsal import run_rehearsal
+        from mlops_steps.sandbox.play.rehearsal import run_rehearsal
 
         return run_rehearsal(out, faults, console, signals)
 

@@ -13,12 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_steps.console import Console
 from mlops_steps.errors import ConfigError
-from mlops_steps.secrets import register
+from mlops_steps.system.console import Console
+from mlops_steps.system.secrets import register
 
 if TYPE_CHECKING:
-    from mlops_steps.sandbox.core.server import Sandbox
+    from mlops_steps.sandbox.server import Sandbox
 
 # Importable names of what the extra installs.
 _EXTRA = ("pandas", "python_multipart", "sklearn", "starlette", "uvicorn")
@@ -52,8 +52,8 @@ def running(
     """
     check_installed()
     from mlops_steps.sandbox.content import install
-    from mlops_steps.sandbox.core.server import Sandbox
     from mlops_steps.sandbox.faults import plan
+    from mlops_steps.sandbox.server import Sandbox
 
     temporary = Path(tempfile.mkdtemp(prefix="mlops-sandbox-")) if directory is None else None
     try:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Any
 
-from mlops_steps.wakeup import Wakeup
+from mlops_steps.system.wakeup import Wakeup
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mlops_steps.config import Settings
-from mlops_steps.console import Console
+from mlops_steps.delivery.record import Approval, Bundle, ReleaseRecord, load_for
 from mlops_steps.errors import CheckFailed
-from mlops_steps.record import Approval, Bundle, ReleaseRecord, load_for
 from mlops_steps.report.model import Report
+from mlops_steps.system.console import Console
 
 
 def run(

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from mlops_steps.config import Settings
-from mlops_steps.console import Console
+from mlops_steps.config.bundle_ids import valid_bundle_id
+from mlops_steps.delivery.claim import claimed
+from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.record import Outcome, Previous, load_for
+from mlops_steps.delivery.restore import Change, save_if_possible, superseded
+from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.errors import CheckFailed, Interrupted, MlopsError, NodeError, ProductionInDoubt
-from mlops_steps.interrupts import Interrupts, Stop
-from mlops_steps.record import Outcome, Previous, load_for
 from mlops_steps.report.model import Report
-from mlops_steps.steps.claim import claimed
-from mlops_steps.steps.lock import stage_lock
-from mlops_steps.steps.names import valid_bundle_id
 from mlops_steps.steps.release import check_same_archive
-from mlops_steps.steps.restore import Change, save_if_possible, superseded
-from mlops_steps.steps.target import Live, Target, open_target
-from mlops_steps.waiting import GRACE, Deadline
+from mlops_steps.system.console import Console
+from mlops_steps.system.interrupts import Interrupts, Stop
+from mlops_steps.system.waiting import GRACE, Deadline
 
 
 def run(

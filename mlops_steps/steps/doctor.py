@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from mlops_steps.config import NodeSettings, Settings, nearest
-from mlops_steps.console import Console
+from mlops_steps.config import NodeSettings, Settings
 from mlops_steps.dss import probe as dss
 from mlops_steps.dss import projects
 from mlops_steps.dss.probe import Probe, Trouble
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
-from mlops_steps.parallel import gather
 from mlops_steps.report.model import Case, Outcome, Report
-from mlops_steps.waiting import Deadline, duration
+from mlops_steps.system.console import Console
+from mlops_steps.system.parallel import gather
+from mlops_steps.system.text import nearest
+from mlops_steps.system.waiting import Deadline, duration
 
 # Seconds by which the clocks of a node and of this machine may differ.
 CLOCK_LIMIT = 60.0

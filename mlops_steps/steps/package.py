@@ -10,16 +10,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from mlops_steps.config import Settings
-from mlops_steps.console import Console
+from mlops_steps.config.bundle_ids import valid_bundle_id
+from mlops_steps.delivery import release_notes
+from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord, build_from, load_for
 from mlops_steps.dss import bundles, deployments
 from mlops_steps.dss.bundles import Archive
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
-from mlops_steps.record import Build, Bundle, ReleaseRecord, build_from, load_for
 from mlops_steps.report.model import Report
-from mlops_steps.steps import notes
-from mlops_steps.steps.names import valid_bundle_id
-from mlops_steps.waiting import Deadline
+from mlops_steps.system.console import Console
+from mlops_steps.system.waiting import Deadline
 
 
 def run(
@@ -147,7 +147,7 @@ def _same_as_before(record: ReleaseRecord, name: str, archive: Archive) -> None:
 def _release_notes(settings: Settings, design: Dss, deployer: Dss, commits: list[dict[str, str]], build: Build) -> str:
     if settings.package.release_notes == "off":
         return ""
-    return notes.write(commits, _last_released_commit(settings, design, deployer), build)
+    return release_notes.write(commits, _last_released_commit(settings, design, deployer), build)
 
 
 def _last_released_commit(settings: Settings, design: Dss, deployer: Dss) -> str | None:
@@ -160,4 +160,4 @@ def _last_released_commit(settings: Settings, design: Dss, deployer: Dss) -> str
         text = bundles.release_notes(design, settings.project, found.bundle) if found else ""
     except MlopsError:
         return None
-    return notes.origin(text).commit
+    return release_notes.origin(text).commit

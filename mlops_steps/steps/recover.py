@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from mlops_steps.config import Settings
-from mlops_steps.console import Console
+from mlops_steps.delivery import evidence
+from mlops_steps.delivery.claim import claimed, wait_for_others
+from mlops_steps.delivery.evidence import Owed, bundle_before
+from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.record import load_for
+from mlops_steps.delivery.restore import Change, restore, superseded
+from mlops_steps.delivery.smoke import run_token, smoke
+from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import updates
 from mlops_steps.errors import CheckFailed
-from mlops_steps.interrupts import Interrupts
-from mlops_steps.record import load_for
 from mlops_steps.report.model import Report
-from mlops_steps.steps import history
-from mlops_steps.steps.claim import claimed, wait_for_others
-from mlops_steps.steps.history import Owed, bundle_before
-from mlops_steps.steps.lock import stage_lock
-from mlops_steps.steps.restore import Change, restore, superseded
 from mlops_steps.steps.rollback import previous_of
-from mlops_steps.steps.smoke import run_token, smoke
-from mlops_steps.steps.target import Live, Target, open_target
-from mlops_steps.waiting import GRACE, Deadline
+from mlops_steps.system.console import Console
+from mlops_steps.system.interrupts import Interrupts
+from mlops_steps.system.waiting import GRACE, Deadline
 
 
 def run(
@@ -45,7 +45,7 @@ def run(
         with target.within(deadline):
             live = _observe(target, deadline, console)
             recorded = _owed_by_record(change, live)
-            owed = Owed("restore") if recorded else history.owed(target, live)
+            owed = Owed("restore") if recorded else evidence.owed(target, live)
         if owed.what == "nothing":
             with report.case("recover"):
                 console.good(f"nothing is owed on {stage}: {live}")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from mlops_steps.config import Settings
-from mlops_steps.console import Console
+from mlops_steps.delivery import evidence
+from mlops_steps.delivery.claim import claimed
+from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.record import Bundle, Outcome, Previous, ReleaseRecord, Stage, load_for
+from mlops_steps.delivery.restore import Change, in_doubt, restore, save_if_possible, superseded
+from mlops_steps.delivery.smoke import run_token, smoke
+from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import bundles
 from mlops_steps.errors import CheckFailed, ConfigError, Interrupted, MlopsError, NodeError, RolledBack, SomebodyElse
-from mlops_steps.interrupts import Interrupts, Stop
-from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord, Stage, load_for
 from mlops_steps.report.model import Report
-from mlops_steps.steps import history
-from mlops_steps.steps.claim import claimed
-from mlops_steps.steps.lock import stage_lock
-from mlops_steps.steps.restore import Change, in_doubt, restore, save_if_possible, superseded
-from mlops_steps.steps.smoke import run_token, smoke
-from mlops_steps.steps.target import Live, Target, open_target
-from mlops_steps.waiting import GRACE, Deadline
+from mlops_steps.system.console import Console
+from mlops_steps.system.interrupts import Interrupts, Stop
+from mlops_steps.system.waiting import GRACE, Deadline
 
 
 def run(
@@ -63,7 +63,7 @@ def _look(change: Change, bundle: str, deadline: Deadline) -> tuple[Live, Previo
     with change.target.within(deadline):
         live = change.target.observe()
         superseded(change, live)
-        failed = change.stage.owed == "nothing" and history.failed_before(change.target, live, bundle)
+        failed = change.stage.owed == "nothing" and evidence.failed_before(change.target, live, bundle)
         previous = _previous(change, live, bundle)
     if failed:
         change.console.warn(f"an earlier release of bundle {bundle}, whose record is lost, failed and was cut off")
@@ -149,7 +149,7 @@ def _previous(change: Change, live: Live, bundle: str) -> Previous:
         if stage.previous is not None and stage.deploy and stage.deploy.bundle == bundle:
             return stage.previous
         # A record that was lost: the deployer's history tells.
-        before = history.bundle_before(change.target, live, bundle) or bundle
+        before = evidence.bundle_before(change.target, live, bundle) or bundle
     return Previous(
         bundle=before,
         in_settings=live.deployment.bundle if live.deployment else None,

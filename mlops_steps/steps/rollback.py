@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from mlops_steps.config import Settings
-from mlops_steps.console import Console
+from mlops_steps.config.bundle_ids import valid_bundle_id
+from mlops_steps.delivery import evidence
+from mlops_steps.delivery.claim import claimed
+from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.record import Outcome, Previous, load_for
+from mlops_steps.delivery.restore import Change, restore
+from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import bundles
 from mlops_steps.errors import CheckFailed
-from mlops_steps.interrupts import Interrupts
-from mlops_steps.record import Outcome, Previous, load_for
 from mlops_steps.report.model import Report
-from mlops_steps.steps import history
-from mlops_steps.steps.claim import claimed
-from mlops_steps.steps.lock import stage_lock
-from mlops_steps.steps.names import valid_bundle_id
-from mlops_steps.steps.restore import Change, restore
-from mlops_steps.steps.target import Live, Target, open_target
-from mlops_steps.waiting import Deadline
+from mlops_steps.system.console import Console
+from mlops_steps.system.interrupts import Interrupts
+from mlops_steps.system.waiting import Deadline
 
 
 def run(
@@ -44,9 +44,9 @@ def run(
         with target.within(deadline), report.case("find"):
             live = target.observe()
             bundle = _find(change, live, to)
-            done = live.is_healthy(bundle) and change.stage.owed == "nothing" and history.verified(target, live)
-            # An attempt that was cut off has made it live already; what it came from is in the deployer's history.
-            left = history.bundle_before(target, live, bundle) if live.bundle == bundle else live.bundle
+            done = live.is_healthy(bundle) and change.stage.owed == "nothing" and evidence.verified(target, live)
+            # An attempt that was cut off has made it live already; what it came from is in the deployer's evidence.
+            left = evidence.bundle_before(target, live, bundle) if live.bundle == bundle else live.bundle
         report.set(bundle=bundle, previous_bundle=left)
         if done:
             console.good(f"{live}: nothing to do")
@@ -83,7 +83,9 @@ def _find(change: Change, live: Live, to: str | None) -> str:
     if live.deployment is None:
         raise CheckFailed(f"{target.stage}: project {target.project} has no deployment on {target.infra}")
     bundle = (
-        valid_bundle_id(to) if to else _recorded(change, live) or history.bundle_before(target, live, live.bundle or "")
+        valid_bundle_id(to)
+        if to
+        else _recorded(change, live) or evidence.bundle_before(target, live, live.bundle or "")
     )
     if bundle is None:
         raise CheckFailed(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from mlops_steps.config import Settings
-from mlops_steps.console import Console
+from mlops_steps.delivery.smoke import smoke
+from mlops_steps.delivery.targets.project_deployer import open_target
 from mlops_steps.errors import CheckFailed
 from mlops_steps.report.model import Report
-from mlops_steps.steps.smoke import smoke
-from mlops_steps.steps.target import open_target
-from mlops_steps.waiting import Deadline
+from mlops_steps.system.console import Console
+from mlops_steps.system.waiting import Deadline
 
 
 def run(settings: Settings, report: Report, console: Console, stage: str) -> None:

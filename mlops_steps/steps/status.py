@@ -6,16 +6,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 
 from mlops_steps.config import Settings
-from mlops_steps.console import Console
+from mlops_steps.delivery import release_notes
+from mlops_steps.delivery.record import ReleaseRecord, load_for
+from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import bundles, scenarios, updates
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import MlopsError, NodeError
-from mlops_steps.record import ReleaseRecord, load_for
 from mlops_steps.report.model import Report
-from mlops_steps.steps import notes
-from mlops_steps.steps.target import Live, Target, open_target
-from mlops_steps.text import one_line
-from mlops_steps.waiting import Aside, Deadline
+from mlops_steps.system.console import Console
+from mlops_steps.system.text import one_line
+from mlops_steps.system.waiting import Aside, Deadline
 
 _LIMIT = 60.0
 # Characters of one text of a node, and of a sentence of ours that may hold one.
@@ -77,15 +77,15 @@ def _row(settings: Settings, record: ReleaseRecord, stage: str) -> StageStatus:
         )
 
 
-def _origin(settings: Settings, bundle: str | None) -> notes.Origin:
+def _origin(settings: Settings, bundle: str | None) -> release_notes.Origin:
     """Where the bundle comes from, by its release notes on the Design node, if it is there still."""
     if bundle is None:
-        return notes.Origin()
+        return release_notes.Origin()
     try:
         with connect(settings, settings.node("design")) as design, design.within(Deadline(_LIMIT)):
-            return notes.origin(bundles.release_notes(design, settings.project, bundle))
+            return release_notes.origin(bundles.release_notes(design, settings.project, bundle))
     except MlopsError:
-        return notes.Origin()
+        return release_notes.Origin()
 
 
 def _tested_on_node(target: Target, live: Live) -> str | None:

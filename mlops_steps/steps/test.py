@@ -8,19 +8,20 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mlops_steps.config import Settings, nearest
-from mlops_steps.console import Console
+from mlops_steps.config import Settings
+from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.record import Outcome, ReleaseRecord, Result, build_from, load_for
+from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import automation, scenarios, updates
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
-from mlops_steps.record import Outcome, ReleaseRecord, Result, build_from, load_for
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
-from mlops_steps.steps.lock import stage_lock
-from mlops_steps.steps.scenario_cases import add_cases, choose, missing
-from mlops_steps.steps.scenario_runs import Attempt, Ran, ScenarioRuns
-from mlops_steps.steps.target import Live, Target, open_target
-from mlops_steps.steps.team_tests import run_suite
-from mlops_steps.waiting import Deadline
+from mlops_steps.system.console import Console
+from mlops_steps.system.text import nearest
+from mlops_steps.system.waiting import Deadline
+from mlops_steps.trials.scenario_cases import add_cases, choose, missing
+from mlops_steps.trials.scenario_runs import Attempt, Ran, ScenarioRuns
+from mlops_steps.trials.team_tests import run_suite
 
 # Seconds for each look at what is there, before and after the scenarios.
 _LOOK = 60.0

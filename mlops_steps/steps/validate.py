@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from mlops_steps.config import Settings
-from mlops_steps.console import Console
 from mlops_steps.dss import projects
+from mlops_steps.dss.facts import ProjectFacts
 from mlops_steps.dss.scenarios import ScenarioInfo
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import CheckFailed
-from mlops_steps.facts import ProjectFacts
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.rules.engine import Engine, Result, Verdict
 from mlops_steps.rules.loading import load_rules
-from mlops_steps.steps.scenario_cases import choose
-from mlops_steps.waiting import Deadline, duration
+from mlops_steps.system.console import Console
+from mlops_steps.system.waiting import Deadline, duration
+from mlops_steps.trials.scenario_cases import choose
 
 # How a verdict is told in JUnit XML. A warning passes and carries its text.
 _OUTCOMES = {

@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from mlops_steps.config import Settings, ValidateSettings, load
-from mlops_steps.config_init import Found, FoundStage, render, stage_names, write
-from mlops_steps.config_problems import all_keys
+from mlops_steps.config.first_file import Found, FoundStage, render, stage_names, write
+from mlops_steps.config.problems import all_keys
+from mlops_steps.dss.facts import ProjectFacts
 from mlops_steps.errors import ConfigError
-from mlops_steps.facts import ProjectFacts
 from mlops_steps.rules.loading import BUILT_IN, load_rules
-from tests.steps.fake_node import KEY, FakeNode, Refusing
+from tests.front_door.fake_node import KEY, FakeNode, Refusing
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
 

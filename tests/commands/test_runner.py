@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from mlops_steps.commands.runner import Common, Run, _log_to, run_step
-from mlops_steps.console import Console
 from mlops_steps.errors import CheckFailed, MlopsError, ProductionInDoubt
 from mlops_steps.report import html, junit
 from mlops_steps.report.model import Case, Outcome, Report
+from mlops_steps.system.console import Console
 
 
 @pytest.fixture

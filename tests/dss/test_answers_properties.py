@@ -12,12 +12,12 @@ import pytest
 import requests
 from dataikuapi import DSSClient
 
-from mlops_steps import waiting
 from mlops_steps.dss import automation, bundles, deployments, discovery, probe, projects, scenarios, updates
 from mlops_steps.dss.http import HttpLimits, NodeSession
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import MlopsError
-from mlops_steps.waiting import Deadline
+from mlops_steps.system import waiting
+from mlops_steps.system.waiting import Deadline
 from tests.counts import count
 
 CASES = 1_000

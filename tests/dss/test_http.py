@@ -7,9 +7,9 @@ import time
 import pytest
 import requests
 
-from mlops_steps import secrets
 from mlops_steps.dss.http import BadAnswer, HttpLimits, NodeSession, Refused, explain
-from mlops_steps.waiting import Deadline
+from mlops_steps.system import secrets
+from mlops_steps.system.waiting import Deadline
 from tests.dss.conftest import Scripted, answer, drip, reset, silence, traces
 
 KEY = "Marked-Key-Of-A-Node-0123456789abcdef"

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from dataikuapi import DSSClient
 
-from mlops_steps import secrets
+from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.dss import automation, bundles, deployments, scenarios
 from mlops_steps.dss.http import HttpLimits, NodeSession
 from mlops_steps.dss.names import check_url
 from mlops_steps.dss.session import Dss, NonsenseAnswer
 from mlops_steps.errors import CheckFailed, ConfigError
-from mlops_steps.record import ReleaseRecord
+from mlops_steps.system import secrets
 from tests.dss.conftest import traces
 from tests.dss.test_answers_properties import Garbage
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import pytest
 
 from mlops_steps.config import Settings
-from mlops_steps.console import Console
-from mlops_steps.record import ReleaseRecord
+from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.report.model import Report
-from mlops_steps.sandbox.bundles.model import active_bundle_id
+from mlops_steps.sandbox.services.bundles.model import active_bundle_id
 from mlops_steps.steps import deploy, doctor, recover, rollback, smoke_test, status, validate
 from mlops_steps.steps import test as test_step
+from mlops_steps.system.console import Console
 from tests.counts import tell
 from tests.faults.matrix import Case, Point, at_requests, points
 from tests.faults.sides import played, wanted

@@ -10,9 +10,9 @@ from collections import Counter
 import pytest
 
 from mlops_steps.config import Settings
-from mlops_steps.console import Console
 from mlops_steps.report.model import Report
 from mlops_steps.steps import package
+from mlops_steps.system.console import Console
 from tests.counts import tell
 from tests.faults.matrix import Case, at_requests, points
 from tests.faults.sides import played, wanted

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from mlops_steps.config import Settings
-from mlops_steps.record import Outcome, Previous, ReleaseRecord
+from mlops_steps.delivery.record import Outcome, Previous, ReleaseRecord
 from mlops_steps.steps import release, rollback
 from tests.faults import test_first_release
 from tests.faults.world import DEPLOYMENT, INFRA, KEY, NEW, OLD, PATIENT, SMOKE, STAGE, Attempt, World, until

@@ -9,11 +9,11 @@ from unittest.mock import patch
 
 import pytest
 
+from mlops_steps.delivery.record import ReleaseRecord
+from mlops_steps.delivery.targets.project_deployer import Target
 from mlops_steps.dss.http import NodeSession
 from mlops_steps.errors import CheckFailed, ConfigError
-from mlops_steps.record import ReleaseRecord
 from mlops_steps.steps import deploy, release
-from mlops_steps.steps.target import Target
 from tests.faults.test_other_steps import SCENES, ready
 from tests.faults.world import INFRA, LIMITS, NEW, OLD, SMOKE, STAGE, Attempt, World
 

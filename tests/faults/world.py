@@ -23,14 +23,14 @@ import dataikuapi
 
 from mlops_steps.commands import runner
 from mlops_steps.config import Settings, load
-from mlops_steps.console import Console
+from mlops_steps.delivery.record import Bundle, Outcome, Previous, ReleaseRecord
 from mlops_steps.errors import MlopsError
-from mlops_steps.record import Bundle, Outcome, Previous, ReleaseRecord
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
-from mlops_steps.sandbox.core.server import Sandbox
 from mlops_steps.sandbox.faults.board import LoggedRequest
-from mlops_steps.sandbox.projects.model import create
+from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.services.projects.model import create
+from mlops_steps.system.console import Console
 
 KEY, SMOKE, STAGE, INFRA = "TINY", "TEST_SMOKE", "prod", "auto-prod"
 OLD, NEW = "old-1", "new-2"
@@ -315,14 +315,14 @@ class _Hasty:
 def hasty() -> Iterator[None]:
     """Pauses between questions are short, and so are the limits that no setting changes."""
     with (
-        patch("mlops_steps.waiting.time", _Hasty(0.4)),
-        patch("mlops_steps.steps.restore.time", _Hasty(0.1)),
-        patch("mlops_steps.steps.restore._PAUSE", 0.2),
-        patch("mlops_steps.steps.claim._SETTLE", 0.02),
+        patch("mlops_steps.system.waiting.time", _Hasty(0.4)),
+        patch("mlops_steps.delivery.restore.time", _Hasty(0.1)),
+        patch("mlops_steps.delivery.restore._PAUSE", 0.2),
+        patch("mlops_steps.delivery.claim._SETTLE", 0.02),
         patch("mlops_steps.steps.test._LOOK", 2.0),
         patch("mlops_steps.steps.status._LIMIT", 3.0),
         patch("mlops_steps.dss.updates._LOST", 1.0),
         patch("mlops_steps.dss.scenarios.GRACE", 1.0),
-        patch("mlops_steps.steps.restore.GRACE", 1.0),
+        patch("mlops_steps.delivery.restore.GRACE", 1.0),
     ):
         yield

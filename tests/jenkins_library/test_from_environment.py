@@ -16,17 +16,17 @@ import pytest
 
 from mlops_steps import __version__
 from mlops_steps.cli import cli
-from mlops_steps.commands import request as requests
-from mlops_steps.commands.from_environment import leaves_production_open, nodes_of
-from mlops_steps.commands.outcome import Before, outcome
-from mlops_steps.commands.request import Request
+from mlops_steps.commands.groovy import request as requests
+from mlops_steps.commands.groovy.from_environment import leaves_production_open, nodes_of
+from mlops_steps.commands.groovy.outcome import Before, outcome
+from mlops_steps.commands.groovy.request import Request
 from mlops_steps.config import Settings, load
-from mlops_steps.console import Console
+from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.record import Approval, Bundle, Outcome, ReleaseRecord, build_from
 from mlops_steps.errors import ConfigError
-from mlops_steps.record import Approval, Bundle, Outcome, ReleaseRecord, build_from
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
-from mlops_steps.steps.lock import stage_lock
+from mlops_steps.system.console import Console
 
 NODES = {
     "MLOPS_PROJECT": "CHURN",

@@ -11,7 +11,7 @@ import yaml
 
 from mlops_steps import __version__
 from mlops_steps.cli import cli
-from mlops_steps.commands.request import OF_THE_LIBRARY, STEPS, options_of
+from mlops_steps.commands.groovy.request import OF_THE_LIBRARY, STEPS, options_of
 from tests.jenkins_library.conftest import ROOT
 
 VARS = sorted((ROOT / "vars").glob("*.groovy"))

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from lxml import html as lxml_html
 
-from mlops_steps import secrets
 from mlops_steps.errors import ReportError
 from mlops_steps.report import html, junit
 from mlops_steps.report.model import Case, Outcome, Report
+from mlops_steps.system import secrets
 from tests.report.test_junit import REPORTS
 
 VOID = {"meta", "link"}

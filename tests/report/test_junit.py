@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from mlops_steps import secrets
 from mlops_steps.errors import ReportError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Case, Outcome, Report
+from mlops_steps.system import secrets
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).with_name("junit.xsd")))
 

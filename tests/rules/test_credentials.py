@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlops_steps.config import ValidateSettings
-from mlops_steps.facts import ProjectFacts, Recipe
+from mlops_steps.dss.facts import ProjectFacts, Recipe
 from mlops_steps.rules.credentials import no_credentials
 from mlops_steps.rules.model import Finding
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mlops_steps.config import Settings, ValidateSettings, load
+from mlops_steps.dss.facts import ProjectFacts
 from mlops_steps.errors import ConfigError
-from mlops_steps.facts import ProjectFacts
 from mlops_steps.rules.engine import Engine, Result
 from mlops_steps.rules.loading import BUILT_IN, load_rules
 from mlops_steps.rules.model import Finding, Rule, as_rule, rule

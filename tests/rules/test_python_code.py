@@ -5,7 +5,7 @@ from textwrap import dedent
 import pytest
 
 from mlops_steps.config import LimitSettings, ValidateSettings
-from mlops_steps.facts import ProjectFacts, Recipe
+from mlops_steps.dss.facts import ProjectFacts, Recipe
 from mlops_steps.rules import python_code
 from mlops_steps.rules.model import Check, Finding
 

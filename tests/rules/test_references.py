@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from mlops_steps.config import ValidateSettings
-from mlops_steps.facts import CodeEnvUse, ProjectFacts, Recipe, Scenario
+from mlops_steps.dss.facts import CodeEnvUse, ProjectFacts, Recipe, Scenario
 from mlops_steps.rules.references import code_env_exists, flow_complete
 from mlops_steps.rules.scenarios import has_smoke_scenario, has_test_scenario
 

@@ -12,9 +12,9 @@ from typing import Any
 import dataikuapi
 import pytest
 
-from mlops_steps.sandbox.core.node import Node
-from mlops_steps.sandbox.core.server import Sandbox
-from mlops_steps.sandbox.projects.model import Project, create
+from mlops_steps.sandbox.node.node import Node
+from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.services.projects.model import Project, create
 
 _numbers = itertools.count(1)
 

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlops_steps.sandbox.core.node import Node
-from mlops_steps.sandbox.projects.model import Project, create
+from mlops_steps.sandbox.node.node import Node
+from mlops_steps.sandbox.services.projects.model import Project, create
 from tests.sandbox.conftest import write_tree
 
 PEOPLE = "name,age\nAda,36\nGrace,41\nAlan,\n"

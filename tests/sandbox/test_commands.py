@@ -18,9 +18,9 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from mlops_steps.console import Console
 from mlops_steps.sandbox import session
 from mlops_steps.sandbox.commands import sandbox as group
+from mlops_steps.system.console import Console
 
 COMMAND = [sys.executable, "-m", "mlops_steps", "sandbox"]
 LIMIT = 60.0

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import requests
 
-from mlops_steps.sandbox.core.app import services
-from mlops_steps.sandbox.core.node import Node
-from mlops_steps.sandbox.projects.model import Project
-from mlops_steps.sandbox.scenarios import internal_routes
+from mlops_steps.sandbox.app import services
+from mlops_steps.sandbox.node.node import Node
+from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.services.scenarios import internal_routes
 
 TABLE = Path(__file__).parents[2] / "docs" / "sandbox-operations.md"
 ROW = re.compile(r"^\|[^|]*\| (GET|POST|PUT|DELETE) (/\S*) \| (proven|inferred|not supported) \|", re.MULTILINE)

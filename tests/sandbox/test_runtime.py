@@ -16,7 +16,7 @@ import dataikuapi
 import pytest
 from dataikuapi.dss.project import DSSProject
 
-from mlops_steps.sandbox.core.node import Node
+from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.runtime.process import Child, End
 from tests.sandbox.flows import flow_files, make_project, managed, recipe
 

@@ -20,10 +20,10 @@ from mlops_steps.sandbox.content.revisions import (
     revision,
     write_revision,
 )
-from mlops_steps.sandbox.core.store import read_json, write_json
+from mlops_steps.sandbox.node.store import read_json, write_json
 
 if TYPE_CHECKING:
-    from mlops_steps.sandbox.core.server import Sandbox
+    from mlops_steps.sandbox.server import Sandbox
 
 REQUEST_SECONDS = 30.0
 TRAIN_SECONDS = 300.0

@@ -6,8 +6,8 @@ import http
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from mlops_steps.sandbox.core.errors import DssError, unauthorized
 from mlops_steps.sandbox.faults.model import Fault
+from mlops_steps.sandbox.node.errors import DssError, unauthorized
 
 _PAGE = """<!DOCTYPE html>
 <html><head><title>{status} {title}</title></head>

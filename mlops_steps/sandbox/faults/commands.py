@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlops_steps.console import Console
 from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.sandbox.faults.kinds import KINDS
 from mlops_steps.sandbox.faults.operations import OPERATIONS
+from mlops_steps.system.console import Console
 
 if TYPE_CHECKING:
     from mlops_steps.sandbox.faults.remote import Remote
@@ -82,8 +82,8 @@ def _entries(kind: str | None, file: Path | None, settings: dict[str, str | None
         raise ConfigError("give either a KIND with its options, or a plan with --file")
     if file is None:
         return [{"kind": kind, **given}]
-    from mlops_steps.sandbox.core.server import NODES
     from mlops_steps.sandbox.faults.plan import load
+    from mlops_steps.sandbox.server import NODES
 
     plan = load(file, [name for spec in NODES for name in (spec.id, spec.name)])
     return [{"node": item.node, **item.fault.plain()} for item in plan]

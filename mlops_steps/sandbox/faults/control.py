@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mlops_steps.sandbox.core.errors import bad_request, not_found
-from mlops_steps.sandbox.core.http import Call, Router
-from mlops_steps.sandbox.core.node import Node
 from mlops_steps.sandbox.faults.model import BadFault
 from mlops_steps.sandbox.faults.plan import Planned, parse
+from mlops_steps.sandbox.http.routing import Call, Router
+from mlops_steps.sandbox.node.errors import bad_request, not_found
+from mlops_steps.sandbox.node.node import Node
 
 router = Router()
 

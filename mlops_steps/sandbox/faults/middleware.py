@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlops_steps.sandbox.core.auth import matches_any, presented_keys
 from mlops_steps.sandbox.faults.answers import instead, spoiled
 from mlops_steps.sandbox.faults.board import Active, LoggedRequest
 from mlops_steps.sandbox.faults.operations import BASE_PATHS
 from mlops_steps.sandbox.faults.protocol import TRANSPORT, reset
+from mlops_steps.sandbox.node.auth import matches_any, presented_keys
 
 if TYPE_CHECKING:
-    from mlops_steps.sandbox.core.node import Node
+    from mlops_steps.sandbox.node.node import Node
 
 # Seconds between two looks whether a fault that holds an answer back is over.
 _LOOK = 0.02

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from mlops_steps.config import nearest
 from mlops_steps.sandbox.faults.kinds import FOR_EVER, HEALTHS, HTML_STATUS, KINDS, OUTCOMES, Act, Kind
 from mlops_steps.sandbox.faults.operations import OPERATIONS, is_operation
+from mlops_steps.system.text import nearest
 
 #: Settings that only some kinds take.
 _OWN = ("seconds", "status", "retry_after", "message", "health", "outcome")

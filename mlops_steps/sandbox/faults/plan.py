@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from mlops_steps import config_file
-from mlops_steps.config import nearest
+from mlops_steps.config import file
 from mlops_steps.errors import ConfigError
 from mlops_steps.sandbox.faults.model import BadFault, Fault, problems
+from mlops_steps.system.text import nearest
 
 if TYPE_CHECKING:
-    from mlops_steps.sandbox.core.server import Sandbox
+    from mlops_steps.sandbox.server import Sandbox
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def load(path: Path, nodes: Iterable[str]) -> list[Planned]:
 
     Raises :class:`ConfigError` with all that is wrong with it, each with its line.
     """
-    document = config_file.read(path)
+    document = file.read(path)
     found = [(problem.line, problem.text) for problem in document.problems]
     known, planned = sorted(set(nodes)), []
     unknown = [key for key in document.data if key != "faults"]

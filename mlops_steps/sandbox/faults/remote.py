@@ -11,8 +11,8 @@ from typing import Any
 import requests
 
 from mlops_steps.errors import ConfigError, NodeError
-from mlops_steps.sandbox.core.store import read_json
 from mlops_steps.sandbox.faults.operations import CONTROL_PATH
+from mlops_steps.sandbox.node.store import read_json
 
 # Seconds.
 _LIMIT = 10.0
@@ -76,8 +76,8 @@ class Remote:
 
 
 def _nodes_in(directory: Path) -> list[tuple[str, str]]:
-    from mlops_steps.sandbox.core.server import STATE_FILE
-    from mlops_steps.sandbox.core.serving import HOST
+    from mlops_steps.sandbox.http.serving import HOST
+    from mlops_steps.sandbox.server import STATE_FILE
 
     state = read_json(directory / STATE_FILE)
     if not isinstance(state, dict):

@@ -1,0 +1,161 @@
+"""What came of a step, in the few words that the Jenkins library needs."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from mlops_steps.commands.groovy.request import Request
+from mlops_steps.config import Settings
+from mlops_steps.delivery.record import Bundle, ReleaseRecord, Stage, build_from
+from mlops_steps.errors import MlopsError
+from mlops_steps.report import junit
+from mlops_steps.report.model import Report
+from mlops_steps.system.files import write_atomically
+from mlops_steps.system.text import one_line
+
+#: How a step ended, by its exit code. The report says more.
+VERDICTS = {
+    0: "done",
+    1: "a check did not hold",
+    2: "wrong usage or configuration",
+    3: "a node refused or could not be reached",
+    4: "ROLLED BACK",
+    5: "PRODUCTION IN DOUBT, a person must act",
+    129: "interrupted",
+    130: "interrupted",
+    143: "interrupted",
+}
+#: The reports that this build has published so far; each agent gets them, so that its summary page is whole.
+PUBLISHED_VARIABLE = "MLOPS_REPORTS"
+SUMMARY = ("mlops-summary.html", "mlops-summary.css")
+
+_LONGEST = 400
+
+
+class Before:
+    """The record as it was before the step."""
+
+    def __init__(self, settings: Settings | None) -> None:
+        self._path = settings.record if settings else None
+        self._content = self._read()
+
+    def _read(self) -> bytes | None:
+        with suppress(OSError):
+            return self._path.read_bytes() if self._path else None
+        return None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the step wrote the record."""
+        return self._read() != self._content
+
+
+def outcome(
+    code: int, request: Request, settings: Settings | None, steps: tuple[str, ...], before: Before
+) -> dict[str, str]:
+    """Names and values, each of one line. Paths are relative to the current folder.
+
+    ``steps`` are those that may have written a report.
+    """
+    folder = settings.reports if settings else Path("reports")
+    reports = [path for step in steps if (path := folder / Report("", step, request.stage).file_name).is_file()]
+    last = _properties(reports[-1]) if reports else {}
+    found = {"verdict": _verdict(code, last)}
+    published = os.environ.get(PUBLISHED_VARIABLE, "").split(",")
+    all_reports = [*published, *(_relative(path) for path in reports)]
+    if reports:
+        found["report"] = ",".join(_relative(path) for path in reports)
+        found["reports"] = ",".join(dict.fromkeys(name for name in all_reports if name))
+    if settings is None:
+        return found
+    found["automation"] = settings.automation
+    with suppress(MlopsError):
+        release = settings.release_stage().name
+        stages = [stage.name for stage in settings.stages()]
+        found["releaseStage"] = release
+        found["testStages"] = " ".join(stages[: stages.index(release)])
+    record = _record(settings, before)
+    kept = [settings.record] if record else []
+    archived = [*kept, *(folder / name for name in SUMMARY)]
+    if record:
+        found["record"] = _relative(settings.record)
+    if record and record.bundle:
+        found["bundle"] = record.bundle.id
+        with suppress(OSError):
+            archived.append(_checksum(settings, record.bundle))
+    found["stash"] = _there([*(_relative(path) for path in kept), *all_reports])
+    found["archive"] = _there([_relative(path) for path in archived])
+    found["description"] = _description(code, settings, record, last)
+    return found
+
+
+def _there(names: list[str]) -> str:
+    return ",".join(dict.fromkeys(name for name in names if name and Path(name).is_file()))
+
+
+def _properties(report: Path) -> dict[str, str]:
+    try:
+        return junit.read(report).properties
+    except MlopsError:
+        return {}
+
+
+def _verdict(code: int, last: dict[str, str]) -> str:
+    verdict = VERDICTS.get(code, f"ended with exit code {code}")
+    return one_line(f"{verdict}: {last['error']}" if code and "error" in last else verdict, _LONGEST)
+
+
+def _record(settings: Settings, before: Before) -> ReleaseRecord | None:
+    """The record, when it is this build's: a workspace may still hold that of an earlier one."""
+    try:
+        record = ReleaseRecord.load(settings.record)
+    except MlopsError:
+        return None
+    if record is None:
+        return None
+    build = build_from(os.environ)
+    ours = build.number is not None and (record.build.number, record.build.job) == (build.number, build.job)
+    return record if ours or before.changed else None
+
+
+def _checksum(settings: Settings, bundle: Bundle) -> Path:
+    """Writes the file that `sha256sum --check` reads, beside the record."""
+    path = settings.record.with_name("bundle.sha256")
+    write_atomically(path, f"{bundle.sha256}  {bundle.id}.zip\n".encode())
+    return path
+
+
+def _description(code: int, settings: Settings, record: ReleaseRecord | None, last: dict[str, str]) -> str:
+    """Project, bundle, and what is live; 4 and 5 leap to the eye."""
+    parts = [VERDICTS[code]] if code in (4, 5) else []
+    bundle = record.bundle.id if record and record.bundle else None
+    parts.append(f"{settings.project}, bundle {bundle}" if bundle else settings.project)
+    if record:
+        parts += [f"{name}: {state}" for name, stage in record.stages.items() if (state := _state(stage, bundle))]
+    if code in (4, 5) and "live" in last:
+        parts.append(f"live now: {last['live']}")
+    return one_line(" | ".join(parts), _LONGEST)
+
+
+def _state(stage: Stage, bundle: str | None) -> str | None:
+    """What is live on a stage, as far as the record tells."""
+    if stage.owed != "nothing":
+        return "in doubt, see the log"
+    if stage.rollback and stage.rollback.result == "passed":
+        return f"{stage.rollback.bundle or 'nothing'} (restored)"
+    if stage.deploy is None or stage.deploy.bundle != bundle:
+        return None
+    if stage.deploy.result != "passed":
+        return "not deployed"
+    checks = [
+        f"{name} {check.result}"
+        for name, check in (("tests", stage.test), ("smoke test", stage.smoke_test))
+        if check and check.bundle == bundle
+    ]
+    return ", ".join(["live", *checks])
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path)

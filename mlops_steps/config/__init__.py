@@ -1,0 +1,33 @@
+"""``mlops.yml``, environment variables and flags, as one typed object."""
+
+from mlops_steps.config.loading import load, load_without_file
+from mlops_steps.config.sections import (
+    DeploySettings,
+    HttpSettings,
+    LimitSettings,
+    NodeSettings,
+    PackageSettings,
+    ReleaseSettings,
+    RuleException,
+    Severity,
+    TestSettings,
+    ValidateSettings,
+)
+from mlops_steps.config.settings import DEFAULT_FILE, Settings
+
+__all__ = [
+    "DEFAULT_FILE",
+    "DeploySettings",
+    "HttpSettings",
+    "LimitSettings",
+    "NodeSettings",
+    "PackageSettings",
+    "ReleaseSettings",
+    "RuleException",
+    "Settings",
+    "Severity",
+    "TestSettings",
+    "ValidateSettings",
+    "load",
+    "load_without_file",
+]

@@ -1,0 +1,311 @@
+"""Builds :class:`Settings` from the file, the environment and the flags, and says all that is wrong at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mlops_steps.config.fields import is_plain_http
+from mlops_steps.config.file import Document, Key, Problem, read, shown
+from mlops_steps.config.problems import COMMAND_LINE, explain, misplaced_key
+from mlops_steps.config.sections import NodeSettings, variable_prefix
+from mlops_steps.config.settings import DEFAULT_FILE, Settings
+from mlops_steps.errors import ConfigError
+from mlops_steps.system import secrets
+
+_NO_FILE = "environment"
+_LARGEST_KEY = 16 * 1024
+_NODE_URL = re.compile(r"^MLOPS_([A-Z][A-Z0-9_]*)_URL$")
+_NODE_VARIABLES = {"_URL": "url", "_INFRA": "infra"}
+
+# Keys of the models that are filled in here and have no place in the file.
+_INTERNAL = {("root",), ("warnings",)}
+
+
+def load(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Builds the settings.
+
+    ``path`` is the file; without it ``MLOPS_CONFIG`` names it, else it is ``mlops.yml`` in the current folder if there
+    is one: the environment alone may suffice. ``overrides`` are the flags of the command line by the dotted path of
+    their key (``{"test.timeout": "10m"}``); ``None`` stands for a flag that was not given. Relative paths belong to
+    the folder of the file; a :class:`~pathlib.Path` among the overrides, or one in the environment, belongs to the
+    current folder.
+
+    Raises :class:`ConfigError` whose first line is the first problem, and whose details are the others.
+    """
+    variables = os.environ if environ is None else environ
+    document, root = _document(path, variables)
+    return _build(document, root, variables, overrides or {})
+
+
+def load_without_file(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
+    """The same from the environment and the flags alone."""
+    return _build(Document(_NO_FILE), Path.cwd(), environ, overrides)
+
+
+def _build(document: Document, root: Path, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
+    data = _without_empty(document.data)
+    places = {key: f"{document.name}:{line}" for key, line in document.lines.items()}
+    problems = document.problems
+    problems += _internal_keys(document)
+    _apply_environment(data, places, environ)
+    _apply_overrides(data, places, overrides)
+
+    settings = None
+    try:
+        settings = Settings.model_validate({**data, "root": root})
+    except ValidationError as error:
+        problems += explain(error, document.lines, places)
+    if settings is not None:
+        problems += _contradictions(settings, document.lines)
+    if settings is None or problems:
+        raise _config_error(document.name, problems)
+
+    settings = _with_absolute_paths(settings, root)
+    problems = _missing_files(settings, document.lines)
+    if problems:
+        raise _config_error(document.name, problems)
+    for node in settings.nodes.values():
+        _read_key(node, environ)
+    settings.warnings.extend(_warnings(settings, places))
+    settings.set_places(places)
+    return settings
+
+
+def _document(path: Path | None, environ: Mapping[str, str]) -> tuple[Document, Path]:
+    """The file, and the folder that relative paths belong to."""
+    if path is None and environ.get("MLOPS_CONFIG"):
+        path = Path(environ["MLOPS_CONFIG"])
+    if path is None:
+        path = Path(DEFAULT_FILE)
+        if not path.exists():
+            other = path.with_suffix(".yaml")
+            if other.exists():
+                raise ConfigError(f"{other}: the configuration is called {path}; rename it, or name it with --config")
+            root = Path.cwd()
+            return Document(f"no {DEFAULT_FILE} in {shown(root, 200)}"), root
+    document = read(path)
+    return document, path.absolute().parent
+
+
+def _without_empty(data: Mapping[str, object]) -> dict[str, Any]:
+    """The data without the keys that have no value, which stand for the default. A node may be all empty."""
+    result: dict[str, Any] = {}
+    for key, value in data.items():
+        if key == "nodes" and isinstance(value, dict):
+            result[key] = {
+                name: _without_empty(node or {}) if isinstance(node, dict | None) else node
+                for name, node in value.items()
+            }
+        elif isinstance(value, dict):
+            result[key] = _without_empty(value)
+        elif value is not None:
+            result[key] = value
+    return result
+
+
+def _internal_keys(document: Document) -> list[Problem]:
+    nodes = document.data.get("nodes")
+    names = {("nodes", name, "name") for name in nodes} if isinstance(nodes, dict) else set()
+    found = [key for key in document.lines if key in _INTERNAL | names]
+    return [Problem(document.lines[key], misplaced_key(key)) for key in found]
+
+
+def _apply_environment(data: dict[str, Any], places: dict[Key, str], environ: Mapping[str, str]) -> None:
+    if environ.get("MLOPS_PROJECT"):
+        data["project"] = environ["MLOPS_PROJECT"]
+        places[("project",)] = "MLOPS_PROJECT"
+    nodes = data.setdefault("nodes", {name: {} for name in _nodes_of_environment(environ)})
+    if not isinstance(nodes, dict):
+        return
+    for name, node in nodes.items():
+        for suffix, field in _NODE_VARIABLES.items():
+            variable = f"{variable_prefix(name)}{suffix}"
+            if environ.get(variable) and isinstance(node, dict):
+                node[field] = environ[variable]
+                places[("nodes", name, field)] = variable
+
+
+def _nodes_of_environment(environ: Mapping[str, str]) -> list[str]:
+    """The nodes that MLOPS_<NODE>_URL name: ``design`` first, names that begin with ``prod`` last."""
+    found = [
+        match[1].lower().replace("_", "-") for name in environ if environ[name] and (match := _NODE_URL.match(name))
+    ]
+    return sorted(
+        found,
+        key=lambda name: (
+            name not in ("design", "deployer"),
+            name.startswith("prod"),
+            name,
+        ),
+    )
+
+
+def _apply_overrides(data: dict[str, Any], places: dict[Key, str], overrides: Mapping[str, Any]) -> None:
+    for dotted, value in overrides.items():
+        if value is None:
+            continue
+        key = tuple(dotted.split("."))
+        section = data
+        for word in key[:-1]:
+            inner = section.get(word)
+            section[word] = inner = inner if isinstance(inner, dict) else {}
+            section = inner
+        section[key[-1]] = value.absolute() if isinstance(value, Path) else value
+        places[key] = COMMAND_LINE
+
+
+def _contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Problem]:
+    """What each value alone does not show."""
+
+    def problem(text: str, *key: str) -> Problem:
+        line = next((lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in lines), 0)
+        return Problem(line, f"{'.'.join(key)}: {text}")
+
+    if "design" not in settings.nodes:
+        yield problem("must hold the node design (or set MLOPS_DESIGN_URL)", "nodes")
+    prefixes: dict[str, str] = {}
+    deployments: dict[str, str] = {}
+    for name, node in settings.nodes.items():
+        if name in ("design", "deployer") and (node.infra or node.deployment):
+            yield problem(
+                "nothing is deployed to this node",
+                "nodes",
+                name,
+                "infra" if node.infra else "deployment",
+            )
+        if node.client_key and not node.client_certificate:
+            yield problem("is of no use without client_certificate", "nodes", name, "client_key")
+        if other := prefixes.get(node.variable):
+            yield problem(
+                f"has the environment variables of node {other} ({node.variable}_…)",
+                "nodes",
+                name,
+            )
+        prefixes[node.variable] = name
+    for stage in settings.stages():
+        deployment = settings.deployment_id(stage)
+        if other := deployments.get(deployment):
+            yield problem(
+                f"deployment {deployment} is that of stage {other}; set deployment",
+                "nodes",
+                stage.name,
+            )
+        deployments[deployment] = stage.name
+    if settings.release.stage:
+        try:
+            settings.release_stage()
+        except ConfigError as error:
+            yield problem(error.message, "release", "stage")
+
+
+def _with_absolute_paths(settings: Settings, root: Path) -> Settings:
+    def absolute(path: Path | None) -> Path | None:
+        return None if path is None else root / path
+
+    nodes = {
+        name: node.model_copy(
+            update={
+                "verify": root / node.verify if isinstance(node.verify, Path) else node.verify,
+                "client_certificate": absolute(node.client_certificate),
+                "client_key": absolute(node.client_key),
+                "api_key_file": absolute(node.api_key_file),
+            }
+        )
+        for name, node in settings.nodes.items()
+    }
+    test = settings.test.model_copy(update={"pytest": absolute(settings.test.pytest)})
+    return settings.model_copy(
+        update={
+            "nodes": nodes,
+            "test": test,
+            "reports": root / settings.reports,
+            "record": root / settings.record,
+        }
+    )
+
+
+def _missing_files(settings: Settings, lines: Mapping[Key, int]) -> list[Problem]:
+    """Certificates that are not there; the client would fail with a traceback's worth of words."""
+    problems = []
+    for name, node in settings.nodes.items():
+        for field in ("verify", "client_certificate", "client_key"):
+            path = getattr(node, field)
+            if isinstance(path, Path) and not path.exists():
+                key = ("nodes", name, field)
+                problems.append(
+                    Problem(
+                        lines.get(key, 0),
+                        f"{'.'.join(key)}: no such file: {shown(path, 200)}",
+                    )
+                )
+    return problems
+
+
+def _read_key(node: NodeSettings, environ: Mapping[str, str]) -> None:
+    """Finds the node's key. What is wrong with it is said when the key is asked for: not every step needs every key."""
+    variable = f"{node.variable}_API_KEY"
+    source, text = variable, environ.get(variable, "")
+    file = Path(environ[f"{variable}_FILE"]) if environ.get(f"{variable}_FILE") else node.api_key_file
+    if not text.strip() and file:
+        source = f"{variable}_FILE" if environ.get(f"{variable}_FILE") else f"nodes.{node.name}.api_key_file"
+        try:
+            with file.open("rb") as stream:
+                text = stream.read(_LARGEST_KEY).decode("utf-8-sig")
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or "not a text file"
+            node.set_api_key(
+                None,
+                f"the API key of node {node.name} cannot be read: {source}: {shown(file, 200)}: {reason}",
+            )
+            return
+        if not text.strip():
+            node.set_api_key(
+                None,
+                f"the API key of node {node.name} is empty: {source}: {shown(file, 200)}",
+            )
+            return
+    key = text.strip()
+    if key:
+        secrets.register(key)
+    if not re.match(r"^[\x21-\x7e]*$", key):
+        text = f"the API key of node {node.name} ({source}) holds white space, or characters that no key has"
+        node.set_api_key(None, text)
+    else:
+        node.set_api_key(key or None)
+
+
+def _warnings(settings: Settings, places: Mapping[Key, str]) -> Iterable[str]:
+    for name, node in settings.nodes.items():
+        for field, bad, text in (
+            (
+                "url",
+                is_plain_http(node.url),
+                "http:// sends the API key in clear text; use https://",
+            ),
+            (
+                "verify",
+                node.verify is False,
+                "the certificate is not checked; anybody may pose as this node",
+            ),
+        ):
+            key = ("nodes", name, field)
+            if bad:
+                yield f"{places.get(key, 'default')}: {'.'.join(key)}: {text}"
+
+
+def _config_error(name: str, problems: Iterable[Problem]) -> ConfigError:
+    def line(problem: Problem) -> str:
+        return f"{problem.source or (f'{name}:{problem.line}' if problem.line else name)}: {problem.text}"
+
+    lines = [line(problem) for problem in sorted(problems, key=lambda problem: problem.line)]
+    return ConfigError(lines[0], details=list(dict.fromkeys(lines[1:])))

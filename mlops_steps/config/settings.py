@@ -1,0 +1,128 @@
+"""The settings of a run: ``mlops.yml``, environment variables and command-line flags, as one typed object.
+
+Built once by :func:`mlops_steps.config.load` and passed down; nothing else reads the environment. A flag goes before
+an environment variable, that before the file, and the file before the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PrivateAttr, field_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from mlops_steps.config.fields import FilePath, NodeName, ProjectKey
+from mlops_steps.config.sections import (
+    DeploySettings,
+    HttpSettings,
+    NodeSettings,
+    PackageSettings,
+    ReleaseSettings,
+    Section,
+    TestSettings,
+    ValidateSettings,
+)
+from mlops_steps.errors import ConfigError
+from mlops_steps.system.text import nearest
+
+DEFAULT_FILE = "mlops.yml"
+
+#: Nodes that are never a stage.
+_NOT_STAGES = ("design", "deployer")
+
+
+class Settings(Section):
+    """All that a step needs to know. Paths are absolute, durations are seconds."""
+
+    project: ProjectKey = Field(description="Key of the DSS project.")
+    automation: Literal["full", "approval", "manual"] = Field(
+        default="approval", description="How far this project goes by itself."
+    )
+    nodes: dict[NodeName, NodeSettings] = Field(
+        description="The DSS nodes: design, and any number of others under names of your own, in the order of the "
+        "stages. The design node hosts the Project Deployer too, unless deployer is given."
+    )
+    validation: ValidateSettings = Field(default=ValidateSettings(), alias="validate")
+    package: PackageSettings = PackageSettings()
+    deploy: DeploySettings = DeploySettings()
+    test: TestSettings = TestSettings()
+    release: ReleaseSettings = ReleaseSettings()
+    http: HttpSettings = HttpSettings()
+    reports: FilePath = Field(default=Path("reports"), description="Folder of the JUnit reports.")
+    record: FilePath = Field(default=Path(".mlops/release.json"), description="Path of the release record.")
+    root: Annotated[Path, SkipJsonSchema()] = Path()
+    warnings: Annotated[list[str], SkipJsonSchema()] = Field(default=[])
+
+    _places: Mapping[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("nodes", mode="before")
+    @classmethod
+    def _name_nodes(cls, nodes: object) -> object:
+        """Each node knows its name; the file does not say it twice."""
+        if not isinstance(nodes, dict):
+            return nodes
+        return {
+            name: {**node, "name": name} if isinstance(node, dict) and "name" not in node else node
+            for name, node in nodes.items()
+        }
+
+    def node(self, name: str) -> NodeSettings:
+        """The node of that name. Raises :class:`ConfigError` with the nearest spelling when there is none."""
+        if name in self.nodes:
+            return self.nodes[name]
+        raise ConfigError(f"unknown node {name!r}{nearest(name, self.nodes)} (nodes: {', '.join(self.nodes)})")
+
+    def stages(self) -> list[NodeSettings]:
+        """The nodes that have an infrastructure, in the order of the file."""
+        return [node for node in self.nodes.values() if node.infra and node.name not in _NOT_STAGES]
+
+    def stage(self, name: str) -> NodeSettings:
+        """The stage of that name. Raises :class:`ConfigError` with the nearest spelling when there is none."""
+        names = [stage.name for stage in self.stages()]
+        if name in names:
+            return self.nodes[name]
+        if name in _NOT_STAGES:
+            reason = f"{name} is no stage: nothing is deployed to it"
+        elif name in self.nodes:
+            reason = f"node {name} has no infrastructure: set nodes.{name}.infra or {self.nodes[name].variable}_INFRA"
+        else:
+            reason = f"unknown stage {name!r}{nearest(name, names)}"
+        raise ConfigError(f"{reason} (stages: {', '.join(names) or 'none'})")
+
+    def stage_before(self, name: str) -> NodeSettings | None:
+        """The stage that comes before, ``None`` for the first one. Raises :class:`ConfigError` for an unknown name."""
+        stages = self.stages()
+        index = stages.index(self.stage(name))
+        return stages[index - 1] if index else None
+
+    def release_stage(self) -> NodeSettings:
+        """The stage that is released to. Raises :class:`ConfigError` when there is no stage at all."""
+        if self.release.stage:
+            return self.stage(self.release.stage)
+        stages = self.stages()
+        if not stages:
+            raise ConfigError("no stage is configured: give a node an infrastructure (nodes.<name>.infra)")
+        return stages[-1]
+
+    def deployer(self) -> NodeSettings:
+        """The node that hosts the Project Deployer."""
+        return self.nodes.get("deployer") or self.nodes["design"]
+
+    def deployment_id(self, stage: str | NodeSettings) -> str:
+        """Id of the stage's deployment. Raises :class:`ConfigError` for an unknown stage."""
+        node = self.stage(stage if isinstance(stage, str) else stage.name)
+        return node.deployment or f"{self.project}-on-{node.infra}"
+
+    def place(self, *key: str) -> str:
+        """Where a value comes from and its key, to begin a message with: ``mlops.yml:12: validate.severity``."""
+        path = ".".join(key)
+        for length in range(len(key), 0, -1):
+            if found := self._places.get(key[:length]):
+                return f"{found}: {path}"
+        return path
+
+    def set_places(self, places: Mapping[tuple[str, ...], str]) -> None:
+        """Stores where the values come from. Called once, when the settings are built."""
+        self._places = places

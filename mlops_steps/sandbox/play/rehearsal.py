@@ -1,0 +1,255 @@
+"""The rehearsal: one release after the other, each under a fault, by the command itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from rich import box
+from rich.console import Console as RichConsole
+from rich.table import Table
+
+from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
+from mlops_steps.report import junit
+from mlops_steps.sandbox.content import PROJECT_KEY
+from mlops_steps.sandbox.faults.plan import Planned, load
+from mlops_steps.sandbox.server import NODES, Sandbox
+from mlops_steps.sandbox.services.bundles.model import active_bundle_id
+from mlops_steps.sandbox.session import command_environment, running
+from mlops_steps.sandbox.signals import Signals, Stopped
+from mlops_steps.system.console import Console
+from mlops_steps.system.waiting import duration
+
+PLAN = "rehearsal.yml"
+RELEASE = ("release", "--stage", "prod")
+RECOVER = ("recover", "--stage", "prod")
+
+_MARK = "# Written by `mlops-steps sandbox rehearse`.\n"
+# Patience is short: what takes minutes in real life is over in seconds here.
+_CONFIG = (
+    _MARK
+    + """\
+project: {project}
+http: {{read_timeout: 5s, retries: 3, max_wait: 8s}}
+deploy: {{health_timeout: 5s}}
+test: {{scenarios: ["TEST_LIBRARY"], marked: false}}
+release: {{smoke_scenario: TEST_SMOKE, timeout: 12s, smoke_timeout: 10s, rollback_timeout: 25s}}
+"""
+)
+_NOT_INHERITED = ("MLOPS_CONFIG", "GIT_COMMIT", "JOB_NAME", "BUILD_URL")
+_TAIL_LINES = 25
+_WIDTH = 120
+_IN_DOUBT = 5
+
+
+@dataclass
+class Played:
+    """What came of one release. ``live`` is what the production node itself has active, looked up past the faults."""
+
+    name: str
+    code: int
+    saw: str
+    live: str
+    seconds: float
+    recovered: int | None
+    wrong: str = ""
+
+
+def run_rehearsal(out: Path, faults: Path | None, console: Console, signals: Signals) -> int:
+    """Plays the faults of a plan (the built-in one without ``faults``) and prints the table.
+
+    Returns 0. Raises :class:`CheckFailed` when a release said something else than what was true,
+    :class:`ConfigError` for a plan or a folder that cannot be used.
+    """
+    started = time.monotonic()
+    out = out.absolute()
+    plan = _plan(faults)
+    _prepare(out)
+    with running(None, None, console) as sandbox:
+        rehearsal = _Rehearsal(sandbox, out, console, signals)
+        rehearsal.set_the_stage()
+        played = [rehearsal.play(number, item) for number, item in enumerate(plan, 1)]
+    _print_table(played, time.monotonic() - started, out)
+    wrong = [f"{item.name}: {item.wrong}" for item in played if item.wrong]
+    if wrong:
+        raise CheckFailed(f"{len(wrong)} of {len(played)} releases did not end as they said", details=wrong)
+    return 0
+
+
+def _plan(path: Path | None) -> list[Planned]:
+    names = [name for spec in NODES for name in (spec.id, spec.name)]
+    if path is not None:
+        return load(path, names)
+    with as_file(files(__package__).joinpath(PLAN)) as built_in:
+        return load(built_in, names)
+
+
+class _Rehearsal:
+    def __init__(self, sandbox: Sandbox, out: Path, console: Console, signals: Signals) -> None:
+        self.sandbox = sandbox
+        self.out = out
+        self.console = console
+        self._signals = signals
+        inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        self._environment = command_environment(sandbox, inherited)
+        self._record = out / ".mlops" / "release.json"
+        self._kept_record = out / "release-before.json"
+        (out / "mlops.yml").write_text(_CONFIG.format(project=PROJECT_KEY), encoding="utf-8")
+        self.old = self.new = ""
+
+    def set_the_stage(self) -> None:
+        """One bundle is live on production; another one has passed its tests."""
+        self._must("package", build=1)
+        self._must("deploy", "--stage", "prod")
+        self.old = self._live()
+        self._must("package", build=2)
+        self._must("deploy", "--stage", "test")
+        self._must("test", "--stage", "test")
+        shutil.copy(self._record, self._kept_record)
+        self.new = _properties(self.out / "reports" / "mlops-package.xml").get("bundle", "")
+        self.console.good(f"bundle {self.old} is live on auto-prod, and bundle {self.new} has passed its tests")
+
+    def play(self, number: int, item: Planned) -> Played:
+        """Releases under one fault, looks what is live, and puts things back."""
+        name = item.fault.name or item.fault.describe()
+        shutil.copy(self._kept_record, self._record)
+        folder = self.out / f"{number:02d}-{_file_name(name)}"
+        folder.mkdir()
+        self.sandbox.node(item.node).faults.add(item.fault)
+        start = time.monotonic()
+        code = self._run(RELEASE, folder / "release.log")
+        seconds, live = time.monotonic() - start, self._live()
+        self._keep_reports(folder)
+        properties = _properties(folder / "mlops-release-prod.xml")
+        saw = self._in_short(properties.get("error", "")) or ("released" if code == 0 else "see the log")
+        self._clear()
+        recovered = self._run(RECOVER, folder / "recover.log") if code == _IN_DOUBT else None
+        played = Played(name, code, saw, self._name_of(live), seconds, recovered)
+        played.wrong = self._wrong(played, live, properties.get("live", ""))
+        self.console.line(f"{number:2} {name:40} exit {code}, live: {played.live} ({duration(round(seconds, 1))})")
+        self._put_back(folder)
+        return played
+
+    def _wrong(self, played: Played, live: str, said: str) -> str:
+        """What is not as it was said; empty when all is."""
+        if played.code == 0:
+            return "" if live == self.new else f"released, and bundle {live} is live"
+        if played.code != _IN_DOUBT:
+            return "" if live == self.old else f"exit code {played.code}, and bundle {live} is live"
+        if "unknown" not in said and f"bundle {live} " not in said:
+            return f"it said {said}, and bundle {live} is live"
+        if played.recovered != 0 or self._live() != self.old:
+            return f"recover ended with {played.recovered}, and bundle {self._live()} is live"
+        return ""
+
+    def _clear(self) -> None:
+        for node in self.sandbox.nodes.values():
+            node.faults.clear()
+        limit = time.monotonic() + 10
+        while any(node.faults.refusing for node in self.sandbox.nodes.values()) and time.monotonic() < limit:
+            time.sleep(0.05)
+
+    def _put_back(self, folder: Path) -> None:
+        """The old bundle is live again, whatever happened."""
+        if self._live() != self.old:
+            code = self._run(("rollback", "--stage", "prod", "--to", self.old), folder / "rollback.log")
+            if code != 0:
+                raise self._failed("rollback", code, folder / "rollback.log")
+        shutil.rmtree(self.out / "reports", ignore_errors=True)
+
+    def _live(self) -> str:
+        return active_bundle_id(self.sandbox.nodes["auto-prod"], PROJECT_KEY) or "nothing"
+
+    def _name_of(self, bundle: str) -> str:
+        return {self.old: "the old bundle", self.new: "the new bundle"}.get(bundle, bundle)
+
+    def _in_short(self, error: str) -> str:
+        """The first line of the error, without what is the same in all of them."""
+        for bundle in filter(None, (self.old, self.new)):
+            error = error.replace(f"bundle {bundle}", self._name_of(bundle))
+        error = re.sub(r"^prod: the new bundle was not released: ", "rolled back: ", error)
+        return re.sub(
+            r"^prod: the release failed and what was live before could not be restored: ", "in doubt: ", error
+        )
+
+    def _must(self, *arguments: str, build: int = 0) -> None:
+        log = self.out / "preparation.log"
+        if build:
+            self._environment["BUILD_NUMBER"] = str(build)
+        with self.console.waiting(f"preparing: mlops-steps {' '.join(arguments)}"):
+            code = self._run(arguments, log)
+        if code != 0:
+            raise self._failed(" ".join(arguments), code, log)
+
+    def _failed(self, what: str, code: int, log: Path) -> CheckFailed:
+        tail = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        return CheckFailed(f"mlops-steps {what} ended with {code}", details=[f"the end of {log}:", *tail])
+
+    def _run(self, arguments: Sequence[str], log: Path) -> int:
+        with log.open("ab") as file:
+            code = self._signals.run(
+                [sys.executable, "-m", "mlops_steps", *arguments],
+                cwd=self.out,
+                env={**self._environment, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        if self._signals.received is not None:
+            raise Stopped(self._signals.received)
+        return code
+
+    def _keep_reports(self, folder: Path) -> None:
+        for path in (self.out / "reports").glob("*"):
+            shutil.copy(path, folder)
+
+
+def _prepare(out: Path) -> None:
+    """Makes the folder, and removes what an earlier rehearsal left in it. Raises :class:`ConfigError`."""
+    config = out / "mlops.yml"
+    try:
+        if out.is_dir() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(_MARK)):
+            raise ConfigError(f"{out} is not empty and holds no earlier rehearsal: choose another folder with --out")
+        for old in (out / "reports", out / ".mlops", *out.glob("[0-9][0-9]-*")):
+            shutil.rmtree(old, ignore_errors=True)
+        (out / "preparation.log").unlink(missing_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be used: {error.strerror}") from error
+
+
+def _properties(report: Path) -> dict[str, str]:
+    """What a report says of the step as such; nothing when there is none that can be read."""
+    try:
+        return junit.read(report).properties
+    except MlopsError:
+        return {}
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:40]
+
+
+def _print_table(played: Sequence[Played], seconds: float, out: Path) -> None:
+    table = Table(title=f"{len(played)} releases in {duration(round(seconds))}", title_justify="left", box=box.SIMPLE)
+    table.add_column("fault", ratio=2)
+    table.add_column("exit", justify="right")
+    table.add_column("what the user saw", overflow="fold", ratio=4)
+    table.add_column("live on auto-prod", ratio=2)
+    table.add_column("took", justify="right")
+    for item in played:
+        live = item.live
+        if item.recovered is not None:
+            live += "; after recover the old one" if item.recovered == 0 else f"; recover ended with {item.recovered}"
+        table.add_row(item.name, str(item.code), item.saw, live, duration(round(item.seconds, 1)))
+    screen = RichConsole(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
+    screen.print(table, markup=False, highlight=False)
+    screen.print(f"logs and reports of each: {out}", markup=False, highlight=False, soft_wrap=True)

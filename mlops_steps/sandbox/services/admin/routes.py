@@ -1,0 +1,120 @@
+"""What an administrator configures on a node: connections, code environments, global variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlops_steps.sandbox.http.routing import Call, Router
+from mlops_steps.sandbox.node.errors import DssError, bad_request, conflict, not_found
+from mlops_steps.sandbox.node.node import Node
+from mlops_steps.sandbox.node.store import safe_name, write_json
+
+CONFIG_LOCK = "config"
+
+router = Router()
+
+
+def save_connections(node: Node, connections: dict[str, Any]) -> None:
+    """Replaces the connections of a node."""
+    write_json(node.config_dir / "connections.json", connections)
+
+
+def save_code_envs(node: Node, code_envs: list[dict[str, Any]]) -> None:
+    """Replaces the code environments of a node."""
+    write_json(node.config_dir / "code-envs.json", code_envs)
+
+
+def _connection(call: Call) -> dict[str, Any]:
+    name = call.path["name"]
+    connection: dict[str, Any] | None = call.node.connections().get(name)
+    if connection is None:
+        raise _no_connection(name)
+    return connection
+
+
+def _no_connection(name: str) -> DssError:
+    return not_found(f"connection {name} does not exist")
+
+
+@router.get("/admin/connections")
+def list_connections(call: Call) -> Any:
+    return call.node.connections()
+
+
+@router.post("/admin/connections")
+def create_connection(call: Call) -> Any:
+    definition = call.json_object()
+    name = safe_name(definition.get("name", ""), "connection name")
+    if not definition.get("type"):
+        raise bad_request("A connection needs a type")
+    with call.node.lock(CONFIG_LOCK):
+        connections = call.node.connections()
+        if name in connections:
+            raise conflict(f"connection {name} already exists")
+        save_connections(call.node, {**connections, name: definition})
+    return {"name": name}
+
+
+@router.get("/admin/connections/{name}")
+def get_connection(call: Call) -> Any:
+    return _connection(call)
+
+
+@router.put("/admin/connections/{name}")
+def set_connection(call: Call) -> Any:
+    name = call.path["name"]
+    with call.node.lock(CONFIG_LOCK):
+        _connection(call)
+        connections = call.node.connections()
+        connections[name] = {**call.json_object(), "name": name}
+        save_connections(call.node, connections)
+    return connections[name]
+
+
+@router.delete("/admin/connections/{name}")
+def delete_connection(call: Call) -> Any:
+    with call.node.lock(CONFIG_LOCK):
+        _connection(call)
+        connections = call.node.connections()
+        del connections[call.path["name"]]
+        save_connections(call.node, connections)
+
+
+@router.get("/connections/get-names")
+def connection_names(call: Call) -> Any:
+    wanted = call.params.get("type", "all")
+    return [
+        name
+        for name, connection in call.node.connections().items()
+        if wanted.lower() == "all" or connection.get("type") == wanted
+    ]
+
+
+@router.get("/connections/{name}/info")
+def connection_info(call: Call) -> Any:
+    connection = _connection(call)
+    return {"name": call.path["name"], "type": connection.get("type"), "params": connection.get("params", {})}
+
+
+@router.get("/admin/code-envs")
+def list_code_envs(call: Call) -> Any:
+    return call.node.code_envs()
+
+
+@router.get("/admin/code-envs/{lang}/{name}")
+def get_code_env(call: Call) -> Any:
+    for code_env in call.node.code_envs():
+        if (code_env.get("envLang"), code_env.get("envName")) == (call.path["lang"], call.path["name"]):
+            return code_env
+    raise not_found(f"code environment {call.path['name']} ({call.path['lang']}) does not exist")
+
+
+@router.get("/admin/variables")
+def get_variables(call: Call) -> Any:
+    return call.node.variables()
+
+
+@router.put("/admin/variables")
+def set_variables(call: Call) -> Any:
+    with call.node.lock(CONFIG_LOCK):
+        write_json(call.node.config_dir / "variables.json", call.json_object())

@@ -1,0 +1,182 @@
+"""Exporting a bundle from a Design node: a zip in the layout of a real one, written in a stream."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mlops_steps.sandbox.node.errors import bad_request
+from mlops_steps.sandbox.node.node import Node
+from mlops_steps.sandbox.node.store import now_ms, read_json, safe_name
+from mlops_steps.sandbox.services.bundles.archive import MANIFEST, BundleArchive
+from mlops_steps.sandbox.services.bundles.model import exported
+from mlops_steps.sandbox.services.bundles.needs import manifest_entries
+from mlops_steps.sandbox.services.projects.model import Project
+
+MANIFEST_VERSION = 3
+# Where a bundle keeps data of the project → where the node keeps it.
+DATA_FOLDERS = {
+    "saved_models": "saved_models",
+    "managed_folders": "managed_folders",
+    "fs_datasets_data": "managed_datasets",
+}
+_LEFT_OUT = {"__pycache__", ".pytest_cache"}
+LOCAL_VARIABLES = "localvariables.json"
+
+
+def export_bundle(node: Node, key: str, bundle_id: str, release_notes: str, user: str, version: str) -> dict[str, Any]:
+    """Exports the project as it is now and returns the bundle's record.
+
+    Raises 404 for an unknown project, 400 for a bad id, 409 for one that is taken.
+    """
+    project = Project.load(node, key)
+    safe_name(bundle_id, "bundle id")
+    store = exported(node, key)
+    with node.lock(key):
+        store.refuse_known(bundle_id)
+        options = _options(project)
+        draft = node.tmp_dir / f"{secrets.token_hex(8)}.zip"
+        try:
+            manifest = _write(project, draft, options, user, bundle_id, release_notes, version)
+            archive = BundleArchive(draft, manifest, project.params)
+            return store.add(archive, bundle_id, user, releaseNotes=release_notes)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _options(project: Project) -> dict[str, Any]:
+    settings = project.params.get("bundleExporterSettings") or {}
+    chosen = settings.get("exportOptions") or {}
+    if not isinstance(chosen, dict):
+        raise bad_request("bundleExporterSettings.exportOptions of the project is not an object")
+    return {
+        "exportUploads": True,
+        "exportManagedFS": False,
+        "exportAnalysisModels": False,
+        "exportSavedModels": False,
+        "exportManagedFolders": False,
+        "exportAllDatasets": False,
+        "exportGitRepository": False,
+        "includedDatasetsData": [],
+        "includedSavedModels": [],
+        "includedManagedFolders": [],
+        **chosen,
+    }
+
+
+def _write(
+    project: Project, draft: Path, options: dict[str, Any], user: str, bundle_id: str, release_notes: str, version: str
+) -> dict[str, Any]:
+    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=6, strict_timestamps=False) as archive:
+        keep_git = bool(options["exportGitRepository"])
+        _add_tree(archive, project.config_dir, "project_config", lambda path: _is_configuration(path, keep_git))
+        # Local variables are the node's own: they don't travel.
+        archive.writestr(f"project_config/{LOCAL_VARIABLES}", "{}\n")
+        content = _add_data(archive, project, options)
+        archive.writestr("timelines/timeline.txt", "")
+        manifest = {
+            "exportUserInfo": {
+                "exportedBy": user,
+                "exportedOn": now_ms(),
+                "bundleId": bundle_id,
+                "releaseNotes": release_notes,
+            },
+            "exportedWithOptions": options,
+            "actualContent": content,
+            "originalProjectKey": project.key,
+            "bundleId": bundle_id,
+            "releaseNotes": release_notes,
+            "manifestVersion": MANIFEST_VERSION,
+            "generatedWithDSSVersion": version,
+            "exportedWithPlugins": [],
+            "hasPartitionedDataset": False,
+            **manifest_entries(project.node, project.dir),
+        }
+        archive.writestr(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
+    return manifest
+
+
+def _add_data(archive: zipfile.ZipFile, project: Project, options: dict[str, Any]) -> dict[str, Any]:
+    datasets = []
+    for name, definition in _definitions(project, "datasets"):
+        if definition.get("type") == "UploadedFiles" and options["exportUploads"]:
+            size = _add_tree(archive, project.uploads_dir / name, f"uploads/{name}")
+            datasets.append({"name": name, "type": "UploadedFiles", "usedTransferMethod": "UPLOAD", "size": size})
+        elif _chosen(name, options, "includedDatasetsData", "exportAllDatasets", "exportManagedFS"):
+            place = project.data_dir / DATA_FOLDERS["fs_datasets_data"] / name
+            size = _add_tree(archive, place, f"fs_datasets_data/{name}")
+            kind = definition.get("type")
+            datasets.append({"name": name, "type": kind, "usedTransferMethod": "RAW_FILES", "size": size})
+    models = []
+    for name, definition in _definitions(project, "saved_models"):
+        if _chosen(name, options, "includedSavedModels", "exportSavedModels"):
+            size = _add_tree(archive, project.data_dir / "saved_models" / name, f"saved_models/{name}")
+            models.append({"id": name, "name": definition.get("name", name), "size": size})
+    folders = []
+    for name, definition in _definitions(project, "managed_folders"):
+        if _chosen(name, options, "includedManagedFolders", "exportManagedFolders"):
+            size = _add_tree(archive, project.data_dir / "managed_folders" / name, f"managed_folders/{name}")
+            folders.append({"id": name, "name": definition.get("name", name), "size": size})
+    return {
+        "includedDatasets": datasets,
+        "includedSavedModels": models,
+        "includedManagedFolders": folders,
+        "allAnalysisData": False,
+        "insightsData": False,
+        **{
+            f"{kind}Count": sum(1 for _ in (project.config_dir / folder).glob("*.json"))
+            for kind, folder in (
+                ("datasets", "datasets"),
+                ("recipes", "recipes"),
+                ("savedModels", "saved_models"),
+                ("managedFolders", "managed_folders"),
+                ("scenarios", "scenarios"),
+            )
+        },
+    }
+
+
+def _definitions(project: Project, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in sorted((project.config_dir / folder).glob("*.json")):
+        definition = read_json(path)
+        if isinstance(definition, dict):
+            yield path.stem, definition
+
+
+def _chosen(name: str, options: dict[str, Any], listed: str, *everything: str) -> bool:
+    if any(options.get(option) for option in everything):
+        return True
+    for item in options.get(listed) or []:
+        if item == name or (isinstance(item, dict) and name in (item.get("id"), item.get("name"))):
+            return True
+    return False
+
+
+def _is_configuration(path: Path, keep_git: bool) -> bool:
+    first = path.parts[0]
+    if first == ".git":
+        return keep_git
+    temporary = path.name.startswith(".") and path.name.endswith(".tmp")
+    return path.as_posix() != LOCAL_VARIABLES and not temporary and not _LEFT_OUT.intersection(path.parts)
+
+
+def _add_tree(
+    archive: zipfile.ZipFile, folder: Path, name: str, wanted: Callable[[Path], bool] = lambda _path: True
+) -> int:
+    """Adds the regular files of a folder, in a stable order; returns their size in bytes. Links are left out."""
+    size = 0
+    for root, folders, files in os.walk(folder):
+        folders.sort()
+        for file in sorted(files):
+            path = Path(root) / file
+            inside = path.relative_to(folder)
+            if path.is_symlink() or not path.is_file() or not wanted(inside):
+                continue
+            archive.write(path, f"{name}/{inside.as_posix()}")
+            size += path.stat().st_size
+    return size

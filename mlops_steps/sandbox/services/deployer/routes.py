@@ -1,0 +1,247 @@
+"""The Project Deployer over HTTP."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from mlops_steps.sandbox.http.routing import JSON_NULL, Call, Router
+from mlops_steps.sandbox.node.errors import not_found
+from mlops_steps.sandbox.node.messages import report
+from mlops_steps.sandbox.services.bundles.archive import BundleArchive
+from mlops_steps.sandbox.services.bundles.model import exported, staged_copy
+from mlops_steps.sandbox.services.bundles.routes import archive_response
+from mlops_steps.sandbox.services.deployer import testing
+from mlops_steps.sandbox.services.deployer.deployments import Deployments
+from mlops_steps.sandbox.services.deployer.health import heavy_status
+from mlops_steps.sandbox.services.deployer.infras import STAGES
+from mlops_steps.sandbox.services.deployer.published import PublishedProjects
+from mlops_steps.sandbox.services.deployer.updates import Updates
+from mlops_steps.sandbox.services.projects.model import Project
+
+router = Router(only="DESIGN")
+BASE = "/project-deployer"
+
+
+def _deployments(call: Call) -> Deployments:
+    return Deployments(call.node)
+
+
+# ---- publishing from a project
+
+
+@router.post("/projects/{key}/bundles/{bundle}/publish")
+def publish(call: Call) -> Any:
+    key, bundle_id = call.path["key"], call.path["bundle"]
+    project, store = Project.load(call.node, key), exported(call.node, key)
+    archive = store.open(bundle_id)
+    staged = staged_copy(call.node, archive.path)
+    try:
+        published = PublishedProjects(call.node).publish(
+            BundleArchive(staged, archive.manifest, project.params),
+            call.params.get("publishedProjectKey") or key,
+            bundle_id,
+            call.user,
+            project.params.get("name"),
+        )
+    finally:
+        staged.unlink(missing_ok=True)
+    store.update(bundle_id, published=published)
+    return published
+
+
+# ---- infrastructures
+
+
+@router.get(BASE + "/stages")
+def stages(_call: Call) -> Any:
+    return STAGES
+
+
+@router.get(BASE + "/infras")
+def list_infras(call: Call) -> Any:
+    deployments = _deployments(call)
+    return [deployments.infra_status(infra_id) for infra_id in deployments.infras.ids()]
+
+
+@router.post(BASE + "/infras")
+def create_infra(call: Call) -> Any:
+    wanted = call.json_object()
+    policy = wanted.get("governCheckPolicy") or "NO_CHECK"
+    return _deployments(call).infras.create(wanted.get("id", ""), wanted.get("stage", ""), policy)
+
+
+@router.get(BASE + "/infras/{infra}")
+def infra_status(call: Call) -> Any:
+    return _deployments(call).infra_status(call.path["infra"])
+
+
+@router.get(BASE + "/infras/{infra}/settings")
+def infra_settings(call: Call) -> Any:
+    return _deployments(call).infras.settings(call.path["infra"])
+
+
+@router.put(BASE + "/infras/{infra}/settings")
+def save_infra(call: Call) -> Any:
+    _deployments(call).infras.save(call.path["infra"], call.json_object())
+
+
+@router.delete(BASE + "/infras/{infra}")
+def delete_infra(call: Call) -> Any:
+    deployments = _deployments(call)
+    with deployments.places.lock:
+        deployments.refuse_used_infra(call.path["infra"])
+        deployments.infras.delete(call.path["infra"])
+
+
+# ---- published projects
+
+
+@router.get(BASE + "/projects")
+def list_projects(call: Call) -> Any:
+    deployments = _deployments(call)
+    return [deployments.project_status(key) for key in deployments.projects.keys()]  # noqa: SIM118
+
+
+@router.post(BASE + "/projects")
+def create_project(call: Call) -> Any:
+    deployments, key = _deployments(call), call.json_object().get("publishedProjectKey", "")
+    deployments.projects.create(key)
+    return deployments.project_status(key)
+
+
+@router.post(BASE + "/projects/bundles")
+def upload_bundle(call: Call) -> Any:
+    upload = call.file()
+    staged = call.node.tmp_dir / f"{secrets.token_hex(8)}.zip"
+    upload.save(staged)
+    return _deployments(call).projects.upload(staged, upload.filename, call.params.get("projectKey"), call.user)
+
+
+@router.get(BASE + "/projects/{key}")
+def project_status(call: Call) -> Any:
+    return _deployments(call).project_status(call.path["key"])
+
+
+@router.delete(BASE + "/projects/{key}")
+def delete_project(call: Call) -> Any:
+    deployments = _deployments(call)
+    with deployments.places.lock:
+        deployments.refuse_used_project(call.path["key"])
+        deployments.projects.delete(call.path["key"])
+
+
+@router.get(BASE + "/projects/{key}/settings")
+def project_settings(call: Call) -> Any:
+    return _deployments(call).projects.settings(call.path["key"])
+
+
+@router.put(BASE + "/projects/{key}/settings")
+def save_project(call: Call) -> Any:
+    _deployments(call).projects.save(call.path["key"], call.json_object())
+
+
+@router.get(BASE + "/projects/{key}/bundles/{bundle}")
+def download_bundle(call: Call) -> Any:
+    key, bundle_id = call.path["key"], call.path["bundle"]
+    archive = _deployments(call).projects.bundles(key).open(bundle_id)
+    return archive_response(archive.path, f"dss-bundle-{key}-{bundle_id}.zip")
+
+
+@router.delete(BASE + "/projects/{key}/bundles/{bundle}")
+def delete_bundle(call: Call) -> Any:
+    deployments, key, bundle_id = _deployments(call), call.path["key"], call.path["bundle"]
+    with deployments.places.lock:
+        deployments.refuse_used_bundle(key, bundle_id)
+        deployments.projects.bundles(key).delete(bundle_id)
+
+
+@router.get(BASE + "/projects/{key}/bundles/{bundle}/project-standards-report")
+def standards_report(call: Call) -> Any:
+    _deployments(call).projects.bundles(call.path["key"]).get(call.path["bundle"])
+    # Project Standards are not part of the sandbox: there never is a report.
+    return JSON_NULL
+
+
+# ---- deployments
+
+
+@router.get(BASE + "/deployments")
+def list_deployments(call: Call) -> Any:
+    deployments = _deployments(call)
+    return [deployments.light_status(deployment_id) for deployment_id in deployments.ids()]
+
+
+@router.post(BASE + "/deployments")
+def create_deployment(call: Call) -> Any:
+    deployments = _deployments(call)
+    settings = deployments.create(call.json_object(), call.user)
+    return deployments.light_status(settings["id"])
+
+
+@router.get(BASE + "/deployments/{deployment}")
+def light(call: Call) -> Any:
+    return _deployments(call).light_status(call.path["deployment"])
+
+
+@router.delete(BASE + "/deployments/{deployment}")
+def delete_deployment(call: Call) -> Any:
+    _deployments(call).delete(call.path["deployment"])
+
+
+@router.get(BASE + "/deployments/{deployment}/status")
+def heavy(call: Call) -> Any:
+    return heavy_status(_deployments(call), call.path["deployment"])
+
+
+@router.get(BASE + "/deployments/{deployment}/settings")
+def deployment_settings(call: Call) -> Any:
+    return _deployments(call).settings(call.path["deployment"])
+
+
+@router.put(BASE + "/deployments/{deployment}/settings")
+def save_deployment(call: Call) -> Any:
+    _deployments(call).save(call.path["deployment"], call.json_object(), call.user)
+
+
+@router.get(BASE + "/deployments/{deployment}/governance-status")
+def governance_status(call: Call) -> Any:
+    deployments, deployment_id = _deployments(call), call.path["deployment"]
+    settings = deployments.settings(deployment_id)
+    bundle_id = call.params.get("bundleId") or settings["bundleId"]
+    deployments.projects.bundles(settings["publishedProjectKey"]).get(bundle_id)
+    return report([])
+
+
+@router.post(BASE + "/deployments/{deployment}/actions/update")
+def start_update(call: Call) -> Any:
+    return Updates(_deployments(call)).start(call.path["deployment"], call.user).state(peek=True)
+
+
+@router.get(BASE + "/deployments/{deployment}/update")
+def list_updates(call: Call) -> Any:
+    updates = Updates(_deployments(call)).list(call.path["deployment"])
+    return [{name: value for name, value in update.items() if name != "logs"} for update in updates]
+
+
+@router.get(BASE + "/deployments/{deployment}/update/{timestamp}")
+def get_update(call: Call) -> Any:
+    return Updates(_deployments(call)).get(call.path["deployment"], call.path["timestamp"])
+
+
+@router.get(BASE + "/deployments/{deployment}/last-update")
+def last_update(call: Call) -> Any:
+    update = Updates(_deployments(call)).last(call.path["deployment"])
+    if update is None:
+        raise not_found(f"deployment {call.path['deployment']} was never updated")
+    return update
+
+
+@router.get(BASE + "/deployments/{deployment}/testing-status")
+def testing_status(call: Call) -> Any:
+    return testing.testing_status(_deployments(call), call.path["deployment"], call.params.get("bundleId"))
+
+
+@router.post(BASE + "/deployments/{deployment}/run-test-scenarios")
+def run_test_scenarios(call: Call) -> Any:
+    return testing.run_test_scenarios(_deployments(call), call.path["deployment"])

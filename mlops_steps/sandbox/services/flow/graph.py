@@ -1,0 +1,30 @@
+"""The flow's graph, as the client walks it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlops_steps.sandbox.services.flow.kinds import KINDS, RECIPES, recipes_of
+from mlops_steps.sandbox.services.flow.plan import Flow
+from mlops_steps.sandbox.services.projects.model import Project
+
+
+def graph_of(project: Project) -> dict[str, Any]:
+    """The nodes by name, each with its predecessors and successors."""
+    nodes: dict[str, dict[str, Any]] = {}
+    for kind in KINDS:
+        for identity in kind.of(project).ids():
+            nodes[identity] = _node(kind.node, identity)
+    for recipe in Flow.of(recipes_of(project).all_named(), project.key).recipes.values():
+        node = nodes.setdefault(recipe.name, _node(RECIPES.node, recipe.name, subType=recipe.type))
+        for name in recipe.inputs:
+            nodes.setdefault(name, _node("COMPUTABLE_DATASET", name))["successors"].append(recipe.name)
+            node["predecessors"].append(name)
+        for name in recipe.outputs:
+            nodes.setdefault(name, _node("COMPUTABLE_DATASET", name))["predecessors"].append(recipe.name)
+            node["successors"].append(name)
+    return {"nodes": nodes}
+
+
+def _node(kind: str, ref: str, **more: Any) -> dict[str, Any]:
+    return {"id": ref, "ref": ref, "type": kind, "predecessors": [], "successors": [], **more}

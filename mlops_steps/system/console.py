@@ -1,0 +1,143 @@
+"""Lines and progress on standard error: a live display on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
+
+from mlops_steps.system.secrets import redact
+from mlops_steps.system.waiting import duration
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from rich.status import Status
+
+# Seconds between two plain lines about the same wait.
+PLAIN_EVERY = 30.0
+
+
+class Waiting:
+    """A wait under way; :meth:`state` says what is known of it."""
+
+    def __init__(self, console: Console, label: str) -> None:
+        self._console = console
+        self._label = label
+        self._start = time.monotonic()
+        self._state = ""
+        self._last_line = self._start
+
+    def state(self, text: str) -> None:
+        """Shows the state. Off a terminal a line is printed when the state changed or PLAIN_EVERY seconds passed."""
+        now = time.monotonic()
+        if text != self._state or now - self._last_line >= self._console.plain_every:
+            self._state, self._last_line = text, now
+            self._console._show_wait(self._label, f"{text} ({duration(now - self._start)})")
+
+
+class Console:
+    """What a step says while it works. All texts are masked. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        live: bool | None = None,
+        quiet: bool = False,
+        plain_every: float = PLAIN_EVERY,
+    ) -> None:
+        self.stream = stream or sys.stderr
+        self.live = self._is_terminal() if live is None else live
+        self.quiet = quiet
+        self.plain_every = plain_every
+        self._lock = threading.RLock()
+        self._rich: RichConsole | None = None
+        self._status: Status | None = None
+        self._waits: list[str] = []
+
+    def line(self, text: str) -> None:
+        """Prints a line."""
+        if not self.quiet:
+            self._print(text)
+
+    def warn(self, text: str) -> None:
+        """Prints a warning, also when quiet."""
+        self._print(f"warning: {text}", "yellow")
+
+    def error(self, text: str) -> None:
+        """Prints an error, also when quiet."""
+        self._print(text, "red")
+
+    def good(self, text: str) -> None:
+        """Prints that something was reached."""
+        if not self.quiet:
+            self._print(text, "green")
+
+    @contextmanager
+    def waiting(self, label: str) -> Iterator[Waiting]:
+        """Shows a wait while the block runs."""
+        wait = Waiting(self, label)
+        with self._lock:
+            self._waits.append(label)
+            self._start_status()
+        if not self.live:
+            self.line(label)
+        try:
+            yield wait
+        finally:
+            with self._lock:
+                self._waits.remove(label)
+                self._stop_status()
+
+    def _is_terminal(self) -> bool:
+        return self.stream.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        text = redact(text)
+        # Nobody reads any more, the terminal is gone, or the disk with the log is full: the work, a restore above all,
+        # goes on all the same.
+        with self._lock, suppress(OSError):
+            if self.live:
+                self._rich_console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+            else:
+                try:
+                    print(text, file=self.stream, flush=True)
+                except UnicodeEncodeError:
+                    encoding = self.stream.encoding or "ascii"
+                    print(text.encode(encoding, "backslashreplace").decode(encoding), file=self.stream, flush=True)
+
+    def _show_wait(self, label: str, text: str) -> None:
+        with self._lock, suppress(OSError):
+            if self.live and self._status is not None:
+                others = f" (and {len(self._waits) - 1} more)" if len(self._waits) > 1 else ""
+                self._status.update(redact(f"{label}: {text}{others}"))
+            elif not self.quiet:
+                self._print(f"{label}: {text}")
+
+    def _rich_console(self) -> RichConsole:
+        if self._rich is None:
+            from rich.console import Console as RichConsole
+
+            class Steady(RichConsole):
+                def on_broken_pipe(self) -> None:
+                    """Rich would end the process here, in the middle of a restore."""
+                    self.quiet = True
+
+            self._rich = Steady(file=self.stream)
+        return self._rich
+
+    def _start_status(self) -> None:
+        if self.live and not self.quiet and self._status is None:
+            self._status = self._rich_console().status(redact(self._waits[-1]))
+            with suppress(OSError):
+                self._status.start()
+
+    def _stop_status(self) -> None:
+        if self._status is not None and not self._waits:
+            with suppress(OSError):
+                self._status.stop()
+            self._status = None

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlops_steps.delivery.record import LARGEST, Bundle, Outcome, Previous, ReleaseRecord, build_from, load_for
+from mlops_steps.errors import ConfigError
+
+SHA = "a" * 64
+
+
+def record_with_test(result: str, bundle: str = "b2") -> ReleaseRecord:
+    record = ReleaseRecord(project="P", bundle=Bundle(id="b2", sha256=SHA, size=1))
+    record.stage("test", "auto-test", "P-on-auto-test").test = Outcome(result=result, bundle=bundle)  # type: ignore[arg-type]
+    return record
+
+
+def test_a_record_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "release.json"
+    record = record_with_test("passed")
+    record.stages["test"].previous = Previous(bundle="b1")
+    record.save(path)
+    assert ReleaseRecord.load(path) == record
+    assert json.loads(path.read_text())["schema"] == 1
+    assert path.stat().st_mode & 0o007 == 0
+
+
+@given(st.text(st.characters(), max_size=50).map(lambda text: f"half an emoji \ud83d, {text}"))
+def test_whatever_a_node_says_the_record_can_be_written_and_read(message: str) -> None:
+    record = record_with_test("passed")
+    part = record.stages["test"]
+    part.rollback = Outcome(bundle="b1", message=message)
+    part.test and part.test.end("failed", message * 20_000)
+    data = record.model_dump_json(by_alias=True).encode()
+    assert len(data) < LARGEST / 100
+    assert ReleaseRecord.parse(data, "r.json") == record
+
+
+def test_the_name_of_a_job_may_hold_anything() -> None:
+    build = build_from({"JOB_NAME": "team\udcff/\x1b[1mchurn\n", "BUILD_NUMBER": "7"})
+    assert (build.job, build.number) == ("team/churn", "7")
+
+
+def test_what_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    record = ReleaseRecord(project="P\ud83d")
+    with pytest.raises(ConfigError, match="cannot write the release record"):
+        record.save(tmp_path / "r.json")
+
+
+def test_it_is_flushed_to_disk_before_it_is_put_into_place_and_the_place_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    flush, put = os.fsync, Path.replace
+
+    def fsync(descriptor: int) -> None:
+        done.append("flush folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "flush file")
+        flush(descriptor)
+
+    def replace(path: Path, target: Path) -> Path:
+        done.append("put")
+        return put(path, target)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    record_with_test("passed").save(tmp_path / "r.json")
+    assert done == ["flush file", "put", "flush folder"]
+
+
+def test_no_file_is_no_record(tmp_path: Path) -> None:
+    assert ReleaseRecord.load(tmp_path / "none.json") is None
+    assert load_for(tmp_path / "none.json", "P").project == "P"
+
+
+def test_the_record_of_another_project_is_refused(tmp_path: Path) -> None:
+    ReleaseRecord(project="Q").save(tmp_path / "r.json")
+    with pytest.raises(ConfigError, match="is the record of project Q, not of P"):
+        load_for(tmp_path / "r.json", "P")
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text('{"schema": 2, "project": "P"}')
+    with pytest.raises(ConfigError, match="schema 2"):
+        ReleaseRecord.load(tmp_path / "r.json")
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+def test_garbage_is_a_clear_error_and_nothing_else(data: bytes) -> None:
+    try:
+        ReleaseRecord.parse(data, "release.json")
+    except ConfigError as error:
+        assert error.message.startswith("release.json:")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+keys = st.sampled_from(["schema", "project", "bundle", "stages", "build", "project_commit"])
+
+
+@given(st.dictionaries(keys, json_values))
+def test_nonsense_in_a_known_field_is_a_clear_error(document: dict[str, object]) -> None:
+    try:
+        ReleaseRecord.parse(json.dumps(document).encode(), "release.json")
+    except ConfigError as error:
+        assert error.exit_code == 2
+
+
+def test_only_a_passed_test_of_this_very_bundle_counts() -> None:
+    assert record_with_test("passed").tested("test")
+    assert not record_with_test("failed").tested("test")
+    assert not record_with_test("started").tested("test")
+    assert not record_with_test("passed", bundle="b1").tested("test")
+    assert not record_with_test("passed").tested("uat")
+
+
+def test_a_new_bundle_forgets_the_stages_but_not_what_is_owed() -> None:
+    record = record_with_test("passed")
+    prod = record.stage("prod", "auto-prod", "P-on-auto-prod")
+    prod.owed, prod.previous, prod.deploy = "restore", Previous(bundle="b1"), Outcome(bundle="b2")
+    record.begin(Bundle(id="b3", sha256=SHA, size=2))
+    assert list(record.stages) == ["prod"]
+    assert record.stages["prod"].previous == Previous(bundle="b1")
+    assert record.stages["prod"].deploy == Outcome(bundle="b2", started=prod.deploy.started)
+    assert not record.tested("test")
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot write the release record"):
+        ReleaseRecord(project="P").save(tmp_path / "file" / "release.json")
