@@ -14,7 +14,8 @@ from mlops_steps.report.model import Report
 from mlops_steps.steps.release import check_same_archive
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
-from mlops_steps.system.waiting import GRACE, Deadline
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline
 
 
 def run(
@@ -133,7 +134,7 @@ def _failure(
 
 def _live_now(target: Target) -> Live | None:
     try:
-        with target.within(Deadline(GRACE)):
+        with target.within(Deadline(pace().grace)):
             return target.observe()
     except (MlopsError, Stop):
         return None
