@@ -12,7 +12,8 @@ from mlops_steps.errors import CheckFailed, Interrupted, MlopsError, NodeError, 
 from mlops_steps.steps.context import Context
 from mlops_steps.steps.release import check_same_archive
 from mlops_steps.system.interrupts import Interrupts, Stop
-from mlops_steps.system.waiting import GRACE, Deadline
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline
 
 
 def run(context: Context, stage: str, *, bundle: str | None = None) -> None:
@@ -124,7 +125,7 @@ def _failure(
 
 def _live_now(target: Target) -> Live | None:
     try:
-        with target.within(Deadline(GRACE)):
+        with target.within(Deadline(pace().grace)):
             return target.observe()
     except (MlopsError, Stop):
         return None

@@ -16,6 +16,7 @@ from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
 from mlops_steps.report.model import Case, Outcome
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
+from mlops_steps.system.pace import pace
 from mlops_steps.system.parallel import gather
 from mlops_steps.system.text import nearest
 from mlops_steps.system.waiting import Deadline, duration
@@ -26,9 +27,6 @@ _CLOCK_NOISE = 2.0
 
 # From this version on DSS keeps JUnit reports of test scenarios.
 _REPORTS_SINCE = 13
-
-# Seconds for all questions to one node.
-_LIMIT = 60.0
 
 # The checks of a node, in the order in which they are told.
 _CHECKS = ("reachable", "TLS", "key", "type", "version", "clock")
@@ -105,7 +103,7 @@ def _examine(settings: Settings, node: NodeSettings) -> Examined:
     except ConfigError as error:
         examined.failed("key", error.message, "set one of the two variables, in Jenkins from the job's credentials", 2)
     else:
-        with connection, connection.within(Deadline(_LIMIT)):
+        with connection, connection.within(Deadline(pace().look)):
             found = dss.probe(connection)
             if _check_connection(examined, found):
                 _check_version(examined, found)

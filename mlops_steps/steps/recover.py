@@ -15,7 +15,8 @@ from mlops_steps.errors import CheckFailed
 from mlops_steps.steps.context import Context
 from mlops_steps.steps.rollback import previous_of
 from mlops_steps.system.console import Console
-from mlops_steps.system.waiting import GRACE, Deadline
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline
 
 
 def run(context: Context, stage: str) -> None:
@@ -36,7 +37,7 @@ def run(context: Context, stage: str) -> None:
         # Read only now: the process that had the lock may have written it.
         record = load_for(settings.record, settings.project)
         change = Change(target, report, console, record, settings.record)
-        wait_for_others(target, console, max(waiting.remaining, GRACE))
+        wait_for_others(target, console, max(waiting.remaining, pace().grace))
         target.takes_over = True
         deadline = Deadline(limit)
         with target.within(deadline):
@@ -51,7 +52,7 @@ def run(context: Context, stage: str) -> None:
             if owed.what == "verify" and _verified(change, live):
                 return
             if not recorded:
-                with target.within(Deadline(max(deadline.remaining, GRACE))):
+                with target.within(Deadline(max(deadline.remaining, pace().grace))):
                     _note(change, live, owed)
             restored = restore(change, "an earlier release was cut off")
         report.set(bundle=change.stage.previous.bundle if change.stage.previous else None)
@@ -90,9 +91,9 @@ def _verified(change: Change, live: Live) -> bool:
         with target.within(deadline):
             token = run_token(target, "release")
         smoke(target, change.report, console, limit=deadline.remaining, token=token)
-        target.check_still_live(str(live.bundle), Deadline(max(deadline.remaining, GRACE)))
+        target.check_still_live(str(live.bundle), Deadline(max(deadline.remaining, pace().grace)))
     except CheckFailed as error:
-        with target.within(Deadline(max(deadline.remaining, GRACE))):
+        with target.within(Deadline(max(deadline.remaining, pace().grace))):
             before = bundle_before(target, live, live.bundle) if live.bundle else None
         if before is None:
             error.live = str(live)

@@ -15,7 +15,8 @@ from mlops_steps.errors import CheckFailed, ConfigError, Interrupted, MlopsError
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
-from mlops_steps.system.waiting import GRACE, Deadline
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline
 
 
 def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
@@ -232,7 +233,7 @@ def _smoke(change: Change, bundle: str) -> None:
     with change.target.within(deadline):
         token = run_token(change.target, "release")
     smoke(change.target, change.report, change.console, limit=deadline.remaining, token=token)
-    change.target.check_still_live(bundle, Deadline(max(deadline.remaining, GRACE)))
+    change.target.check_still_live(bundle, Deadline(max(deadline.remaining, pace().grace)))
     change.stage.smoke_test.end("passed")
 
 

@@ -14,10 +14,10 @@ from mlops_steps.dss import bundles, scenarios, updates
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import MlopsError, NodeError
 from mlops_steps.steps.context import Context
+from mlops_steps.system.pace import pace
 from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Aside, Deadline
 
-_LIMIT = 60.0
 # Characters of one text of a node, and of a sentence of ours that may hold one.
 _LONGEST = 200
 _LONGEST_PROBLEM = 1000
@@ -72,7 +72,7 @@ def check(found: list[StageStatus]) -> None:
 
 
 def _row(settings: Settings, record: ReleaseRecord, stage: str) -> StageStatus:
-    with open_target(settings, stage) as target, target.within(Deadline(_LIMIT)):
+    with open_target(settings, stage) as target, target.within(Deadline(pace().look)):
         live = target.observe()
         ours = record.bundle is not None and record.bundle.id == live.bundle
         made = _origin(settings, live.bundle)
@@ -93,7 +93,7 @@ def _origin(settings: Settings, bundle: str | None) -> release_notes.Origin:
     if bundle is None:
         return release_notes.Origin()
     try:
-        with connect(settings, settings.node("design")) as design, design.within(Deadline(_LIMIT)):
+        with connect(settings, settings.node("design")) as design, design.within(Deadline(pace().look)):
             return release_notes.origin(bundles.release_notes(design, settings.project, bundle))
     except MlopsError:
         return release_notes.Origin()

@@ -16,14 +16,12 @@ from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
+from mlops_steps.system.pace import pace
 from mlops_steps.system.text import nearest
 from mlops_steps.system.waiting import Deadline
 from mlops_steps.trials.scenario_cases import add_cases, choose, missing
 from mlops_steps.trials.scenario_runs import Attempt, Ran, ScenarioRuns
 from mlops_steps.trials.team_tests import run_suite
-
-# Seconds for each look at what is there, before and after the scenarios.
-_LOOK = 60.0
 
 
 def run(context: Context, stage: str) -> None:
@@ -39,12 +37,12 @@ def run(context: Context, stage: str) -> None:
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
         with report.case("active bundle"):
             record = load_for(settings.record, settings.project)
-            with target.within(Deadline(_LOOK)):
+            with target.within(Deadline(pace().look)):
                 live = target.observe()
             _describe(report, record, live)
             bundle = _bundle_to_test(record, live, stage)
         console.line(f"live on {stage}: {live}")
-        with target.within(Deadline(_LOOK)):
+        with target.within(Deadline(pace().look)):
             attempt = _attempt(target, record, live, bundle, context.build)
         with _noted(target, live, Outcome(bundle=bundle, attempt=attempt.name), console) as test:
             count = _run_tests(target, report, console, bundle, _key(target, live), attempt)
@@ -68,7 +66,7 @@ def _attempt(target: Target, record: ReleaseRecord, live: Live, bundle: str, bui
 def _run_tests(target: Target, report: Report, console: Console, bundle: str, key: str, attempt: Attempt) -> int:
     """Runs all tests, and returns how many there were. Raises when not all of them passed."""
     settings = target.settings
-    with report.case("scenarios"), target.within(Deadline(_LOOK)):
+    with report.case("scenarios"), target.within(Deadline(pace().look)):
         present = scenarios.list_scenarios(target.node, key)
         chosen, absent = choose(settings.test, present), missing(settings.test, present)
         if not chosen:
@@ -142,7 +140,7 @@ def _bundle_to_test(record: ReleaseRecord, live: Live, stage: str) -> str:
 
 def _check_still_active(target: Target, report: Report, bundle: str, key: str) -> None:
     """Results that were found while somebody deployed something else are worth nothing."""
-    with report.case("active bundle after the tests"), target.within(Deadline(_LOOK)):
+    with report.case("active bundle after the tests"), target.within(Deadline(pace().look)):
         active = automation.active_bundle(target.node, key)
         if active != bundle:
             raise CheckFailed(
