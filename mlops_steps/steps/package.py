@@ -120,10 +120,10 @@ def _check(settings: Settings, deployer: Dss, name: str, deadline: Deadline, con
                     deadline,
                     into=path,
                     on_bytes=lambda size: wait.state(f"{size // 2**20} MiB"),
+                    check=lambda path: bundles.check_archive(path, settings.project, name),
                 )
             except OSError as error:
                 raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
-        bundles.check_archive(path, settings.project, name)
     return archive
 
 

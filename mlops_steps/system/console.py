@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -11,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from mlops_steps.system.secrets import redact
+from mlops_steps.system.text import clean
 from mlops_steps.system.waiting import duration
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 # Seconds between two plain lines about the same wait.
 PLAIN_EVERY = 30.0
+# Characters of a line. What a node says is shortened where it comes from; this is the last line of defence.
+_LONGEST = 10_000
+_LINE_BREAKS = re.compile("[\n\x85\u2028\u2029]")
 
 
 class Waiting:
@@ -37,6 +42,13 @@ class Waiting:
         if text != self._state or now - self._last_line >= self._console.plain_every:
             self._state, self._last_line = text, now
             self._console._show_wait(self._label, f"{text} ({duration(now - self._start)})")
+
+
+def _as_line(text: str) -> str:
+    """One line, whatever a node has put into the text: no terminal escapes, no line that looks like Jenkins' own."""
+    text = redact(clean(text[: 2 * _LONGEST]))
+    text = _LINE_BREAKS.sub(" ", text.rstrip("\n"))
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 class Console:
@@ -75,7 +87,7 @@ class Console:
     def result(self, text: str) -> None:
         """Prints what was asked for on standard output, also when quiet: a table, JSON."""
         with self._lock, suppress(OSError, ValueError):
-            print(redact(text), flush=True)
+            print(redact(clean(text)), flush=True)
 
     def good(self, text: str) -> None:
         """Prints that something was reached."""
@@ -102,7 +114,7 @@ class Console:
         return self.stream.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
 
     def _print(self, text: str, style: str | None = None) -> None:
-        text = redact(text)
+        text = _as_line(text)
         # Nobody reads any more, the terminal is gone, or the disk with the log is full: the work, a restore above all,
         # goes on all the same.
         with self._lock, suppress(OSError):
@@ -119,7 +131,7 @@ class Console:
         with self._lock, suppress(OSError):
             if self.live and self._status is not None:
                 others = f" (and {len(self._waits) - 1} more)" if len(self._waits) > 1 else ""
-                self._status.update(redact(f"{label}: {text}{others}"))
+                self._status.update(_as_line(f"{label}: {text}{others}"))
             elif not self.quiet:
                 self._print(f"{label}: {text}")
 
@@ -137,7 +149,7 @@ class Console:
 
     def _start_status(self) -> None:
         if self.live and not self.quiet and self._status is None:
-            self._status = self._rich_console().status(redact(self._waits[-1]))
+            self._status = self._rich_console().status(_as_line(self._waits[-1]))
             with suppress(OSError):
                 self._status.start()
 
