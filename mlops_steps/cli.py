@@ -9,20 +9,11 @@ import sys
 import click
 
 from mlops_steps import __version__
+from mlops_steps.steps.registry import STEPS
 
-# Modules are imported when their command is used: starting a step must be quick, and the sandbox is an extra.
+#: The commands that are not steps. They are imported when they are used: starting a step must be quick, and the sandbox
+#: is an extra.
 COMMANDS = {
-    "doctor": "mlops_steps.commands.steps:doctor",
-    "validate": "mlops_steps.commands.steps:validate",
-    "package": "mlops_steps.commands.steps:package",
-    "deploy": "mlops_steps.commands.steps:deploy",
-    "test": "mlops_steps.commands.steps:test",
-    "approve": "mlops_steps.commands.steps:approve",
-    "release": "mlops_steps.commands.steps:release",
-    "smoke-test": "mlops_steps.commands.steps:smoke_test",
-    "recover": "mlops_steps.commands.steps:recover",
-    "rollback": "mlops_steps.commands.steps:rollback",
-    "status": "mlops_steps.commands.steps:status",
     "jenkins": "mlops_steps.commands.jenkins:jenkins",
     "config": "mlops_steps.commands.config:config",
     "sandbox": "mlops_steps.sandbox.commands:sandbox",
@@ -35,9 +26,13 @@ class _Lazy(click.Group):
     """A group whose commands are imported when they are asked for, listed in the order of the pipeline."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return [*STEPS, *COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name in STEPS:
+            from mlops_steps.commands import steps
+
+            return steps.command(STEPS[cmd_name])
         place = COMMANDS.get(cmd_name)
         if place is None:
             return None

@@ -56,9 +56,7 @@ def init(project: str | None, output: Path, force: bool) -> None:
             raise ConfigError(f"{output} exists already", next_step="use --force to replace it, or --output")
         _init(project, output, force, console)
     except MlopsError as error:
-        for number, line in enumerate(error.lines()):
-            console.error(f"{error.label}: {line}" if number == 0 else line)
-        leave(error.exit_code)
+        leave(console.failure(error))
     leave(0)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
+from mlops_steps.errors import MlopsError
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.waiting import duration
 
@@ -76,6 +77,12 @@ class Console:
         """Prints what was asked for on standard output, also when quiet: a table, JSON."""
         with self._lock, suppress(OSError, ValueError):
             print(redact(text), flush=True)
+
+    def failure(self, error: MlopsError) -> int:
+        """Prints an error that ends the command, its label first. Returns its exit code."""
+        for number, line in enumerate(error.lines()):
+            self.error(f"{error.label}: {line}" if number == 0 else line)
+        return error.exit_code
 
     def good(self, text: str) -> None:
         """Prints that something was reached."""
