@@ -46,11 +46,18 @@ class Ended:
     log: str
 
 
-def call(what: str, step: str, parameters: dict[str, Any], folder: Path, **environment: str) -> Ended:
+def call(
+    what: str,
+    step: str,
+    parameters: dict[str, Any],
+    folder: Path,
+    command: tuple[str, ...] = ("-m", "mlops_steps"),
+    **environment: str,
+) -> Ended:
     """Calls the command as the Groovy step does."""
     asked = {"step": step, "library": __version__, "parameters": parameters}
     process = subprocess.run(
-        [sys.executable, "-m", "mlops_steps", "from-environment", what],
+        [sys.executable, *command, "from-environment", what],
         cwd=folder,
         env={**os.environ, **NODES, "MLOPS_STEP": json.dumps(asked), **environment},
         capture_output=True,
@@ -59,6 +66,20 @@ def call(what: str, step: str, parameters: dict[str, Any], folder: Path, **envir
     )
     lines = process.stdout.splitlines()
     return Ended(process.returncode, dict(line.split("=", 1) for line in lines), process.stderr)
+
+
+#: Runs the command, and says at its end how often the configuration was read.
+COUNTING = """
+import sys
+from mlops_steps.config import loading
+read, count = loading._build, []
+loading._build = lambda *given: count.append(1) or read(*given)
+from mlops_steps.cli import main
+try:
+    main()
+finally:
+    print(f"configurations read: {len(count)}", file=sys.stderr)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +237,16 @@ def test_a_plan_names_keys_and_removes_reports_of_earlier_builds(tmp_path: Path)
     assert ended.told == {"unstash": "true", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
     assert not any(path.exists() for path in old)
     assert kept.exists()
+
+
+@pytest.mark.parametrize("what", ["plan", "run", "recover"])
+def test_the_configuration_is_loaded_once_in_a_process(tmp_path: Path, what: str) -> None:
+    record(tmp_path, BUILD)
+    approval = json.dumps({"stage": "prod", "by": "jane"})
+    command = ("-c", COUNTING)
+    ended = call(what, "release", {"stage": "prod"}, tmp_path, command, MLOPS_APPROVAL=approval, **BUILD)
+    assert what != "run" or "no API key for node" in ended.told["verdict"]  # approve and release have run
+    assert "configurations read: 1" in ended.log
 
 
 def test_a_plan_says_nothing_of_a_mistake(tmp_path: Path) -> None:
