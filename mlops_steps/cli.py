@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+from contextlib import suppress
 
 import click
 
 from mlops_steps import __version__
+from mlops_steps.errors import ConfigError
 from mlops_steps.steps.registry import STEPS
+from mlops_steps.system.console import Console
+from mlops_steps.system.streams import leave, open_standard_streams, output_is_broken
 
 #: The commands that are not steps. They are imported when they are used: starting a step must be quick, and the sandbox
 #: is an extra.
@@ -64,6 +69,20 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point."""
+    open_standard_streams()
     if hasattr(sys.stdout, "reconfigure") and os.environ.get("PYTHONIOENCODING") is None:
         sys.stdout.reconfigure(errors="backslashreplace")
-    cli(prog_name="mlops-steps")
+    try:
+        code = cli.main(prog_name="mlops-steps", standalone_mode=False)
+    except click.ClickException as error:
+        with suppress(OSError):
+            error.show()
+        code = error.exit_code
+    except click.Abort:
+        code = 128 + signal.SIGINT
+    except OSError as error:
+        # Of a command that prints what was asked for, such as a schema; steps end by themselves.
+        if not output_is_broken():
+            raise
+        code = Console().failure(ConfigError(f"the output could not be written: {error.strerror or error}"))
+    leave(code if isinstance(code, int) else 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -160,16 +159,3 @@ def _log_to(console: Console, verbose: int) -> None:
         logger.handlers[:] = [handler]
         logger.setLevel(level)
         logger.propagate = False
-
-
-def leave(code: int) -> None:
-    """Ends the process with the exit code, whatever has become of its output.
-
-    Its reader may have had enough, or its disk may be full; what could not be written then would replace the code.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    raise SystemExit(code)

@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
-from mlops_steps.commands.runner import leave, run_step
+from mlops_steps.commands.runner import run_step
 from mlops_steps.config import load
 from mlops_steps.steps.registry import COMMON, Kind, Option, Step
+from mlops_steps.system.streams import leave
 
 
 def command(step: Step) -> click.Command:

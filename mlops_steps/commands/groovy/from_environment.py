@@ -19,12 +19,13 @@ import click
 from mlops_steps.commands.groovy import request as requests
 from mlops_steps.commands.groovy.outcome import Before, outcome
 from mlops_steps.commands.groovy.request import Arguments, Request
-from mlops_steps.commands.runner import leave, run_step
+from mlops_steps.commands.runner import run_step
 from mlops_steps.config import Settings, load
 from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.report.model import Report
 from mlops_steps.steps.context import Context
 from mlops_steps.steps.registry import STEPS
+from mlops_steps.system.streams import leave
 
 Say = Callable[[str, str], None]
 
