@@ -15,8 +15,8 @@ import tenacity
 
 from mlops_steps.archive.contents import BadArchive, Damaged, checked
 from mlops_steps.dss.http import chunks
-from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
-from mlops_steps.errors import CheckFailed, NodeError
+from mlops_steps.dss.session import Dss, expect
+from mlops_steps.errors import CheckFailed, NodeError, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.waiting import Deadline, poll
 
