@@ -11,8 +11,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.routing import Router as PathRouter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlops_steps.sandbox.faults import control
-from mlops_steps.sandbox.faults.middleware import Faulty
+from mlops_steps.sandbox.services.faults import routes as faults
+from mlops_steps.sandbox.http.faulty import Faulty
 from mlops_steps.sandbox.faults.operations import BASE_PATHS, CONTROL_PATH
 from mlops_steps.sandbox.http.routing import RouteDef, Router, serve
 from mlops_steps.sandbox.node.auth import is_authenticated

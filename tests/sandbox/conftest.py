@@ -13,7 +13,7 @@ import dataikuapi
 import pytest
 
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.sandbox.services.projects.model import Project, create
 
 _numbers = itertools.count(1)

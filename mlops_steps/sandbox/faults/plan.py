@@ -15,7 +15,7 @@ from mlops_steps.sandbox.faults.model import BadFault, Fault, problems
 from mlops_steps.system.text import nearest
 
 if TYPE_CHECKING:
-    from mlops_steps.sandbox.server import Sandbox
+    from mlops_steps.sandbox.site import Sandbox
 
 
 @dataclass(frozen=True)

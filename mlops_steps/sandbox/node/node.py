@@ -13,7 +13,7 @@ from mlops_steps.sandbox.node.futures import Futures
 from mlops_steps.sandbox.node.store import PRIVATE_DIR, read_json, safe_name, write_json
 
 if TYPE_CHECKING:
-    from mlops_steps.sandbox.server import Sandbox
+    from mlops_steps.sandbox.site import Sandbox
 
 TICKET_SECONDS = 6 * 3600.0
 DEFAULT_CONNECTIONS: dict[str, Any] = {

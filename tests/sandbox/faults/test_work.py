@@ -11,7 +11,7 @@ import pytest
 from dataikuapi.utils import DataikuException
 
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.sandbox.services.projects.model import Project
 
 SCENARIO = "TEST_GREET"

@@ -11,7 +11,7 @@ import dataikuapi
 import pytest
 from dataikuapi.utils import DataikuException
 
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.sandbox.services.projects.model import Project
 
 Export = Callable[[Project, str], Path]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlops_steps.sandbox.faults.answers import instead, spoiled
+from mlops_steps.sandbox.http.answers import instead, spoiled
 from mlops_steps.sandbox.faults.board import Active, LoggedRequest
 from mlops_steps.sandbox.faults.operations import BASE_PATHS
-from mlops_steps.sandbox.faults.protocol import TRANSPORT, reset
+from mlops_steps.sandbox.http.protocol import TRANSPORT, reset
 from mlops_steps.sandbox.node.auth import matches_any, presented_keys
 
 if TYPE_CHECKING:
