@@ -70,7 +70,7 @@ def running(
             install(sandbox, console.line)
             for node in sandbox.nodes.values():
                 node.faults.clear_requests()
-            plan.apply(planned, sandbox)
+            sandbox.add_faults(planned)
             yield sandbox
         finally:
             sandbox.close()

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import secrets
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +14,12 @@ from typing import Any
 
 from mlops_steps.errors import ConfigError
 from mlops_steps.sandbox.faults.board import Active
-from mlops_steps.sandbox.http.routing import NodeType
-from mlops_steps.sandbox.server import HOST, NodeServer, bind, listen
+from mlops_steps.sandbox.faults.plan import Planned
 from mlops_steps.sandbox.node.errors import DssError
 from mlops_steps.sandbox.node.futures import Futures
-from mlops_steps.sandbox.node.node import Node
+from mlops_steps.sandbox.node.node import Node, NodeType
 from mlops_steps.sandbox.node.store import PRIVATE_DIR, read_json, write_json
+from mlops_steps.sandbox.server import HOST, NodeServer, bind, listen
 from mlops_steps.sandbox.services.bundles.activation import recover
 
 DEFAULT_PROJECT = "DKU_CHURN"
@@ -106,6 +107,11 @@ class Sandbox:
         """The node of this id or name. Raises :class:`KeyError`."""
         ids = {entry["name"]: node_id for node_id, entry in self._state["nodes"].items()}
         return self.nodes[ids.get(name, name)]
+
+    def add_faults(self, plan: Iterable[Planned]) -> None:
+        """Gives each node its faults."""
+        for planned in plan:
+            self.node(planned.node).faults.add(planned.fault)
 
     def environment(self, project: str | None = None) -> dict[str, str]:
         """The environment variables with which mlops-steps finds the nodes. Holds the keys."""

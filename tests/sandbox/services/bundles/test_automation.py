@@ -17,10 +17,10 @@ from dataikuapi.utils import DataikuException
 
 from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.node.store import read_json, write_json
-from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.sandbox.services.bundles import activation
 from mlops_steps.sandbox.services.bundles.exchange import replace_folder
 from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.site import Sandbox
 
 Export = Callable[[Project, str], Path]
 
