@@ -20,12 +20,9 @@ from mlops_steps.dss.session import Refusal, Unreachable
 from mlops_steps.errors import DeadlineExceeded, MlopsError, NodeError
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Stop
-from mlops_steps.system.waiting import GRACE, Deadline, poll
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline, poll
 
-# Seconds in which a claim that was written at the same moment must have arrived.
-_SETTLE = 0.5
-# Seconds beside its limits after which a process cannot be at work any more.
-_SLACK = 120
 _TRIES = 3
 
 
@@ -88,7 +85,7 @@ def _take(target: Target, mine: Claim, console: Console) -> bool:
                     f"`mlops-steps recover --stage {target.stage}`",
                 )
             claims.write(target.deployer, target.project, mine)
-            time.sleep(_SETTLE)
+            time.sleep(pace().settle)
             if mine in claims.read(target.deployer, target.project, target.infra):
                 return True
     except Refusal as error:
@@ -111,8 +108,7 @@ def _others(target: Target, mine: Claim) -> tuple[list[Claim], bool]:
 
 def _give_back(target: Target, claim: Claim, console: Console) -> None:
     def remove() -> None:
-        with target.within(Deadline(GRACE)):
-            claims.remove(target.deployer, target.project, claim)
+        claims.remove(target.deployer, target.project, claim, Deadline(pace().release_note))
 
     try:
         try:
@@ -132,7 +128,7 @@ def _mine(target: Target) -> Claim:
         place=_place(lock_folder(target.settings), host),
         owner=f"process {os.getpid()} on {host}",
         build=" ".join(part for part in (build.job, f"#{build.number}" if build.number else None) if part),
-        until=int(time.time() + _limit(target.settings) + _SLACK),
+        until=int(time.time() + _limit(target.settings) + pace().slack),
     ).as_kept()
 
 

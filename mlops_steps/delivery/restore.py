@@ -14,11 +14,11 @@ from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError, 
 from mlops_steps.report.model import Case, Report
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Stop
-from mlops_steps.system.waiting import GRACE, Deadline
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline
 
 # A restore that the deployer refuses twice is refused for good; a node that cannot be reached is tried until the limit.
 _REFUSED_AT_MOST = 2
-_PAUSE = 3.0
 
 
 @dataclass
@@ -104,18 +104,18 @@ def _restore_until(change: Change, previous: Previous, deadline: Deadline, case:
             raise
         except CheckFailed as error:
             refused += 1
-            if refused >= _REFUSED_AT_MOST or deadline.remaining < _PAUSE:
+            if refused >= _REFUSED_AT_MOST or deadline.remaining < pace().again:
                 raise
             again = f"{error.message}; trying once more"
         except NodeError as error:
-            if deadline.remaining < _PAUSE:
+            if deadline.remaining < pace().again:
                 raise
             again = f"{error.message}; trying again"
         change.console.warn(again)
         case.stdout += f"{again}\n"
         # The last try counts: a case that failed before it would fail the build, and stand there twice.
         change.report.take_back(before)
-        time.sleep(_PAUSE)
+        time.sleep(pace().again)
 
 
 def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str:
@@ -145,7 +145,7 @@ def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str
         change.report,
         console,
         name="smoke-test after rollback",
-        limit=deadline.remaining - GRACE,
+        limit=deadline.remaining - pace().grace,
         token=token,
         alone=True,
     )
@@ -170,7 +170,7 @@ def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ())
     """The error that says loudly that a person must act, with what is live as far as it can be told."""
     stage, target = change.stage, change.target
     try:
-        with target.within(Deadline(GRACE)):
+        with target.within(Deadline(pace().grace)):
             live = str(target.observe())
     except (Exception, Stop) as error:
         live = f"unknown ({error!r})" if not isinstance(error, (MlopsError, Stop)) else f"unknown ({error})"

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlops_steps.dss.session import Dss, NonsenseAnswer, Unreachable, expect
+from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline, poll
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,8 @@ _TOKEN = re.compile(rf'"{_PARAMETER}": "([^"]*)"')
 # How many of the last runs are searched for a token.
 _SEARCHED = 50
 
-# Seconds between the end of another run and the next trigger; longer when that one is cancelled too.
-_FIRST_REFIRE, _LONGEST_REFIRE = 0.2, 5.0
+# Seconds between two triggers that the node cancels, at most.
+_LONGEST_REFIRE = 5.0
 
 
 def find(dss: Dss, project_key: str, scenario_id: str, token: str, *, unless_failed: bool = False) -> Any:
@@ -76,7 +77,7 @@ def start(
     The run carries the ``token``, or one of its own. With ``refire`` a cancelled trigger is fired again.
     Raises :class:`DeadlineExceeded` when the node goes on cancelling it.
     """
-    pause = _FIRST_REFIRE
+    pause = pace().first
     while True:
         fire, run = _fire(dss, project_key, scenario_id, token or uuid.uuid4().hex)
         if run is None:
@@ -100,7 +101,7 @@ def start(
         # A node that cancels triggers although nothing runs must not be asked without end, nor without a pause.
         deadline.check(f"scenario {scenario_id} on {dss.name}: the node cancels its trigger")
         time.sleep(min(pause, deadline.remaining))
-        pause = min(2 * pause, _LONGEST_REFIRE)
+        pause = min(2 * pause, _LONGEST_REFIRE, pace().longest)
 
 
 def _fire(dss: Dss, project_key: str, scenario_id: str, token: str) -> tuple[Any, Any]:

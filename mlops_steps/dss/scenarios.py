@@ -11,7 +11,8 @@ from mlops_steps.dss import fires
 from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, Refusal, Unreachable, expect
 from mlops_steps.errors import DeadlineExceeded, NodeError
-from mlops_steps.system.waiting import GRACE, Deadline, duration, poll
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline, duration, poll
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ def run_scenario(
         finished = False
     if not finished:
         return _give_up(dss, project_key, scenario_id, run, deadline, stopped())
-    with dss.within(Deadline(max(deadline.remaining, GRACE))):
+    with dss.within(Deadline(max(deadline.remaining, pace().grace))):
         return _outcome(dss, scenario_id, run)
 
 
@@ -148,7 +149,7 @@ def _give_up(
     """Aborts the run on the node and says what is known of it."""
     why = "stopped by the step" if stopped else f"no end after {duration(deadline.seconds)}"
     message = f"{why}; aborted on the node"
-    grace = Deadline(GRACE)
+    grace = Deadline(pace().grace)
     try:
         with dss.within(grace):
             abort(dss, project_key, scenario_id)

@@ -10,12 +10,10 @@ from typing import Any
 from mlops_steps.dss.deployments import message_texts
 from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
 from mlops_steps.errors import DeadlineExceeded, NodeError
-from mlops_steps.system.waiting import GRACE, Deadline, poll
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline, poll
 
 log = logging.getLogger(__name__)
-
-# Seconds in which an update, whose start's answer was lost, must show up in the history.
-_LOST = 20.0
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def _start(deployer: Dss, deployment_id: str, before: int, deadline: Deadline) -
         try:
             poll(
                 lambda: _newest(deployer, deployment_id, before),
-                deadline=deadline.at_most(_LOST),
+                deadline=deadline.at_most(pace().lost),
                 what="the update",
                 longest=2.0,
             )
@@ -159,7 +157,7 @@ def _await_future(
 def _abort(deployer: Dss, deployment_id: str, future: Any) -> None:
     try:
         with (
-            deployer.within(Deadline(GRACE)),
+            deployer.within(Deadline(pace().grace)),
             deployer.asking(f"abort the update of deployment {deployment_id}"),
         ):
             future.abort()

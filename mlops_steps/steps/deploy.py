@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery.claim import claimed
 from mlops_steps.delivery.lock import stage_lock
 from mlops_steps.delivery.record import Outcome, Previous, load_for
 from mlops_steps.delivery.restore import Change, save_if_possible, superseded
 from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
-from mlops_steps.errors import CheckFailed, Interrupted, MlopsError, NodeError, ProductionInDoubt
-from mlops_steps.report.model import Report
+from mlops_steps.errors import CheckFailed, InternalError, Interrupted, MlopsError, ProductionInDoubt
+from mlops_steps.steps.context import Context
 from mlops_steps.steps.release import check_same_archive
-from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
-from mlops_steps.system.waiting import GRACE, Deadline
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline
 
 
-def run(
-    settings: Settings,
-    report: Report,
-    console: Console,
-    stage: str,
-    *,
-    bundle_id: str | None = None,
-    interrupts: Interrupts | None = None,
-) -> None:
-    """Makes the record's bundle, or ``bundle_id``, live on the stage.
+def run(context: Context, stage: str, *, bundle: str | None = None) -> None:
+    """Makes the record's bundle, or ``bundle``, live on the stage.
 
     Does nothing when it is live and healthy already. Raises :class:`CheckFailed` when the update failed or the
     deployment does not become healthy; on the release stage that is :class:`ProductionInDoubt`, unless what was live
     before is live still, for this step has no rollback.
     """
+    settings, report, console = context.settings, context.report, context.console
     infra = settings.stage(stage).infra
     record = load_for(settings.record, settings.project)
-    if bundle_id:
-        bundle = valid_bundle_id(bundle_id)
+    if bundle:
+        bundle = valid_bundle_id(bundle)
     elif record.bundle:
         bundle = record.bundle.id
     else:
@@ -53,7 +45,7 @@ def run(
                 check_same_archive(target, record.bundle, console, settings.package.timeout)
         change = Change(target, report, console, record, settings.record)
         deadline = Deadline(settings.deploy.timeout)
-        with (interrupts or Interrupts()).handled() as signals, claimed(target, console, deadline):
+        with context.signals.handled() as signals, claimed(target, console, deadline):
             _deploy(change, bundle, is_release_stage, deadline, signals)
 
 
@@ -88,7 +80,7 @@ def _deploy(change: Change, bundle: str, is_release_stage: bool, deadline: Deadl
                 change.save()
         except (Exception, Stop) as error:
             # A mistake of our own must not pass for "production is untouched".
-            failure = error if isinstance(error, (MlopsError, Stop)) else NodeError(f"internal error: {error!r}")
+            failure = error if isinstance(error, (MlopsError, Stop)) else InternalError.of(error)
             stage.owed = owed
             with signals.shielded():
                 raise _failure(change, bundle, live, failure, is_release_stage) from None
@@ -133,7 +125,7 @@ def _failure(
 
 def _live_now(target: Target) -> Live | None:
     try:
-        with target.within(Deadline(GRACE)):
+        with target.within(Deadline(pace().grace)):
             return target.observe()
     except (MlopsError, Stop):
         return None

@@ -13,8 +13,10 @@ from mlops_steps.dss import projects
 from mlops_steps.dss.probe import Probe, Trouble
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
-from mlops_steps.report.model import Case, Outcome, Report
+from mlops_steps.report.model import Case, Outcome
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
+from mlops_steps.system.pace import pace
 from mlops_steps.system.parallel import gather
 from mlops_steps.system.text import nearest
 from mlops_steps.system.waiting import Deadline, duration
@@ -25,9 +27,6 @@ _CLOCK_NOISE = 2.0
 
 # From this version on DSS keeps JUnit reports of test scenarios.
 _REPORTS_SINCE = 13
-
-# Seconds for all questions to one node.
-_LIMIT = 60.0
 
 # The checks of a node, in the order in which they are told.
 _CHECKS = ("reachable", "TLS", "key", "type", "version", "clock")
@@ -68,12 +67,13 @@ class Examined:
         self.exit_code = max(self.exit_code, exit_code)
 
 
-def run(settings: Settings, report: Report, console: Console) -> None:
+def run(context: Context) -> None:
     """Checks the nodes. Changes nothing.
 
     Raises :class:`NodeError` when a node is not reached or refuses the key, :class:`ConfigError` when a key is missing,
     :class:`CheckFailed` when another check fails; in this order.
     """
+    settings, report, console = context.settings, context.report, context.console
     # A node that is down is to be told of now, not after many tries.
     impatient = settings.http.model_copy(update={"retries": min(1, settings.http.retries)})
     settings = settings.model_copy(update={"http": impatient})
@@ -103,7 +103,7 @@ def _examine(settings: Settings, node: NodeSettings) -> Examined:
     except ConfigError as error:
         examined.failed("key", error.message, "set one of the two variables, in Jenkins from the job's credentials", 2)
     else:
-        with connection, connection.within(Deadline(_LIMIT)):
+        with connection, connection.within(Deadline(pace().look)):
             found = dss.probe(connection)
             if _check_connection(examined, found):
                 _check_version(examined, found)

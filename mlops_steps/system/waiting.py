@@ -10,12 +10,9 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from mlops_steps.errors import DeadlineExceeded
+from mlops_steps.system.pace import pace
 
 T = TypeVar("T")
-
-# Seconds for each of the few things that are done after a limit: to abort a run, to say what is live, to give back the
-# note of who is at work. Together they stay below the 10 seconds by which no step may outlive its limits.
-GRACE = 3.0
 
 
 class Deadline:
@@ -49,17 +46,19 @@ def poll(
     *,
     deadline: Deadline,
     what: str,
-    first: float = 0.2,
+    first: float | None = None,
     factor: float = 1.5,
     longest: float = 10.0,
 ) -> T:
     """Asks until the answer is not ``None``, and returns it.
 
-    The pause between two questions grows from ``first`` to ``longest`` seconds by ``factor``, with jitter, so that
-    many builds do not ask at once. Raises :class:`DeadlineExceeded` (its first line begins with ``what``) when the
+    The pause between two questions grows from ``first`` to ``longest`` seconds by ``factor``, within the
+    :class:`~mlops_steps.system.pace.Pace`, with jitter, so that many builds do not ask at once. Raises
+    :class:`DeadlineExceeded` (its first line begins with ``what``) when the
     time is up; the last question is asked at the deadline, not before it.
     """
-    pause = first
+    longest = min(longest, pace().longest)
+    pause = min(first or pace().first, longest)
     while True:
         answer = ask()
         if answer is not None:

@@ -15,10 +15,8 @@ from mlops_steps.dss.scenarios import ScenarioOutcome
 from mlops_steps.dss.session import Dss, Unreachable, connect
 from mlops_steps.errors import MlopsError
 from mlops_steps.system.console import Console
+from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline, duration
-
-# Seconds that the runs get to be aborted on the node when the step is interrupted. Jenkins gives a step 20.
-_STOP_GRACE = 10.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class ScenarioRuns:
                 self._await_worker(0.5)  # in pieces, so that a signal handler gets its turn
         except BaseException:
             self._stopped.set()
-            grace = Deadline(_STOP_GRACE)
+            grace = Deadline(pace().stop)
             while self._working and not grace.passed:
                 self._await_worker(grace.remaining)
             raise

@@ -22,13 +22,12 @@ from mlops_steps.errors import ReportError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.system.console import Console
+from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import duration
 
 SCOPE = "pytest"
 
 _KEY_VARIABLE = re.compile(r"^(MLOPS_[A-Z0-9_]+_API_KEY(_FILE)?|JENKINS_API_\w+)$")
-# Seconds to write the report after Ctrl-C, and to end after SIGTERM.
-_GRACE = 5.0
 _KEPT_LINES = 5_000
 # What pytest's exit codes mean (https://docs.pytest.org/en/stable/reference/exit-codes.html).
 _ERRORS = {
@@ -139,7 +138,7 @@ def _run(command: list[str], environment: dict[str, str], cwd: Path, limit: floa
     finally:
         _end(process)
         # Not for ever: a grandchild that left the process group may keep the pipe open.
-        reader.join(_GRACE)
+        reader.join(pace().stop_child)
     return _Ended(code, "".join(lines), time.monotonic() - start)
 
 
@@ -156,12 +155,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE)
+            process.wait(pace().stop_child)
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE)
+            process.wait(pace().stop_child)
 
 
 def _merge(report: Report, results: Path, case: Case) -> int:

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import dataikuapi
 
@@ -28,9 +27,11 @@ from mlops_steps.errors import MlopsError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
 from mlops_steps.sandbox.faults.board import LoggedRequest
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.services.projects.model import create
+from mlops_steps.sandbox.site import Sandbox
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
+from mlops_steps.system.pace import Pace, use
 
 KEY, SMOKE, STAGE, INFRA = "TINY", "TEST_SMOKE", "prod", "auto-prod"
 OLD, NEW = "old-1", "new-2"
@@ -247,16 +248,14 @@ class World:
 
     # ---- the release
 
-    def run(
-        self, step: Callable[[Settings, Report, Console], None], name: str, settings: Settings | None = None
-    ) -> Attempt:
+    def run(self, step: Callable[[Context], object], name: str, settings: Settings | None = None) -> Attempt:
         """Runs a step as the command does: exit code, words, report."""
         report = Report(KEY, name, STAGE)
         said = io.StringIO()
         console = Console(said, live=False)
         start, error = time.monotonic(), None
         try:
-            step(settings or self.settings, report, console)
+            step(Context(settings or self.settings, report, console))
         except MlopsError as failure:
             error = failure
             runner._say(failure, report, console)
@@ -280,14 +279,12 @@ class World:
     def release(self) -> Attempt:
         from mlops_steps.steps import release
 
-        return self.run(lambda settings, report, console: release.run(settings, report, console, STAGE), "release")
+        return self.run(lambda context: release.run(context, STAGE), "release")
 
     def recover(self) -> Attempt:
         from mlops_steps.steps import recover
 
-        return self.run(
-            lambda settings, report, console: recover.run(settings, report, console, STAGE), "recover", self.patient
-        )
+        return self.run(lambda context: recover.run(context, STAGE), "recover", self.patient)
 
 
 def until(true: Callable[[], bool], seconds: float = 15.0) -> None:
@@ -298,31 +295,12 @@ def until(true: Callable[[], bool], seconds: float = 15.0) -> None:
         time.sleep(0.01)
 
 
-class _Hasty:
-    """The module ``time`` with shorter pauses, for what polls."""
-
-    def __init__(self, longest: float) -> None:
-        self._longest = longest
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds, self._longest))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
+#: Short pauses between questions, and short limits where no setting changes them.
+QUICK = Pace(longest=0.4, settle=0.02, again=0.1, grace=1.0, release_note=3.0, lost=1.0, look=3.0)
 
 
 @contextmanager
 def hasty() -> Iterator[None]:
-    """Pauses between questions are short, and so are the limits that no setting changes."""
-    with (
-        patch("mlops_steps.system.waiting.time", _Hasty(0.4)),
-        patch("mlops_steps.delivery.restore.time", _Hasty(0.1)),
-        patch("mlops_steps.delivery.restore._PAUSE", 0.2),
-        patch("mlops_steps.delivery.claim._SETTLE", 0.02),
-        patch("mlops_steps.steps.test._LOOK", 2.0),
-        patch("mlops_steps.steps.status._LIMIT", 3.0),
-        patch("mlops_steps.dss.updates._LOST", 1.0),
-        patch("mlops_steps.dss.scenarios.GRACE", 1.0),
-        patch("mlops_steps.delivery.restore.GRACE", 1.0),
-    ):
+    """Steps in this process have the quick pace."""
+    with use(QUICK):
         yield

@@ -13,6 +13,7 @@ import pytest
 from mlops_steps.config import Settings, load
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.system.console import Console
+from mlops_steps.system.pace import Pace, use
 from mlops_steps.trials import team_tests
 
 KEYS = {f"MLOPS_{node}_API_KEY": f"key-of-{node.lower()}-0123456789" for node in ("DESIGN", "UAT", "PROD_EU")}
@@ -120,14 +121,14 @@ def test_a_suite_beyond_its_limit_is_stopped_and_what_it_found_is_kept(tmp_path:
     assert not left_behind(mark)
 
 
-def test_a_suite_that_ignores_signals_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(team_tests, "_GRACE", 0.3)
+def test_a_suite_that_ignores_signals_is_killed(tmp_path: Path) -> None:
     code = (
         "import signal, time\n\ndef test_1():\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    time.sleep(600)\n"
     )
     start = time.monotonic()
-    run, _ = run_suite(tmp_path, {"test_churn.py": code}, pytest_timeout="3s")
+    with use(Pace(stop_child=0.3)):
+        run, _ = run_suite(tmp_path, {"test_churn.py": code}, pytest_timeout="3s")
     assert time.monotonic() - start < 20
     assert run.outcome is Outcome.FAILURE
 
