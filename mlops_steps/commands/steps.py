@@ -139,8 +139,10 @@ def test(stage: str, **options: Any) -> None:
 @click.command()
 @stage_option
 @click.option("--by", metavar="NAME", help="Who approves.  [default: only check that somebody has]")
+@click.option("--sha256", metavar="HEX", help="With --by: the archive that was approved.  [default: the record's]")
+@click.option("--at", metavar="TIME", help="With --by: when, in UTC (2026-01-31T12:00:00Z).  [default: now]")
 @common_options
-def approve(stage: str, by: str | None, **options: Any) -> None:
+def approve(stage: str, by: str | None, sha256: str | None, at: str | None, **options: Any) -> None:
     """Note in the release record who approved the release of its bundle.
 
     Without --by it is a check: where mlops.yml says `automation: approval`, somebody must have. The pipeline's
@@ -151,7 +153,8 @@ def approve(stage: str, by: str | None, **options: Any) -> None:
         from mlops_steps.steps import approve as step
 
         build = os.environ.get("BUILD_URL") or os.environ.get("BUILD_NUMBER")
-        step.run(run.settings, run.report, run.console, stage, by=by, build=build)
+        answer = step.Answer(by, sha256, at) if by else None
+        step.run(run.settings, run.report, run.console, stage, answer=answer, build=build)
 
     _run(options, "approve", stage, call)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from mlops_steps.commands.groovy import approval
 from mlops_steps.commands.groovy import request as requests
 from mlops_steps.commands.groovy.outcome import Before, outcome
 from mlops_steps.commands.groovy.request import Request
@@ -82,10 +83,14 @@ def _plan(request: Request, say: Say) -> None:
         if request.step in _NEEDS_RECORD:
             say("unstash", "true")
         say("keys", ",".join(f"{node.name} {node.variable}_API_KEY" for node in nodes_of(request, settings)))
-        # A report of an earlier build in this workspace must not pass for one of this build.
-        for step in ("approve", request.step, "recover"):
-            with suppress(OSError):
-                (settings.reports / Report("", step, request.stage).file_name).unlink()
+        _forget_reports(settings, request)
+
+
+def _forget_reports(settings: Settings, request: Request) -> None:
+    """A report of an earlier build, in this workspace or in what was unstashed, must not pass for one of this build."""
+    for step in ("approve", request.step, "recover"):
+        with suppress(OSError):
+            (settings.reports / Report("", step, request.stage).file_name).unlink()
 
 
 def nodes_of(request: Request, settings: Settings) -> list[NodeSettings]:
@@ -118,6 +123,8 @@ def _run(ctx: click.Context, group: click.Command, request: Request, say: Say) -
     settings, error = _checked(request)
     before = Before(settings)
     code = 0
+    if settings is not None:
+        _forget_reports(settings, request)
     if error is None:
         try:
             _check_credentials()
@@ -170,11 +177,11 @@ def _approved(ctx: click.Context, group: click.Command, request: Request, settin
     """Before a release: notes the approval that the pipeline has got, or checks that none is needed."""
     if request.step != "release" or settings is None or request.parameters.get("dryRun") is True:
         return 0
-    if (settings.automation == "full" and not request.approval) or not request.stage:
+    answer = approval.given(os.environ, request.stage)
+    if (settings.automation == "full" and not answer) or not request.stage:
         return 0
-    by = request.approval.get("by") if request.approval.get("stage") == request.stage else None
     command = _command(ctx, group, "approve")
-    return _call(command, requests.arguments(_same_place("approve", request, by=by), command, None))
+    return _call(command, requests.arguments(_same_place("approve", request, **answer), command, None))
 
 
 def _tell(

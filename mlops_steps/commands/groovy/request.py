@@ -20,7 +20,6 @@ from mlops_steps.errors import ConfigError
 from mlops_steps.system.text import nearest
 
 VARIABLE = "MLOPS_STEP"
-APPROVAL_VARIABLE = "MLOPS_APPROVAL"
 
 #: The commands that the library has a step for.
 STEPS = (
@@ -47,7 +46,6 @@ class Request:
     step: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     library: str = __version__
-    approval: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def stage(self) -> str | None:
@@ -72,21 +70,17 @@ class Request:
 
 
 def read(environ: Mapping[str, str]) -> Request:
-    """Reads MLOPS_STEP, and MLOPS_APPROVAL, where mlopsApprove left who has approved what.
-
-    Raises :class:`ConfigError` when they are not the library's.
-    """
+    """Reads MLOPS_STEP. Raises :class:`ConfigError` when it is not the library's."""
     try:
         data = json.loads(environ.get(VARIABLE, ""))
         request = Request(
             step=data["step"],
             parameters=data.get("parameters") or {},
             library=data.get("library") or __version__,
-            approval=json.loads(environ.get(APPROVAL_VARIABLE) or "{}"),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f"{VARIABLE} holds no step of the Jenkins library") from None
-    if request.step not in STEPS or not isinstance(request.parameters, dict) or not isinstance(request.approval, dict):
+    if request.step not in STEPS or not isinstance(request.parameters, dict):
         raise ConfigError(f"{VARIABLE} holds no step of the Jenkins library")
     return request
 
