@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Approval, Bundle, ReleaseRecord, load_for, now
 from mlops_steps.errors import CheckFailed, ConfigError
-from mlops_steps.report.model import Report
-from mlops_steps.system.console import Console
+from mlops_steps.steps.context import Context
 
 
 @dataclass(frozen=True)
@@ -29,20 +28,19 @@ class Answer:
 
 
 def run(
-    settings: Settings,
-    report: Report,
-    console: Console,
-    stage: str,
-    *,
-    answer: Answer | None = None,
-    build: str | None = None,
+    context: Context, stage: str, *, by: str | None = None, sha256: str | None = None, at: str | None = None
 ) -> None:
-    """Ends well when the record says who approved the release of its bundle to the stage; ``answer`` is noted first.
+    """Ends well when the record says who approved the release of its bundle to the stage; ``by`` is noted first.
+
+    ``sha256`` is that of the archive that was approved (the record's, unless it is given), ``at`` the UTC time.
 
     An approval is one of an archive (by its SHA-256) for a stage in a build: for another archive, or in another build,
     somebody must be asked again. ``automation: full`` requires no approval, ``manual`` has none: a person releases by
     hand. Raises :class:`CheckFailed` when the approval that is required is missing.
     """
+    settings, report, console = context.settings, context.report, context.console
+    build = context.build.url or context.build.number
+    answer = Answer(by, sha256, at) if by else None
     infra = str(settings.stage(stage).infra)
     record = load_for(settings.record, settings.project)
     with report.case("approval") as case:

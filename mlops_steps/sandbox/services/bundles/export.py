@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mlops_steps.sandbox.node.archives import add_tree
 from mlops_steps.sandbox.node.errors import bad_request
 from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.node.store import now_ms, read_json, safe_name
@@ -74,7 +74,7 @@ def _write(
 ) -> dict[str, Any]:
     with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=6, strict_timestamps=False) as archive:
         keep_git = bool(options["exportGitRepository"])
-        _add_tree(archive, project.config_dir, "project_config", lambda path: _is_configuration(path, keep_git))
+        add_tree(archive, project.config_dir, "project_config", lambda path: _is_configuration(path, keep_git))
         # Local variables are the node's own: they don't travel.
         archive.writestr(f"project_config/{LOCAL_VARIABLES}", "{}\n")
         content = _add_data(archive, project, options)
@@ -105,22 +105,22 @@ def _add_data(archive: zipfile.ZipFile, project: Project, options: dict[str, Any
     datasets = []
     for name, definition in _definitions(project, "datasets"):
         if definition.get("type") == "UploadedFiles" and options["exportUploads"]:
-            size = _add_tree(archive, project.uploads_dir / name, f"uploads/{name}")
+            size = add_tree(archive, project.uploads_dir / name, f"uploads/{name}")
             datasets.append({"name": name, "type": "UploadedFiles", "usedTransferMethod": "UPLOAD", "size": size})
         elif _chosen(name, options, "includedDatasetsData", "exportAllDatasets", "exportManagedFS"):
             place = project.data_dir / DATA_FOLDERS["fs_datasets_data"] / name
-            size = _add_tree(archive, place, f"fs_datasets_data/{name}")
+            size = add_tree(archive, place, f"fs_datasets_data/{name}")
             kind = definition.get("type")
             datasets.append({"name": name, "type": kind, "usedTransferMethod": "RAW_FILES", "size": size})
     models = []
     for name, definition in _definitions(project, "saved_models"):
         if _chosen(name, options, "includedSavedModels", "exportSavedModels"):
-            size = _add_tree(archive, project.data_dir / "saved_models" / name, f"saved_models/{name}")
+            size = add_tree(archive, project.data_dir / "saved_models" / name, f"saved_models/{name}")
             models.append({"id": name, "name": definition.get("name", name), "size": size})
     folders = []
     for name, definition in _definitions(project, "managed_folders"):
         if _chosen(name, options, "includedManagedFolders", "exportManagedFolders"):
-            size = _add_tree(archive, project.data_dir / "managed_folders" / name, f"managed_folders/{name}")
+            size = add_tree(archive, project.data_dir / "managed_folders" / name, f"managed_folders/{name}")
             folders.append({"id": name, "name": definition.get("name", name), "size": size})
     return {
         "includedDatasets": datasets,
@@ -163,20 +163,3 @@ def _is_configuration(path: Path, keep_git: bool) -> bool:
         return keep_git
     temporary = path.name.startswith(".") and path.name.endswith(".tmp")
     return path.as_posix() != LOCAL_VARIABLES and not temporary and not _LEFT_OUT.intersection(path.parts)
-
-
-def _add_tree(
-    archive: zipfile.ZipFile, folder: Path, name: str, wanted: Callable[[Path], bool] = lambda _path: True
-) -> int:
-    """Adds the regular files of a folder, in a stable order; returns their size in bytes. Links are left out."""
-    size = 0
-    for root, folders, files in os.walk(folder):
-        folders.sort()
-        for file in sorted(files):
-            path = Path(root) / file
-            inside = path.relative_to(folder)
-            if path.is_symlink() or not path.is_file() or not wanted(inside):
-                continue
-            archive.write(path, f"{name}/{inside.as_posix()}")
-            size += path.stat().st_size
-    return size
