@@ -8,8 +8,8 @@ from typing import Any
 
 from mlops_steps.dss.http import LONGEST_MESSAGE
 from mlops_steps.dss.names import node_id
-from mlops_steps.dss.session import Dss, Refusal, expect
-from mlops_steps.errors import CheckFailed, ConfigError, SomebodyElse
+from mlops_steps.dss.session import Dss, expect
+from mlops_steps.errors import CheckFailed, ConfigError, Refusal, SomebodyElse
 from mlops_steps.system.text import one_line
 
 HEALTHY = "HEALTHY"
