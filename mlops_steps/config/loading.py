@@ -20,7 +20,6 @@ from mlops_steps.system import secrets
 from mlops_steps.system.files import current_folder
 
 _NO_FILE = "environment"
-_LARGEST_KEY = 16 * 1024
 _NODE_URL = re.compile(r"^MLOPS_([A-Z][A-Z0-9_]*)_URL$")
 _NODE_VARIABLES = {"_URL": "url", "_INFRA": "infra"}
 
@@ -260,8 +259,7 @@ def _read_key(node: NodeSettings, environ: Mapping[str, str]) -> None:
     if not text.strip() and file:
         source = f"{variable}_FILE" if environ.get(f"{variable}_FILE") else f"nodes.{node.name}.api_key_file"
         try:
-            with file.open("rb") as stream:
-                text = stream.read(_LARGEST_KEY).decode("utf-8-sig")
+            text = secrets.read_secret(file)
         except (OSError, ValueError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or "not a text file"
             node.set_api_key(
