@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
+from pathlib import Path
 from typing import Any, cast
 
 from mlops_steps.sandbox.node.errors import DssError, conflict, not_found
@@ -183,8 +185,14 @@ class Updates:
         return sorted((int(path.stem) for path in folder.glob("*.json") if path.stem.isdigit()), reverse=True)
 
     def list(self, deployment_id: str) -> list[dict[str, Any]]:
-        """The updates, the newest first. Raises 404."""
-        return [self._read(deployment_id, stamp) for stamp in self._stamps(deployment_id)]
+        """The updates without their logs, the newest first. Raises 404."""
+        folder = self.deployments.places.updates(deployment_id)
+        found = []
+        for stamp in self._stamps(deployment_id):
+            path = folder / f"{stamp}.json"
+            item = _summary(path, path.stat().st_mtime_ns)
+            found.append(dict(item) if item["status"] != RUNNING else _without_logs(self._read(deployment_id, stamp)))
+        return found
 
     def get(self, deployment_id: str, timestamp: str) -> dict[str, Any]:
         """One update. Raises 404."""
@@ -217,3 +225,13 @@ class Updates:
         """The newest update; ``None`` before the first. Raises 404."""
         stamps = self._stamps(deployment_id)
         return self._read(deployment_id, stamps[0]) if stamps else None
+
+
+def _without_logs(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "logs"}
+
+
+@functools.lru_cache(maxsize=20_000)
+def _summary(path: Path, _changed: int) -> dict[str, Any]:
+    """An update without its log. Kept until its record changes: clients ask for the whole list again and again."""
+    return _without_logs(read_json(path))
