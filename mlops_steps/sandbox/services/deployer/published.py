@@ -101,8 +101,5 @@ def _package(path: Path, _changed: int) -> dict[str, Any]:
         "publishedBy": record["addedBy"],
         "createdOn": (record["exportManifest"].get("exportUserInfo") or {}).get("exportedOn"),
         "releaseNotes": record.get("releaseNotes", ""),
-        "designNodeInfo": {
-            "projectKey": record["projectKey"],
-            **(record["exportManifest"].get("designNodeInfo") or {}),
-        },
+        "designNodeInfo": {"projectKey": record["projectKey"], **origin},
     }
