@@ -18,6 +18,7 @@ from mlops_steps.sandbox.http.routing import RouteDef, Router, serve
 from mlops_steps.sandbox.node.auth import is_authenticated
 from mlops_steps.sandbox.node.errors import DssError, not_found, not_supported, unauthorized
 from mlops_steps.sandbox.node.node import Node
+from mlops_steps.sandbox.node.version import DSS_VERSION
 from mlops_steps.sandbox.services.admin import routes as admin
 from mlops_steps.sandbox.services.bundles import routes as bundles
 from mlops_steps.sandbox.services.deployer import routes as deployer
@@ -25,8 +26,6 @@ from mlops_steps.sandbox.services.flow import routes as flow
 from mlops_steps.sandbox.services.instance import routes as instance
 from mlops_steps.sandbox.services.projects import routes as projects
 from mlops_steps.sandbox.services.scenarios import routes as scenarios
-
-DSS_VERSION = instance.DSS_VERSION
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -20,7 +20,7 @@ from mlops_steps.sandbox.node.store import save_stream
 if TYPE_CHECKING:
     from mlops_steps.sandbox.node.node import Node
 
-NodeType = Literal["DESIGN", "AUTOMATION"]
+NodeType = Literal["DESIGN", "AUTOMATION", "API"]
 MAX_BODY_BYTES = 256 * 1024 * 1024
 JSON_NULL = JSONResponse(None)
 
@@ -48,6 +48,7 @@ class Call:
     path: dict[str, str]
     params: dict[str, str]
     user: str = "admin"
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     files: dict[str, Upload] = field(default_factory=dict)
 
@@ -145,6 +146,7 @@ async def serve(route: RouteDef, node: Node, request: Request) -> Response:
         path={name: str(value) for name, value in request.path_params.items()},
         params=dict(request.query_params),
         user=request.scope["dku.user"],
+        headers=request.headers,
     )
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         try:

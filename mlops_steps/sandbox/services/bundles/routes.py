@@ -10,11 +10,11 @@ from starlette.responses import FileResponse
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import bad_request
+from mlops_steps.sandbox.node.version import DSS_VERSION
 from mlops_steps.sandbox.services.bundles import activation
 from mlops_steps.sandbox.services.bundles.export import export_bundle
 from mlops_steps.sandbox.services.bundles.importing import create_from_bundle, import_bundle
 from mlops_steps.sandbox.services.bundles.model import active_bundle_id, exported, imported, staged_copy
-from mlops_steps.sandbox.services.instance.routes import DSS_VERSION
 from mlops_steps.sandbox.services.projects.model import Project
 
 design = Router(only="DESIGN")

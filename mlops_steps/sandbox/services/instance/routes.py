@@ -6,8 +6,8 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import not_found
+from mlops_steps.sandbox.node.version import DSS_VERSION
 
-DSS_VERSION = "13.5.2"
 GROUPS = ["administrators"]
 
 router = Router()
