@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlops_steps.delivery.record import build_from
 from mlops_steps.errors import Interrupted, MlopsError, NodeError, ProductionInDoubt
 from mlops_steps.report.model import Case, Outcome, Report
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
 from mlops_steps.system.secrets import redact
@@ -34,17 +36,7 @@ class Common:
     quiet: bool = False
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a step is given."""
-
-    settings: Settings
-    report: Report
-    console: Console
-    interrupts: Interrupts
-
-
-def run_step(common: Common, step: str, stage: str | None, call: Callable[[Run], None]) -> int:
+def run_step(common: Common, step: str, stage: str | None, call: Callable[[Context], None]) -> int:
     """Runs the step and returns its exit code. A JUnit report is written whatever happens."""
     console = Console(quiet=common.quiet)
     _log_to(console, common.verbose)
@@ -58,7 +50,7 @@ def run_step(common: Common, step: str, stage: str | None, call: Callable[[Run],
             report.project, folder = settings.project, settings.reports
             for warning in settings.warnings:
                 console.warn(warning)
-            call(Run(settings, report, console, interrupts))
+            call(Context(settings, report, console, interrupts, build_from(os.environ)))
         except MlopsError as error:
             code = _say(error, report, console)
         except Stop as stop:

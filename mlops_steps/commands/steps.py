@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlops_steps.commands.runner import Common, Run, leave, run_step
+from mlops_steps.commands.runner import Common, leave, run_step
+
+if TYPE_CHECKING:
+    from mlops_steps.steps.context import Context
 
 Command = Callable[..., None]
 
@@ -42,7 +43,9 @@ def _common(options: dict[str, Any], **overrides: Any) -> Common:
     return Common(options["config"], settings, options["verbose"], options["quiet"])
 
 
-def _run(options: dict[str, Any], step: str, stage: str | None, call: Callable[[Run], None], **overrides: Any) -> None:
+def _run(
+    options: dict[str, Any], step: str, stage: str | None, call: Callable[[Context], None], **overrides: Any
+) -> None:
     leave(run_step(_common(options, **overrides), step, stage, call))
 
 
@@ -55,10 +58,10 @@ def doctor(**options: Any) -> None:
     first: it changes nothing, and each line that fails says what to do.
     """
 
-    def call(run: Run) -> None:
+    def call(context: Context) -> None:
         from mlops_steps.steps import doctor as step
 
-        step.run(run.settings, run.report, run.console)
+        step.run(context)
 
     _run(options, "doctor", None, call)
 
@@ -73,10 +76,10 @@ def validate(**options: Any) -> None:
     rule and object. Limits, severities and exceptions: `validate` in mlops.yml.
     """
 
-    def call(run: Run) -> None:
+    def call(context: Context) -> None:
         from mlops_steps.steps import validate as step
 
-        step.run(run.settings, run.report, run.console)
+        step.run(context)
 
     _run(options, "validate", None, call)
 
@@ -91,10 +94,10 @@ def package(bundle_id: str | None, **options: Any) -> None:
     build, it finds what it made and makes nothing twice.
     """
 
-    def call(run: Run) -> None:
+    def call(context: Context) -> None:
         from mlops_steps.steps import package as step
 
-        step.run(run.settings, run.report, run.console, bundle_id=bundle_id)
+        step.run(context, bundle_id=bundle_id)
 
     _run(options, "package", None, call)
 
@@ -110,10 +113,10 @@ def deploy(stage: str, bundle: str | None, **options: Any) -> None:
     use `release`, which smoke-tests and rolls back.
     """
 
-    def call(run: Run) -> None:
+    def call(context: Context) -> None:
         from mlops_steps.steps import deploy as step
 
-        step.run(run.settings, run.report, run.console, stage, bundle_id=bundle, interrupts=run.interrupts)
+        step.run(context, stage, bundle=bundle)
 
     _run(options, "deploy", stage, call)
 
@@ -128,10 +131,10 @@ def test(stage: str, **options: Any) -> None:
     in. See `test` in mlops.yml.
     """
 
-    def call(run: Run) -> None:
+    def call(context: Context) -> None:
         from mlops_steps.steps import test as step
 
-        step.run(run.settings, run.report, run.console, stage)
+        step.run(context, stage)
 
     _run(options, "test", stage, call)
 
@@ -147,11 +150,10 @@ def approve(stage: str, by: str | None, **options: Any) -> None:
     question is asked by mlopsApprove; by hand, `release` asks for nobody's approval but yours.
     """
 
-    def call(run: Run) -> None:
+    def call(context: Context) -> None:
         from mlops_steps.steps import approve as step
 
-        build = os.environ.get("BUILD_URL") or os.environ.get("BUILD_NUMBER")
-        step.run(run.settings, run.report, run.console, stage, by=by, build=build)
+        step.run(context, stage, by=by)
 
     _run(options, "approve", stage, call)
 
@@ -168,10 +170,10 @@ def release(stage: str, dry_run: bool, **options: Any) -> None:
     when a person must act.
     """
 
-    def call(run: Run) -> None:
+    def call(context: Context) -> None:
         from mlops_steps.steps import release as step
 
-        step.run(run.settings, run.report, run.console, stage, dry_run=dry_run, interrupts=run.interrupts)
+        step.run(context, stage, dry_run=dry_run)
 
     _run(options, "release", stage, call)
 
@@ -182,10 +184,10 @@ def release(stage: str, dry_run: bool, **options: Any) -> None:
 def smoke_test(stage: str, **options: Any) -> None:
     """Run the smoke scenario on what is live on a stage."""
 
-    def call(run: Run) -> None:
+    def call(context: Context) -> None:
         from mlops_steps.steps import smoke_test as step
 
-        step.run(run.settings, run.report, run.console, stage)
+        step.run(context, stage)
 
     _run(options, "smoke-test", stage, call)
 
@@ -200,10 +202,10 @@ def recover(stage: str, **options: Any) -> None:
     most. Safe to run at any time.
     """
 
-    def call(run: Run) -> None:
+    def call(context: Context) -> None:
         from mlops_steps.steps import recover as step
 
-        step.run(run.settings, run.report, run.console, stage, interrupts=run.interrupts)
+        step.run(context, stage)
 
     _run(options, "recover", stage, call)
 
@@ -215,10 +217,10 @@ def recover(stage: str, **options: Any) -> None:
 def rollback(stage: str, to: str | None, **options: Any) -> None:
     """Go back to an earlier bundle, verify it, and run its smoke test."""
 
-    def call(run: Run) -> None:
+    def call(context: Context) -> None:
         from mlops_steps.steps import rollback as step
 
-        step.run(run.settings, run.report, run.console, stage, to=to, interrupts=run.interrupts)
+        step.run(context, stage, to=to)
 
     _run(options, "rollback", stage, call)
 
@@ -229,11 +231,9 @@ def rollback(stage: str, to: str | None, **options: Any) -> None:
 def status(as_json: bool, **options: Any) -> None:
     """Show what is live where, since when, from which commit and build, and whether it was tested."""
 
-    def call(run: Run) -> None:
+    def call(context: Context) -> None:
         from mlops_steps.steps import status as step
 
-        found = step.run(run.settings, run.report, run.console)
-        click.echo(json.dumps(step.as_dicts(found), indent=2) if as_json else step.table(found))
-        step.check(found)
+        step.run(context, json=as_json)
 
     _run(options, "status", None, call)

@@ -5,18 +5,16 @@ from __future__ import annotations
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Approval, Bundle, ReleaseRecord, load_for
 from mlops_steps.errors import CheckFailed
-from mlops_steps.report.model import Report
-from mlops_steps.system.console import Console
+from mlops_steps.steps.context import Context
 
 
-def run(
-    settings: Settings, report: Report, console: Console, stage: str, *, by: str | None = None, build: str | None = None
-) -> None:
+def run(context: Context, stage: str, *, by: str | None = None) -> None:
     """Ends well when the record says who approved the release of its bundle to the stage; ``by`` is noted first.
 
     ``automation: full`` asks for no approval, ``manual`` has none: a person releases by hand. Raises
     :class:`CheckFailed` when what is demanded is not there.
     """
+    settings, report, console = context.settings, context.report, context.console
     infra = str(settings.stage(stage).infra)
     record = load_for(settings.record, settings.project)
     with report.case("approval") as case:
@@ -30,7 +28,7 @@ def run(
             )
         part = record.stage(stage, infra, settings.deployment_id(stage))
         if by:
-            part.approval = Approval(by=by[:200], bundle=bundle.id, build=build)
+            part.approval = Approval(by=by[:200], bundle=bundle.id, build=context.build.url or context.build.number)
             record.save(settings.record)
         approval = part.approval
         if approval is None or approval.bundle != bundle.id:

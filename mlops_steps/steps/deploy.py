@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery.claim import claimed
 from mlops_steps.delivery.lock import stage_lock
@@ -10,33 +9,25 @@ from mlops_steps.delivery.record import Outcome, Previous, load_for
 from mlops_steps.delivery.restore import Change, save_if_possible, superseded
 from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.errors import CheckFailed, Interrupted, MlopsError, NodeError, ProductionInDoubt
-from mlops_steps.report.model import Report
+from mlops_steps.steps.context import Context
 from mlops_steps.steps.release import check_same_archive
-from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
 
-def run(
-    settings: Settings,
-    report: Report,
-    console: Console,
-    stage: str,
-    *,
-    bundle_id: str | None = None,
-    interrupts: Interrupts | None = None,
-) -> None:
-    """Makes the record's bundle, or ``bundle_id``, live on the stage.
+def run(context: Context, stage: str, *, bundle: str | None = None) -> None:
+    """Makes the record's bundle, or ``bundle``, live on the stage.
 
     Does nothing when it is live and healthy already. Raises :class:`CheckFailed` when the update failed or the
     deployment does not become healthy; on the release stage that is :class:`ProductionInDoubt`, unless what was live
     before is live still, for this step has no rollback.
     """
+    settings, report, console = context.settings, context.report, context.console
     infra = settings.stage(stage).infra
     record = load_for(settings.record, settings.project)
-    if bundle_id:
-        bundle = valid_bundle_id(bundle_id)
+    if bundle:
+        bundle = valid_bundle_id(bundle)
     elif record.bundle:
         bundle = record.bundle.id
     else:
@@ -54,7 +45,7 @@ def run(
                 check_same_archive(target, record.bundle, console, settings.package.timeout)
         change = Change(target, report, console, record, settings.record)
         deadline = Deadline(settings.deploy.timeout)
-        with (interrupts or Interrupts()).handled() as signals, claimed(target, console, deadline):
+        with context.signals.handled() as signals, claimed(target, console, deadline):
             _deploy(change, bundle, is_release_stage, deadline, signals)
 
 

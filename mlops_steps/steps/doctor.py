@@ -13,7 +13,8 @@ from mlops_steps.dss import projects
 from mlops_steps.dss.probe import Probe, Trouble
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
-from mlops_steps.report.model import Case, Outcome, Report
+from mlops_steps.report.model import Case, Outcome
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.parallel import gather
@@ -66,12 +67,13 @@ class Examined:
         self.exit_code = max(self.exit_code, exit_code)
 
 
-def run(settings: Settings, report: Report, console: Console) -> None:
+def run(context: Context) -> None:
     """Checks the nodes. Changes nothing.
 
     Raises :class:`NodeError` when a node is not reached or refuses the key, :class:`ConfigError` when a key is missing,
     :class:`CheckFailed` when another check fails; in this order.
     """
+    settings, report, console = context.settings, context.report, context.console
     # A node that is down is to be told of now, not after many tries.
     impatient = settings.http.model_copy(update={"retries": min(1, settings.http.retries)})
     settings = settings.model_copy(update={"http": impatient})

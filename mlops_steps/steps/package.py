@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,31 +11,24 @@ from pathlib import Path
 from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import release_notes
-from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord, build_from, load_for
+from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord, load_for
 from mlops_steps.dss import bundles, deployments
 from mlops_steps.dss.bundles import Archive
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
-from mlops_steps.report.model import Report
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
 
 
-def run(
-    settings: Settings,
-    report: Report,
-    console: Console,
-    *,
-    bundle_id: str | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> None:
+def run(context: Context, *, bundle_id: str | None = None) -> None:
     """Packages the project as it is on the Design node; again for the same commit and build, it makes nothing twice.
 
     ``bundle_id`` replaces the id that ``package.bundle_id`` gives. Raises :class:`CheckFailed` when the archive is not
     what it should be, :class:`NodeError` when a node refuses.
     """
+    settings, report, console, build = context.settings, context.report, context.console, context.build
     record = load_for(settings.record, settings.project)
-    build = build_from(os.environ if environ is None else environ)
     deadline = Deadline(settings.package.timeout)
     with connect(settings, settings.node("design")) as design, connect(settings, settings.deployer()) as deployer:
         with design.within(deadline), deployer.within(deadline):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mlops_steps.config import Settings
 from mlops_steps.delivery import evidence
 from mlops_steps.delivery.claim import claimed, wait_for_others
 from mlops_steps.delivery.evidence import Owed, bundle_before
@@ -13,17 +12,14 @@ from mlops_steps.delivery.smoke import run_token, smoke
 from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import updates
 from mlops_steps.errors import CheckFailed
-from mlops_steps.report.model import Report
+from mlops_steps.steps.context import Context
 from mlops_steps.steps.rollback import previous_of
 from mlops_steps.system.console import Console
-from mlops_steps.system.interrupts import Interrupts
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
 
-def run(
-    settings: Settings, report: Report, console: Console, stage: str, *, interrupts: Interrupts | None = None
-) -> None:
+def run(context: Context, stage: str) -> None:
     """Ends with the stage verified. Waits for a process that still restores, ``release.rollback_timeout`` at most.
 
     The look at what is live, and the restore, have as long each.
@@ -33,6 +29,7 @@ def run(
     middle the bundle that was live before, by the deployer's history, is restored. Raises :class:`ProductionInDoubt`
     when the restore does not succeed, :class:`CheckFailed` when the nodes do not tell what to restore.
     """
+    settings, report, console = context.settings, context.report, context.console
     limit = settings.release.rollback_timeout
     report.set(infrastructure=settings.stage(stage).infra)
     waiting = Deadline(limit)
@@ -51,7 +48,7 @@ def run(
             with report.case("recover"):
                 console.good(f"nothing is owed on {stage}: {live}")
             return
-        with (interrupts or Interrupts()).shielded(), claimed(target, console, deadline):
+        with context.signals.shielded(), claimed(target, console, deadline):
             if owed.what == "verify" and _verified(change, live):
                 return
             if not recorded:

@@ -12,28 +12,21 @@ from mlops_steps.delivery.smoke import run_token, smoke
 from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import bundles
 from mlops_steps.errors import CheckFailed, ConfigError, Interrupted, MlopsError, NodeError, RolledBack, SomebodyElse
-from mlops_steps.report.model import Report
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
 
-def run(
-    settings: Settings,
-    report: Report,
-    console: Console,
-    stage: str,
-    *,
-    dry_run: bool = False,
-    interrupts: Interrupts | None = None,
-) -> None:
+def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
     """Releases the record's bundle to the stage.
 
     Raises :class:`CheckFailed` when the bundle may not be released or is damaged (nothing was changed),
     :class:`RolledBack` when the release failed and the previous bundle is live again, :class:`ProductionInDoubt` when
     it is not, :class:`Interrupted` after a signal, when the previous bundle is live again.
     """
+    settings, report, console = context.settings, context.report, context.console
     record = load_for(settings.record, settings.project)
     with report.case("gate"):
         bundle = gate(settings, record, stage)
@@ -52,7 +45,7 @@ def run(
             with claimed(target, console, deadline):
                 live, previous = _look(change, bundle.id, deadline)
                 began = True
-                release_bundle(change, live, previous, bundle.id, deadline, interrupts or Interrupts())
+                release_bundle(change, live, previous, bundle.id, deadline, context.signals)
         except Stop as stop:
             if began:
                 raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import evidence
 from mlops_steps.delivery.claim import claimed
@@ -12,26 +11,17 @@ from mlops_steps.delivery.restore import Change, restore
 from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import bundles
 from mlops_steps.errors import CheckFailed
-from mlops_steps.report.model import Report
-from mlops_steps.system.console import Console
-from mlops_steps.system.interrupts import Interrupts
+from mlops_steps.steps.context import Context
 from mlops_steps.system.waiting import Deadline
 
 
-def run(
-    settings: Settings,
-    report: Report,
-    console: Console,
-    stage: str,
-    *,
-    to: str | None = None,
-    interrupts: Interrupts | None = None,
-) -> None:
+def run(context: Context, stage: str, *, to: str | None = None) -> None:
     """Makes an earlier bundle live, healthy and smoke-tested: ``to``, or the one that was live before.
 
     Raises :class:`CheckFailed` when there is no such bundle (nothing was changed), :class:`ProductionInDoubt` when the
     rollback did not succeed.
     """
+    settings, report, console = context.settings, context.report, context.console
     record = load_for(settings.record, settings.project)
     report.set(infrastructure=settings.stage(stage).infra)
     deadline = Deadline(settings.release.rollback_timeout)
@@ -62,7 +52,7 @@ def run(
         change.known = change.stage.ours
         change.failed, change.because = f"the rollback to bundle {bundle} did not succeed", "asked for"
         change.save()
-        with (interrupts or Interrupts()).handled() as signals, signals.shielded():
+        with context.signals.handled() as signals, signals.shielded():
             now = restore(change, f"rollback from bundle {left}")
         console.good(f"rolled back: {now}, verified")
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from mlops_steps.config import Settings
 from mlops_steps.delivery.smoke import smoke
 from mlops_steps.delivery.targets.project_deployer import open_target
 from mlops_steps.errors import CheckFailed
-from mlops_steps.report.model import Report
-from mlops_steps.system.console import Console
+from mlops_steps.steps.context import Context
 from mlops_steps.system.waiting import Deadline
 
 
-def run(settings: Settings, report: Report, console: Console, stage: str) -> None:
+def run(context: Context, stage: str) -> None:
     """Runs the smoke scenario. Changes nothing. Raises :class:`CheckFailed` when it does not succeed."""
+    settings, report, console = context.settings, context.report, context.console
     report.set(infrastructure=settings.stage(stage).infra)
     with open_target(settings, stage) as target:
         deadline = Deadline(settings.release.smoke_timeout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from json import dumps
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery import release_notes
@@ -12,8 +13,7 @@ from mlops_steps.delivery.targets.project_deployer import Live, Target, open_tar
 from mlops_steps.dss import bundles, scenarios, updates
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import MlopsError, NodeError
-from mlops_steps.report.model import Report
-from mlops_steps.system.console import Console
+from mlops_steps.steps.context import Context
 from mlops_steps.system.pace import pace
 from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Aside, Deadline
@@ -38,8 +38,19 @@ class StageStatus:
     problem: str | None = None
 
 
-def run(settings: Settings, report: Report, console: Console) -> list[StageStatus]:
+def run(context: Context, *, json: bool = False) -> None:
+    """Prints a row for each stage, as a table or as JSON.
+
+    Raises :class:`NodeError` when a stage could not be asked; its row says why.
+    """
+    found = ask(context)
+    context.console.result(dumps(as_dicts(found), indent=2) if json else table(found))
+    check(found)
+
+
+def ask(context: Context) -> list[StageStatus]:
     """Asks all stages at once and returns a row for each; one whose nodes cannot be asked says so in ``problem``."""
+    settings, report, console = context.settings, context.report, context.console
     record = load_for(settings.record, settings.project)
     asked = [(stage, Aside(lambda name=stage.name: _row(settings, record, name))) for stage in settings.stages()]  # type: ignore[misc]
     found = []

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mlops_steps.config import Settings
 from mlops_steps.delivery.lock import stage_lock
-from mlops_steps.delivery.record import Outcome, ReleaseRecord, Result, build_from, load_for
+from mlops_steps.delivery.record import Build, Outcome, ReleaseRecord, Result, load_for
 from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import automation, scenarios, updates
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.text import nearest
@@ -25,13 +24,14 @@ from mlops_steps.trials.scenario_runs import Attempt, Ran, ScenarioRuns
 from mlops_steps.trials.team_tests import run_suite
 
 
-def run(settings: Settings, report: Report, console: Console, stage: str) -> None:
+def run(context: Context, stage: str) -> None:
     """Tests what is live on the stage, and writes the outcome into the release record.
 
     Every scenario is a test case, so is every test that DSS or pytest reports. Raises :class:`CheckFailed` when a test
     failed, when there is nothing to test, or when what is live is not the record's bundle; :class:`NodeError` when a
     scenario could not be run because of the node. The report then holds all that was found.
     """
+    settings, report, console = context.settings, context.report, context.console
     node = settings.stage(stage)
     report.set(infrastructure=node.infra, automation_node=node.url)
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
@@ -43,16 +43,15 @@ def run(settings: Settings, report: Report, console: Console, stage: str) -> Non
             bundle = _bundle_to_test(record, live, stage)
         console.line(f"live on {stage}: {live}")
         with target.within(Deadline(pace().look)):
-            attempt = _attempt(target, record, live, bundle)
+            attempt = _attempt(target, record, live, bundle, context.build)
         with _noted(target, live, Outcome(bundle=bundle, attempt=attempt.name), console) as test:
             count = _run_tests(target, report, console, bundle, _key(target, live), attempt)
             test.message = f"{count} tests passed"
             console.good(f"tested: bundle {bundle} on {stage}: {test.message}")
 
 
-def _attempt(target: Target, record: ReleaseRecord, live: Live, bundle: str) -> Attempt:
+def _attempt(target: Target, record: ReleaseRecord, live: Live, bundle: str, build: Build) -> Attempt:
     """A new attempt, or the one that was cut off: by the record, or without one by the number of the Jenkins build."""
-    build = build_from(os.environ)
     # Part of a name that DSS keeps: it must not hold what a job's name may hold.
     who = f"build.{hashlib.sha256(f'{build.job} {build.number}'.encode()).hexdigest()[:12]}" if build.number else "hand"
     part = record.stages.get(target.stage)

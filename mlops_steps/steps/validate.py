@@ -8,9 +8,10 @@ from mlops_steps.dss.facts import ProjectFacts
 from mlops_steps.dss.scenarios import ScenarioInfo
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import CheckFailed
-from mlops_steps.report.model import Case, Outcome, Report
+from mlops_steps.report.model import Case, Outcome
 from mlops_steps.rules.engine import Engine, Result, Verdict
 from mlops_steps.rules.loading import load_rules
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline, duration
 from mlops_steps.trials.scenario_cases import choose
@@ -26,12 +27,13 @@ _OUTCOMES = {
 _MOST_DETAILS = 20
 
 
-def run(settings: Settings, report: Report, console: Console) -> None:
+def run(context: Context) -> None:
     """Checks the project. Changes nothing.
 
     Raises :class:`CheckFailed` when a rule of severity error does not hold or a rule could not be applied,
     :class:`ConfigError` before anything is asked, :class:`NodeError` when the project cannot be read.
     """
+    settings, report, console = context.settings, context.report, context.console
     engine = Engine(load_rules(settings), settings)
     report.set(node=settings.nodes["design"].url)
     with report.case(f"read project {settings.project}") as case:

@@ -72,6 +72,11 @@ class Console:
         """Prints an error, also when quiet."""
         self._print(text, "red")
 
+    def result(self, text: str) -> None:
+        """Prints what was asked for on standard output, also when quiet: a table, JSON."""
+        with self._lock, suppress(OSError, ValueError):
+            print(redact(text), flush=True)
+
     def good(self, text: str) -> None:
         """Prints that something was reached."""
         if not self.quiet:

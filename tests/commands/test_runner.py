@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from mlops_steps.commands.runner import Common, Run, _log_to, run_step
+from mlops_steps.commands.runner import Common, _log_to, run_step
 from mlops_steps.errors import CheckFailed, MlopsError, ProductionInDoubt
 from mlops_steps.report import html, junit
 from mlops_steps.report.model import Case, Outcome, Report
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 
 
 @pytest.fixture
-def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Run], None]], int]:
+def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Context], None]], int]:
     """Runs a step in a workspace of its own."""
     document = {"project": "DKU_CHURN", "nodes": {"design": {"url": "https://design.example.com"}}}
     (tmp_path / "mlops.yml").write_text(json.dumps(document))
@@ -34,15 +35,15 @@ def outcomes() -> dict[str, Outcome]:
     return {case.name: case.outcome for case in report().cases}
 
 
-def raises(error: BaseException) -> Callable[[Run], None]:
-    def call(_run: Run) -> None:
+def raises(error: BaseException) -> Callable[[Context], None]:
+    def call(_context: Context) -> None:
         raise error
 
     return call
 
 
-def test_a_step_that_checked_nothing_has_a_case_all_the_same(step: Callable[[Callable[[Run], None]], int]) -> None:
-    assert step(lambda run: None) == 0
+def test_a_step_that_checked_nothing_has_a_case_all_the_same(step: Callable[[Callable[[Context], None]], int]) -> None:
+    assert step(lambda context: None) == 0
     assert outcomes() == {"package": Outcome.PASSED}
 
 
@@ -55,16 +56,16 @@ def test_a_step_that_checked_nothing_has_a_case_all_the_same(step: Callable[[Cal
     ],
 )
 def test_an_error_is_an_exit_code_and_a_case(
-    step: Callable[[Callable[[Run], None]], int], error: Exception, code: int, outcome: Outcome
+    step: Callable[[Callable[[Context], None]], int], error: Exception, code: int, outcome: Outcome
 ) -> None:
     assert step(raises(error)) == code
     assert outcomes() == {"package": outcome}
     assert str(error) in report().cases[0].message
 
 
-def test_an_error_that_sums_up_failed_cases_adds_none(step: Callable[[Callable[[Run], None]], int]) -> None:
-    def call(run: Run) -> None:
-        run.report.add(Case("rule", Outcome.FAILURE, "too long"))
+def test_an_error_that_sums_up_failed_cases_adds_none(step: Callable[[Callable[[Context], None]], int]) -> None:
+    def call(context: Context) -> None:
+        context.report.add(Case("rule", Outcome.FAILURE, "too long"))
         error = CheckFailed("1 of 1 checks failed")
         error.told = True
         raise error
@@ -75,18 +76,18 @@ def test_an_error_that_sums_up_failed_cases_adds_none(step: Callable[[Callable[[
 
 @pytest.mark.parametrize(("error", "code"), [(None, 3), (ProductionInDoubt("nobody knows"), 5)])
 def test_a_report_that_cannot_be_written_does_not_hide_what_became_of_production(
-    step: Callable[[Callable[[Run], None]], int],
+    step: Callable[[Callable[[Context], None]], int],
     capsys: pytest.CaptureFixture[str],
     error: MlopsError | None,
     code: int,
 ) -> None:
     Path("reports").write_text("in the way")
-    assert step(raises(error) if error else lambda run: None) == code
+    assert step(raises(error) if error else lambda context: None) == code
     assert "mlops-package.xml could not be written" in capsys.readouterr().err
 
 
 def test_no_exit_code_depends_on_the_summary_page(
-    step: Callable[[Callable[[Run], None]], int],
+    step: Callable[[Callable[[Context], None]], int],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -94,7 +95,7 @@ def test_no_exit_code_depends_on_the_summary_page(
         raise ZeroDivisionError("broken")
 
     monkeypatch.setattr(html, "update", broken)
-    assert step(lambda run: None) == 0
+    assert step(lambda context: None) == 0
     assert "warning: no summary page: broken" in capsys.readouterr().err
     assert outcomes() == {"package": Outcome.PASSED}
 

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from mlops_steps.config import Settings
 from mlops_steps.delivery.record import ReleaseRecord
-from mlops_steps.report.model import Report
 from mlops_steps.sandbox.services.bundles.model import active_bundle_id
 from mlops_steps.steps import deploy, doctor, recover, rollback, smoke_test, status, validate
 from mlops_steps.steps import test as test_step
-from mlops_steps.system.console import Console
+from mlops_steps.steps.context import Context
 from tests.counts import tell
 from tests.faults.matrix import Case, Point, at_requests, points
 from tests.faults.sides import played, wanted
@@ -38,7 +36,7 @@ class Scene:
     """
 
     name: str
-    call: Callable[[Settings, Report, Console], object]
+    call: Callable[[Context], object]
     limit: float
     codes: tuple[int, ...]
     before: Callable[[World], None]
@@ -138,17 +136,14 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("validate", validate.run, 4, reads, _nothing, _untouched)
     yield Scene("doctor", doctor.run, 15, reads, _nothing, _untouched)
 
-    def show(settings: Settings, report: Report, console: Console) -> None:
-        status.check(status.run(settings, report, console))
-
-    yield Scene("status", show, 3, reads, _nothing, _untouched)
-    yield Scene("smoke-test", lambda *given: smoke_test.run(*given, STAGE), 2, reads, _nothing, _untouched)
-    yield Scene("deploy", lambda *given: deploy.run(*given, "test"), 2 + 4 + 12, reads, _old_on_test, _deployed)
-    yield Scene("test", lambda *given: test_step.run(*given, "test"), 4 * 2 + 4, reads, _new_on_test, _tested)
+    yield Scene("status", status.run, 3, reads, _nothing, _untouched)
+    yield Scene("smoke-test", lambda context: smoke_test.run(context, STAGE), 2, reads, _nothing, _untouched)
+    yield Scene("deploy", lambda context: deploy.run(context, "test"), 2 + 4 + 12, reads, _old_on_test, _deployed)
+    yield Scene("test", lambda context: test_step.run(context, "test"), 4 * 2 + 4, reads, _new_on_test, _tested)
     yield Scene(
-        "rollback", lambda *given: rollback.run(*given, STAGE, to=NEW), 12 + 6, (0, 1, 3, 5), _nothing, _rolled_back
+        "rollback", lambda context: rollback.run(context, STAGE, to=NEW), 12 + 6, (0, 1, 3, 5), _nothing, _rolled_back
     )
-    yield Scene("recover", lambda *given: recover.run(*given, STAGE), 6 * 3 + 12, (0, 3, 5), World.cut_off, _restored)
+    yield Scene("recover", lambda context: recover.run(context, STAGE), 6 * 3 + 12, (0, 3, 5), World.cut_off, _restored)
 
 
 SCENES = {scene.name: scene for scene in _scenes()}

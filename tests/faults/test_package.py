@@ -10,9 +10,7 @@ from collections import Counter
 import pytest
 
 from mlops_steps.config import Settings
-from mlops_steps.report.model import Report
 from mlops_steps.steps import package
-from mlops_steps.system.console import Console
 from tests.counts import tell
 from tests.faults.matrix import Case, at_requests, points
 from tests.faults.sides import played, wanted
@@ -29,10 +27,7 @@ def packaged(world: World, bundle: str, settings: Settings | None = None) -> Att
     for node in world.sandbox.nodes.values():
         node.faults.clear_requests()
 
-    def step(used: Settings, report: Report, console: Console) -> None:
-        package.run(used, report, console, bundle_id=bundle, environ={})
-
-    return world.run(step, "package", settings)
+    return world.run(lambda context: package.run(context, bundle_id=bundle), "package", settings)
 
 
 def wrong_about(world: World, case: Case) -> tuple[int, list[str]]:

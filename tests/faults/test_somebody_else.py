@@ -77,7 +77,7 @@ def during_the_smoke_test(world: World, act: Callable[[], object]) -> Iterator[N
 
 def released(world: World, settings: Settings | None = None) -> Attempt:
     return world.run(
-        lambda settings, report, console: release.run(settings, report, console, STAGE),
+        lambda context: release.run(context, STAGE),
         "release",
         settings or world.patient,
     )
@@ -164,9 +164,7 @@ def test_a_rollback_that_was_cut_off_knows_what_the_settings_named(world: World)
     settings.bundle_id = NEW  # an update to it never came
     settings.save()
     with patch("mlops_steps.steps.rollback.restore", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
-        world.run(
-            lambda settings, report, console: rollback.run(settings, report, console, STAGE, to=OTHER), "rollback"
-        )
+        world.run(lambda context: rollback.run(context, STAGE, to=OTHER), "rollback")
     again = world.recover()
     assert again.code == 0, again.said
     assert live(world) == (OTHER, "HEALTHY", OTHER, True)

@@ -29,7 +29,7 @@ def world(worlds: list[World]) -> World:
 
 
 def deployed(world: World, stage: str) -> Attempt:
-    return world.run(lambda settings, report, console: deploy.run(settings, report, console, stage), "deploy")
+    return world.run(lambda context: deploy.run(context, stage), "deploy")
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def test_with_rollback_off_too_a_release_that_changed_nothing_says_so(world: Wor
         "error", status=403, operation="PUT /project-deployer/deployments/*/settings", count="for ever"
     )
     settings = world._settings("off.yml", {**LIMITS, "release": {**LIMITS["release"], "rollback": "off"}})
-    attempt = world.run(lambda *given: release.run(*given, STAGE), "release", settings)
+    attempt = world.run(lambda context: release.run(context, STAGE), "release", settings)
     assert attempt.code == 3, attempt.said
     assert attempt.live == f"bundle {OLD} on {INFRA} (HEALTHY)"
     assert attempt.owed == "nothing"
@@ -125,7 +125,7 @@ def test_every_request_has_a_deadline(world: World, name: str) -> None:
         elif name == "package":
             from mlops_steps.steps import package
 
-            world.run(lambda *given: package.run(*given, bundle_id="deadlines-1"), name)
+            world.run(lambda context: package.run(context, bundle_id="deadlines-1"), name)
         else:
             if name == "failed release":
                 world.sandbox.nodes[INFRA].faults.add("scenario-ends", outcome="FAILED", target=SMOKE)

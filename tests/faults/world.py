@@ -29,6 +29,7 @@ from mlops_steps.report.model import Report
 from mlops_steps.sandbox.faults.board import LoggedRequest
 from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.services.projects.model import create
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import Pace, use
 
@@ -247,16 +248,14 @@ class World:
 
     # ---- the release
 
-    def run(
-        self, step: Callable[[Settings, Report, Console], None], name: str, settings: Settings | None = None
-    ) -> Attempt:
+    def run(self, step: Callable[[Context], object], name: str, settings: Settings | None = None) -> Attempt:
         """Runs a step as the command does: exit code, words, report."""
         report = Report(KEY, name, STAGE)
         said = io.StringIO()
         console = Console(said, live=False)
         start, error = time.monotonic(), None
         try:
-            step(settings or self.settings, report, console)
+            step(Context(settings or self.settings, report, console))
         except MlopsError as failure:
             error = failure
             runner._say(failure, report, console)
@@ -280,14 +279,12 @@ class World:
     def release(self) -> Attempt:
         from mlops_steps.steps import release
 
-        return self.run(lambda settings, report, console: release.run(settings, report, console, STAGE), "release")
+        return self.run(lambda context: release.run(context, STAGE), "release")
 
     def recover(self) -> Attempt:
         from mlops_steps.steps import recover
 
-        return self.run(
-            lambda settings, report, console: recover.run(settings, report, console, STAGE), "recover", self.patient
-        )
+        return self.run(lambda context: recover.run(context, STAGE), "recover", self.patient)
 
 
 def until(true: Callable[[], bool], seconds: float = 15.0) -> None:

@@ -14,6 +14,7 @@ from mlops_steps.config import load
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.steps import doctor
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from tests.front_door.conftest import Workspace
 from tests.front_door.fake_node import KEY, FakeNode, Refusing
@@ -49,7 +50,7 @@ def run(
     report, out = Report(project, "doctor"), io.StringIO()
     error = None
     try:
-        doctor.run(settings, report, Console(out, live=False))
+        doctor.run(Context(settings, report, Console(out, live=False)))
     except MlopsError as raised:
         error = raised
     return {case.name: case for case in report.cases}, error, out.getvalue()

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from mlops_steps.commands import runner
-from mlops_steps.commands.runner import Common, Run
+from mlops_steps.commands.runner import Common
+from mlops_steps.steps.context import Context
 from tests.front_door.conftest import Workspace, set_stage_variable
 from tests.jenkins.fake_controller import TOKEN, USER, Answer, FakeBuild, FakeController
 from tests.processes import Seen, Watch, children
@@ -206,8 +207,8 @@ def test_an_internal_error_shows_its_place_and_no_key(
         monkeypatch.setenv(name, value)
     key = workspace.sandbox.nodes["design"].api_key
 
-    def call(run: Run) -> None:
-        secret = run.settings.node("design").api_key().get_secret_value()
+    def call(context: Context) -> None:
+        secret = context.settings.node("design").api_key().get_secret_value()
         raise RuntimeError(f"broken with {secret} and {base64.b64encode(f'{secret}:'.encode()).decode()}")
 
     assert runner.run_step(Common(verbose=2), "status", None, call) == 3

@@ -13,6 +13,7 @@ from mlops_steps.config import Settings, load
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, MlopsError, NodeError
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.steps import validate
+from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from tests.front_door.fake_node import KEY, FakeNode, Refusing, project_p, recipe
 
@@ -44,7 +45,7 @@ def run(node: FakeNode, tmp_path: Path, more: str = "") -> tuple[dict[str, Case]
     report, out = Report("P", "validate"), io.StringIO()
     error = None
     try:
-        validate.run(settings_for(node, tmp_path, more), report, Console(out, live=False))
+        validate.run(Context(settings_for(node, tmp_path, more), report, Console(out, live=False)))
     except MlopsError as raised:
         error = raised
     return {case.name: case for case in report.cases}, error, out.getvalue()

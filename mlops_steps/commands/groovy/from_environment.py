@@ -17,10 +17,11 @@ import click
 from mlops_steps.commands.groovy import request as requests
 from mlops_steps.commands.groovy.outcome import Before, outcome
 from mlops_steps.commands.groovy.request import Request
-from mlops_steps.commands.runner import Common, Run, leave, run_step
+from mlops_steps.commands.runner import Common, leave, run_step
 from mlops_steps.config import NodeSettings, Settings, load
 from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.report.model import Report
+from mlops_steps.steps.context import Context
 
 Say = Callable[[str, str], None]
 
@@ -224,7 +225,7 @@ def _call(command: click.Command, arguments: list[str]) -> int:
 def _refuse(request: Request, error: ConfigError) -> int:
     """Ends as the step would end that meets the error: said in the log, with a report."""
 
-    def call(_run: Run) -> None:
+    def call(_context: Context) -> None:
         raise error
 
     return run_step(Common(request.config, {"project": request.project}), request.step, request.stage, call)

@@ -1,0 +1,1 @@
+"""What a candidate must fulfil before it goes live."""
