@@ -134,7 +134,7 @@ class Router:
 async def serve(route: RouteDef, node: Node, request: Request) -> Response:
     """Reads the request (uploads go to disk), runs the handler in a thread and makes its answer."""
     if route.only is not None and node.type != route.only:
-        kind = "a Design" if route.only == "DESIGN" else "an Automation"
+        kind = {"DESIGN": "a Design", "AUTOMATION": "an Automation", "API": "an API"}[route.only]
         raise DssError(
             403,
             "java.lang.IllegalStateException",

@@ -37,7 +37,7 @@ DEFAULT_CONNECTIONS: dict[str, Any] = {
 
 
 class Node:
-    """A Design node or an Automation node. ``url`` is known once the sandbox has started."""
+    """A Design node, an Automation node or an API node. ``url`` is known once the sandbox has started."""
 
     def __init__(self, sandbox: Sandbox, node_id: str, node_type: NodeType, directory: Path, api_key: str) -> None:
         self.sandbox = sandbox
@@ -55,9 +55,12 @@ class Node:
 
     def _create_folders(self) -> None:
         self.dir.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
-        for name in ("config", "projects", "data", "bundles", "scenarios", "tmp"):
-            (self.dir / name).mkdir(mode=PRIVATE_DIR, exist_ok=True)
+        folders: tuple[str, ...] = ("config", "projects", "data", "bundles", "scenarios", "tmp")
         defaults: dict[str, Any] = {"connections.json": DEFAULT_CONNECTIONS, "code-envs.json": [], "variables.json": {}}
+        if self.type == "API":
+            folders, defaults = ("services", "tmp"), {}
+        for name in folders:
+            (self.dir / name).mkdir(mode=PRIVATE_DIR, exist_ok=True)
         for name, document in defaults.items():
             if not (self.config_dir / name).exists():
                 write_json(self.config_dir / name, document)

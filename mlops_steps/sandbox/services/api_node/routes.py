@@ -14,14 +14,14 @@ from mlops_steps.sandbox.services.api_node.calls import answer
 from mlops_steps.sandbox.services.api_node.model import NodeServices
 from mlops_steps.sandbox.services.api_services.model import FUNCTION, PREDICTION
 
-#: Below ``/public/api/v1``; services have keys of their own.
+#: Below ``/public/api``; services have keys of their own.
 user = Router(only="API")
 #: Below ``/admin/api``, with the key of the node or one that was added.
 admin = Router(only="API")
 #: Without a key.
 open_to_all = Router(only="API")
 
-ENDPOINT = "/{service}/{endpoint}"
+ENDPOINT = "/v1/{service}/{endpoint}"
 SERVICE = "/services/{service}"
 GENERATION = SERVICE + "/generations/{generation}"
 
