@@ -58,6 +58,7 @@ def services() -> list[Router]:
     ]
 
 
+ROOT = ("",)
 # Request headers, names in lower case.
 Headers = Mapping[str, str]
 
@@ -71,7 +72,9 @@ class Area:
     admits: Callable[[Node, Headers], bool]
 
     def holds(self, path: str) -> bool:
-        """Whether a path is below one of the bases."""
+        """Whether a path is below one of the bases; below the root, whether it is a path of these routes."""
+        if self.bases == ROOT:
+            return path.rstrip("/") in [route.path for router in self.routers for route in router.routes]
         return any(path.startswith(f"{base}/") for base in self.bases)
 
 
@@ -86,7 +89,7 @@ def api_node_areas() -> list[Area]:
     return [
         Area((users,), (api_node.user,), _anybody),
         Area((administration,), (api_node.admin,), _has_admin_key),
-        Area(("",), (api_node.open_to_all,), _anybody),
+        Area(ROOT, (api_node.open_to_all,), _anybody),
     ]
 
 
@@ -148,11 +151,11 @@ class Gate:
     def __init__(self, node: Node, areas: Sequence[Area]) -> None:
         self.node = node
         # The area whose base is the root comes last: its routes are few, and named in full.
-        self.areas = sorted(areas, key=lambda area: "" in area.bases)
+        self.areas = sorted(areas, key=lambda area: area.bases == ROOT)
         mounts: list[BaseRoute] = []
         for area in self.areas:
             routes = path_routes(node, area.routers)
-            if area.bases == ("",):
+            if area.bases == ROOT:
                 mounts += routes
                 continue
             api = PathRouter(routes, redirect_slashes=False, default=_unknown_operation)
@@ -191,7 +194,7 @@ class Gate:
         scope["dku.user"] = "admin"
 
     async def _outside_the_api(self, scope: Scope, _receive: Receive, _send: Send) -> None:
-        bases = " and ".join(base for area in self.areas for base in area.bases if base not in ("", CONTROL_PATH))
+        bases = " and ".join(base for area in self.areas for base in area.bases if base not in (*ROOT, CONTROL_PATH))
         raise not_found(f"{scope['path']} is not served; the public API is under {bases}")
 
 

@@ -175,8 +175,9 @@ def _plain_rows(records: list[dict[str, Any]], features: list[str]) -> list[list
         rows = [[record[name] for name in features] for record in records]
     except KeyError:
         return None
-    kinds = {type(value) for row in rows for value in row}
-    return rows if features and kinds <= {int, float} else None
+    values = [value for row in rows for value in row]
+    numbers = features and set(map(type, values)) <= {int, float}
+    return rows if numbers and not any(map(math.isnan, values)) else None
 
 
 def _value(given: Any) -> Any:

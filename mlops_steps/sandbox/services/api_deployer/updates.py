@@ -1,7 +1,7 @@
 """Updates: letting the API nodes of an infrastructure answer as a deployment's settings say, with a history.
 
-First every node gets the versions and loads their models; only when all of them have, each is switched. So a version that
-can't be loaded somewhere is live nowhere.
+First every node gets the versions and loads their models; only when all of them have, each is switched. So a version
+that can't be loaded somewhere is live nowhere.
 """
 
 from __future__ import annotations
