@@ -12,20 +12,19 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.routing import Router as PathRouter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlops_steps.sandbox.faults import control
-from mlops_steps.sandbox.faults.middleware import Faulty
 from mlops_steps.sandbox.faults.operations import API_NODE_PATHS, BASE_PATHS, CONTROL_PATH
+from mlops_steps.sandbox.http.faulty import Faulty
 from mlops_steps.sandbox.http.routing import RouteDef, Router, serve
 from mlops_steps.sandbox.node.auth import is_authenticated, matches_any, presented_keys
 from mlops_steps.sandbox.node.errors import DssError, not_found, not_supported, unauthorized
-from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.node.version import DSS_VERSION
+from mlops_steps.sandbox.node.node import DSS_VERSION, Node
 from mlops_steps.sandbox.services.admin import routes as admin
 from mlops_steps.sandbox.services.api_deployer import routes as api_deployer
 from mlops_steps.sandbox.services.api_node import routes as api_node
 from mlops_steps.sandbox.services.api_services import routes as api_services
 from mlops_steps.sandbox.services.bundles import routes as bundles
 from mlops_steps.sandbox.services.deployer import routes as deployer
+from mlops_steps.sandbox.services.faults import routes as faults
 from mlops_steps.sandbox.services.flow import routes as flow
 from mlops_steps.sandbox.services.instance import routes as instance
 from mlops_steps.sandbox.services.projects import routes as projects
@@ -39,7 +38,7 @@ def create_app(node: Node) -> ASGIApp:
     areas = api_node_areas() if node.type == "API" else dss_areas()
     routers = [router for area in areas for router in area.routers]
     node.faults.serve([(route.method, route.path) for route in in_order(routers)])
-    return Faulty(node, Gate(node, [*areas, Area((CONTROL_PATH,), (control.router,), _has_key_of_node)]))
+    return Faulty(node, Gate(node, [*areas, Area((CONTROL_PATH,), (faults.router,), _has_key_of_node)]))
 
 
 def services() -> list[Router]:

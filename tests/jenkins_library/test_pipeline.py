@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.session import running
+from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.system.console import Console
 from tests.front_door.conftest import Workspace, create_project, set_stage_variable
 from tests.jenkins_library.conftest import ROOT, Build, Scenario, base_environment

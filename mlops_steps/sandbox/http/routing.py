@@ -6,21 +6,18 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from mlops_steps.sandbox.node.errors import DssError, bad_request
+from mlops_steps.sandbox.node.node import Node, NodeType
 from mlops_steps.sandbox.node.store import save_stream
 
-if TYPE_CHECKING:
-    from mlops_steps.sandbox.node.node import Node
-
-NodeType = Literal["DESIGN", "AUTOMATION", "API"]
 MAX_BODY_BYTES = 256 * 1024 * 1024
 JSON_NULL = JSONResponse(None)
 
@@ -129,6 +126,11 @@ class Router:
     def delete(self, path: str) -> Callable[[Handler], Handler]:
         """Registers a handler of DELETE."""
         return self._add("DELETE", path)
+
+
+def archive_response(path: Path, name: str) -> FileResponse:
+    """A zip file, streamed from disk; ``name`` is what a browser calls it."""
+    return FileResponse(path, media_type="application/zip", filename=name)
 
 
 async def serve(route: RouteDef, node: Node, request: Request) -> Response:

@@ -24,7 +24,7 @@ class Infras:
         with self.places.lock:
             if (self.places.root / "infras").exists():
                 return
-            for infra_id, (nodes, stage) in self.places.node.sandbox.api_infrastructures().items():
+            for infra_id, (nodes, stage) in self.places.node.site.api_infrastructures().items():
                 # Ports change: a node of the sandbox is kept by its id, and its URL is looked up.
                 entries = [{"nodeId": node.id, "url": "", "adminAPIKey": "", "graphitePrefix": None} for node in nodes]
                 write_json(
@@ -109,12 +109,12 @@ class Infras:
         return [*(self._faults(entry) for entry in self._load(infra_id)["apiNodes"]), own]
 
     def _faults(self, entry: dict[str, Any]) -> NodeFaults:
-        node = self.places.node.sandbox.nodes.get(str(entry.get("nodeId")))
+        node = self.places.node.site.nodes.get(str(entry.get("nodeId")))
         return (node or self.places.node).faults
 
     def _access(self, entry: dict[str, Any]) -> tuple[str, str]:
         """URL and key of a node."""
-        node = self.places.node.sandbox.nodes.get(str(entry.get("nodeId")))
+        node = self.places.node.site.nodes.get(str(entry.get("nodeId")))
         if node is not None:
             return node.url, node.api_key
         return str(entry.get("url") or "").rstrip("/"), str(entry.get("adminAPIKey") or "")

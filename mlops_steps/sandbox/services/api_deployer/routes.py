@@ -5,9 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from starlette.responses import FileResponse
-
-from mlops_steps.sandbox.http.routing import Call, Router
+from mlops_steps.sandbox.http.routing import Call, Router, archive_response
 from mlops_steps.sandbox.node.errors import not_found
 from mlops_steps.sandbox.node.messages import report
 from mlops_steps.sandbox.services.api_deployer import monitoring, openapi, queries
@@ -153,7 +151,7 @@ def download_version(call: Call) -> Any:
     versions = _deployments(call).services.versions(service_id)
     versions.get(version)
     name = f"dss-api-service-{service_id}-{version}.zip"
-    return FileResponse(versions.archive_path(version), media_type="application/zip", filename=name)
+    return archive_response(versions.archive_path(version), name)
 
 
 @router.delete(VERSION)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.responses import FileResponse
-
-from mlops_steps.sandbox.http.routing import Call, Router
+from mlops_steps.sandbox.http.routing import Call, Router, archive_response
 from mlops_steps.sandbox.node.archives import ArchiveStore
-from mlops_steps.sandbox.node.version import DSS_VERSION
+from mlops_steps.sandbox.node.node import DSS_VERSION
 from mlops_steps.sandbox.services.api_services import packages
 from mlops_steps.sandbox.services.api_services.model import ApiServices
 from mlops_steps.sandbox.services.projects.model import Project
@@ -69,7 +67,7 @@ def package_archive(call: Call) -> Any:
     store, package_id = _packages(call), call.path["package"]
     store.get(package_id)
     name = f"dss-api-service-{call.path['service']}-{package_id}.zip"
-    return FileResponse(store.archive_path(package_id), media_type="application/zip", filename=name)
+    return archive_response(store.archive_path(package_id), name)
 
 
 @router.delete(PACKAGE)

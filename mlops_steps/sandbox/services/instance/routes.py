@@ -6,7 +6,7 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import not_found
-from mlops_steps.sandbox.node.version import DSS_VERSION
+from mlops_steps.sandbox.node.node import DSS_VERSION
 
 GROUPS = ["administrators"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mlops_steps.sandbox.node.errors import bad_request, conflict, not_found
 from mlops_steps.sandbox.node.node import Node
@@ -14,6 +14,18 @@ from mlops_steps.sandbox.services.projects.git import ProjectGit
 
 CONFIG = "project_config"
 UPLOADS = "uploads"
+ACTIVE_FILE = ".active-bundle.json"
+
+
+def active_bundle_id(node: Node, key: str) -> str | None:
+    """The id of the bundle that is active in a project; ``None`` when there is none."""
+    bundle_id = active_bundle(node, key).get("bundleId")
+    return str(bundle_id) if bundle_id else None
+
+
+def active_bundle(node: Node, key: str) -> dict[str, Any]:
+    """``bundleId``, ``activatedOn`` (milliseconds) and ``activatedBy``; ``{}`` when no bundle is active."""
+    return cast(dict[str, Any], read_json(node.project_dir(key) / ACTIVE_FILE, {}))
 
 
 class Project:

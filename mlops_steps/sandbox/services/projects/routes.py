@@ -7,9 +7,8 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import bad_request
-from mlops_steps.sandbox.services.bundles.model import active_bundle_id
 from mlops_steps.sandbox.services.projects import git_routes, library_routes
-from mlops_steps.sandbox.services.projects.model import Project, create, list_projects
+from mlops_steps.sandbox.services.projects.model import Project, active_bundle_id, create, list_projects
 from mlops_steps.sandbox.services.projects.objects import metadata_of, with_metadata
 from mlops_steps.sandbox.services.scenarios.service import stop_all_runs
 

@@ -124,7 +124,7 @@ def run_scenario(context: StepContext) -> None:
     if context.params.get("projectKey") not in (None, "", project.key):
         project = Project.load(project.node, context.params["projectKey"])
     identity = str(context.params.get("scenarioId") or "")
-    run = context.run.service.run_nested(project, identity, context.run.user)
+    run = context.run.run_nested(project, identity)
     context.log(f"Run {run.run_id} of {run.label} starts")
     with context.run.cancels(run.abort):
         run.finished.wait()

@@ -11,8 +11,8 @@ import pytest
 from dataikuapi.utils import DataikuException
 
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.site import Sandbox
 from tests.sandbox.api_service import deploy, publish, put_model, put_service
 
 
@@ -86,7 +86,7 @@ def test_a_version_is_uploaded_and_downloaded_as_it_was(
     assert (version["id"], version["releaseNotes"]) == ("v1", "notes")
     service.download_version_to_file("v1", str(tmp_path / "back.zip"))
     assert (tmp_path / "back.zip").read_bytes() == (tmp_path / "v1.zip").read_bytes()
-    with (tmp_path / "v1.zip").open("rb") as archive, pytest.raises(DataikuException, match="v1 already exists|exists"):
+    with (tmp_path / "v1.zip").open("rb") as archive, pytest.raises(DataikuException, match="v1 already exists"):
         service.import_version(archive)
     settings = service.get_settings()
     settings.get_raw()["tags"] = ["mine"]
@@ -118,7 +118,7 @@ def test_versions_and_services_in_use_are_not_deleted(
     service_id = publish(design, tiny, "v1", "v2")
     deployer.create_deployment(f"d-{service_id}", service_id, "api-dev", "v1")
     service = deployer.get_service(service_id)
-    with pytest.raises(DataikuException, match="version v1 .* is used by deployment"):
+    with pytest.raises(DataikuException, match="is used by deployment"):
         service.delete_version("v1")
     with pytest.raises(DataikuException, match="is used by deployment"):
         service.delete()

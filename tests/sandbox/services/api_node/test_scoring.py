@@ -12,9 +12,9 @@ import requests
 from dataikuapi.utils import DataikuException
 
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.services.api_node.model import activity_of
 from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.site import Sandbox
 from tests.sandbox.api_service import RECORD, deploy, publish, put_model, put_service, share
 
 
