@@ -48,6 +48,8 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     files: dict[str, Upload] = field(default_factory=dict)
+    # The query with every value: a parameter may come several times, and ``params`` holds the last one.
+    repeated: dict[str, list[str]] = field(default_factory=dict)
 
     def json(self) -> Any:
         """The body as JSON; ``None`` when it is empty. Raises 400 when it is not JSON."""
@@ -149,6 +151,7 @@ async def serve(route: RouteDef, node: Node, request: Request) -> Response:
         params=dict(request.query_params),
         user=request.scope["dku.user"],
         headers=request.headers,
+        repeated={name: request.query_params.getlist(name) for name in request.query_params},
     )
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         try:
