@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import time
 
 import pytest
 
@@ -43,3 +44,28 @@ def test_work_goes_on_when_nobody_can_be_told(error: int, taken: int, live: bool
     console.error("an error")
     console.good("all is well")
     assert done == ["the work"]
+
+
+def test_off_a_terminal_a_short_wait_is_not_worth_a_line() -> None:
+    stream = io.StringIO()
+    console = Console(stream, live=False)
+    with console.waiting("looking") as wait:
+        wait.state("almost")
+    assert stream.getvalue() == ""
+
+
+def test_off_a_terminal_a_longer_wait_is_said_with_its_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops_steps.system.console.PLAIN_AFTER", 0.01)
+    stream = io.StringIO()
+    console = Console(stream, live=False)
+    with console.waiting("updating") as wait:
+        wait.state("running")
+        limit = time.monotonic() + 60
+        while not stream.getvalue() and time.monotonic() < limit:
+            time.sleep(0.01)
+        wait.state("running")
+        wait.state("healthy")
+    assert [line.partition(" (")[0] for line in stream.getvalue().splitlines()] == [
+        "updating: running",
+        "updating: healthy",
+    ]
