@@ -13,7 +13,7 @@ import click
 
 from mlops_steps.commands.jenkins_session import open_session, output_options
 from mlops_steps.commands.runner import run_command
-from mlops_steps.errors import ConfigError, Interrupted
+from mlops_steps.errors import ConfigError, Interrupted, NodeError
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Stop
 from mlops_steps.system.streams import leave
@@ -100,8 +100,9 @@ def _asked(session: Session, build: Build, approve: bool, console: Console, what
     if approve and question:
         try:
             questions.approve(session, build, question)
-        except ControllerError as error:
-            why = "this user is not among the approvers, or somebody has answered: " if error.status == 400 else ""
+        except NodeError as error:
+            refused = isinstance(error, ControllerError) and error.status == 400
+            why = "this user is not among the approvers, or somebody has answered: " if refused else ""
             console.warn(f"not approved: {why}{error.message}; the build goes on")
         else:
             console.good(f"{build}: approved")

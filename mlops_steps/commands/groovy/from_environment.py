@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -27,6 +26,7 @@ from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.report.model import Report
 from mlops_steps.steps.context import Context
 from mlops_steps.steps.registry import STEPS
+from mlops_steps.system.files import current_folder
 from mlops_steps.system.streams import leave
 
 Say = Callable[[str, str], None]
@@ -196,7 +196,7 @@ def _checked(request: Request) -> _Configuration:
         settings = _settings(request)
     except ConfigError as error:
         return _Configuration(None, error)
-    here = Path.cwd()
+    here = current_folder()
     for name, path in (("reports", settings.reports), ("record", settings.record)):
         if not path.resolve().is_relative_to(here.resolve()):
             text = f"{settings.place(name)}: Jenkins can only publish what lies in {here}: {path}"

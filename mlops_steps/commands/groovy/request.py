@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops_steps import __version__
 from mlops_steps.errors import ConfigError
 from mlops_steps.steps.registry import COMMON, STEPS, Kind, Option, Step
 from mlops_steps.system.text import nearest
+from mlops_steps.version import __version__
 
 VARIABLE = "MLOPS_STEP"
 
