@@ -13,7 +13,7 @@ import click
 
 from mlops_steps.commands.jenkins_session import open_session, output_options
 from mlops_steps.commands.runner import run_command
-from mlops_steps.errors import ConfigError, Interrupted, NodeError
+from mlops_steps.errors import ConfigError, ControllerError, Interrupted, NodeError
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Stop
 from mlops_steps.system.streams import leave
@@ -94,7 +94,6 @@ def _run(
 def _asked(session: Session, build: Build, approve: bool, console: Console, what: str, question: str | None) -> None:
     """Says that the build waits for an answer, and gives it where that was asked for."""
     from mlops_steps.jenkins import questions
-    from mlops_steps.jenkins.session import ControllerError
 
     console.line(f"{build} waits for {what}: {questions.page(session, build)}")
     if approve and question:
