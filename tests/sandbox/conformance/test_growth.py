@@ -15,7 +15,7 @@ from dataikuapi.dss.project import DSSProject
 from mlops_steps.sandbox.node import store
 from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.services.bundles import model as bundles
-from mlops_steps.sandbox.services.deployer import published, updates
+from mlops_steps.sandbox.services.deployer import history, published
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
 from mlops_steps.sandbox.services.projects.model import Project
 from mlops_steps.sandbox.services.scenarios import records
@@ -35,7 +35,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         seen.append(path)
         return read(path, default)
 
-    for module in (records, bundles, published, updates):
+    for module in (records, bundles, published, history):
         if hasattr(module, "read_json"):
             monkeypatch.setattr(module, "read_json", counted)
     return seen
