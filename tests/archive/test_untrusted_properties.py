@@ -14,7 +14,7 @@ from mlops_steps.errors import ConfigError, MlopsError, ReportError
 from mlops_steps.report import junit, junit_parse
 from mlops_steps.report.model import Case, Report
 from tests.archive.archives import bundle, harmless
-from tests.counts import count
+from tests.support.counts import count
 
 CASES = 6_000
 

@@ -18,7 +18,7 @@ from mlops_steps.dss.session import Dss
 from mlops_steps.errors import MlopsError
 from mlops_steps.system import waiting
 from mlops_steps.system.waiting import Deadline
-from tests.counts import count
+from tests.support.counts import count
 
 CASES = 1_000
 

@@ -22,7 +22,7 @@ from mlops_steps.commands.runner import Common
 from mlops_steps.steps.context import Context
 from tests.front_door.conftest import Workspace, set_stage_variable
 from tests.jenkins.fake_controller import TOKEN, USER, Answer, FakeBuild, FakeController
-from tests.processes import Seen, Watch, children
+from tests.support.processes import Seen, Watch, children
 
 SUITE = """
 import os
@@ -70,7 +70,7 @@ class Session:
 
     def run(self, *arguments: str, code: int, **environment: str) -> str:
         """Runs a command that must end with the code; returns what it has printed."""
-        process = self.workspace.start(*arguments, **{**self.environment, **environment})
+        process = self.workspace.start_really(*arguments, **{**self.environment, **environment})
         self.pids.append(process.pid)
         result = self.workspace.finish(process)
         said = result.out + result.err
