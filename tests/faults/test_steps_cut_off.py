@@ -20,8 +20,8 @@ from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.sandbox.faults.board import LoggedRequest
 from mlops_steps.sandbox.faults.model import Fault
 from mlops_steps.sandbox.services.bundles import export
-from mlops_steps.sandbox.services.bundles.model import active_bundle_id
 from mlops_steps.sandbox.services.deployer.published import PublishedProjects
+from mlops_steps.sandbox.services.projects.model import active_bundle_id
 from tests.faults.choice import chosen
 from tests.faults.cut import ARCHIVED, HUP, INT, KEPT, KILL, LOST, RERUN, TERM, Cut, moments
 from tests.faults.recorded import FIRST_DEPLOY, PACKAGE, own

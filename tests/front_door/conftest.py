@@ -22,7 +22,7 @@ from typing import Any
 import dataikuapi
 import pytest
 
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 from tests.support.commands import Started
 
 KEY = "TINY"
