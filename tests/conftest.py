@@ -28,6 +28,38 @@ def pytest_report_header() -> str:
     return f"faults: part {seed.seed() % seed.SLICES + 1} of {seed.SLICES} ({seed.SEED}={seed.seed()})"
 
 
+#: What takes longest, first: what is last is shared out in the smallest pieces.
+LONGEST_FIRST = ("sandbox/play", "jenkins_library", "front_door", "faults/test_time_limits", "sandbox", "commands")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, and the cases of the matrices of faults last."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    found = next((at for at, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(f"tests/{name}")), None)
+    if found is not None:
+        return found
+    return len(LONGEST_FIRST) + _is_of_a_matrix(item.nodeid)
+
+
+def _is_of_a_matrix(nodeid: str) -> bool:
+    return nodeid.startswith("tests/faults/") and "[" in nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadscope`` a file stays together, for its fixtures; each case of a matrix goes its own way."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if _is_of_a_matrix(nodeid) else nodeid.partition("::")[0]
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker of pytest-xdist hands what it has counted to the controller."""
     output = getattr(session.config, "workeroutput", None)

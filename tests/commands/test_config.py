@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from mlops_steps.dss.facts import ProjectFacts
 from mlops_steps.errors import ConfigError
 from mlops_steps.rules.loading import BUILT_IN, load_rules
 from tests.front_door.fake_node import KEY, FakeNode, Refusing
+from tests.support import commands
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
 
@@ -32,8 +32,7 @@ def node() -> Iterator[FakeNode]:
 
 
 def config(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mlops_steps", "config", *arguments]
-    return subprocess.run(command, cwd=folder, env={**CLEAN, **environ}, capture_output=True, text=True, timeout=60)
+    return commands.run(["config", *arguments], folder, {**CLEAN, **environ})
 
 
 def init(folder: Path, node: FakeNode, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

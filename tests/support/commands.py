@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -150,6 +151,21 @@ class Started(Command):
         if self.returncode is None:
             raise subprocess.TimeoutExpired(["mlops-steps"], timeout or 0.0)
         return self.out.read_text(errors="replace"), self.err.read_text(errors="replace")
+
+
+def run(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float = 120.0
+) -> subprocess.CompletedProcess[str]:
+    """The command to its end, as :func:`subprocess.run` gives it. ``environment`` is all that it has."""
+    with tempfile.TemporaryDirectory() as logs:
+        started = Started(arguments, folder, environment, Path(logs))
+        try:
+            out, err = started.communicate(timeout)
+        except subprocess.TimeoutExpired:
+            started.send(signal.SIGKILL)
+            raise
+        assert started.returncode is not None
+        return subprocess.CompletedProcess(["mlops-steps", *arguments], started.returncode, out, err)
 
 
 def _run(
