@@ -20,7 +20,7 @@ KILL, TERM, INT, HUP = "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"
 RERUN, RECOVER = "the same again", "recover"
 KEPT, LOST, ARCHIVED = "kept", "lost", "from the archive"
 #: What follows a kill, and what became of the record in between.
-FOLLOWS = ((RERUN, KEPT), (RECOVER, KEPT), (RERUN, ARCHIVED), (RECOVER, LOST))
+FOLLOWS = ((RERUN, KEPT), (RECOVER, KEPT), (RERUN, ARCHIVED), (RECOVER, LOST), (RECOVER, ARCHIVED))
 
 
 def moments(found: list[Point]) -> list[tuple[Point, str]]:

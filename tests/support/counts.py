@@ -61,5 +61,7 @@ def _table() -> list[str]:
     lines = [f"{'':{width}} " + "".join(f"{column:>12}" for column in columns) + "   longest"]
     for row in rows:
         lasted = f"{_longest[row]:8.1f} s" if row in _longest else ""
-        lines.append(f"{row:{width}} " + "".join(f"{_cells[row, column]:12,}" for column in columns) + lasted)
+        lines.append(
+            (f"{row:{width}} " + "".join(f"{_cells[row, column]:12,}" for column in columns) + lasted).rstrip()
+        )
     return [*lines, f"{'all':{width}} " + "".join(f"{sums[column]:12,}" for column in columns)]
