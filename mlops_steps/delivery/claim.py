@@ -108,8 +108,7 @@ def _others(target: Target, mine: Claim) -> tuple[list[Claim], bool]:
 
 def _give_back(target: Target, claim: Claim, console: Console) -> None:
     def remove() -> None:
-        with target.within(Deadline(pace().release_note)):
-            claims.remove(target.deployer, target.project, claim)
+        claims.remove(target.deployer, target.project, claim, Deadline(pace().release_note))
 
     try:
         try:

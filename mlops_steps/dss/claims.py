@@ -7,11 +7,16 @@ published project change nothing else.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from mlops_steps.dss.session import Dss, NonsenseAnswer, Unreachable, expect
+from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
+from mlops_steps.errors import NodeError
+from mlops_steps.system.pace import pace
 from mlops_steps.system.text import one_line
+from mlops_steps.system.waiting import Deadline
 
 _PREFIX = "mlops-steps"
 _MARK = "|"
@@ -61,31 +66,49 @@ def write(deployer: Dss, project_key: str, claim: Claim) -> None:
 
     Raises :class:`NodeError`.
     """
-    _change(deployer, project_key, lambda other: other.infra != claim.infra, [claim.tag])
-
-
-def remove(deployer: Dss, project_key: str, claim: Claim) -> None:
-    """Takes the claim away, if it is there; a lost request is sent once more. Raises :class:`NodeError`."""
-    for _ in range(2):
-        if claim not in read(deployer, project_key, claim.infra):
-            return
-        if _change(deployer, project_key, lambda other: other != claim, []):
-            return
-
-
-def _change(deployer: Dss, project_key: str, keep: Any, more: list[str]) -> bool:
-    """Returns whether the node has confirmed the change."""
     settings = _settings(deployer, project_key)
-    raw = settings.get_raw()
-    kept = [tag for tag in _tags(raw) if (claim := Claim.of(tag)) is None or keep(claim)]
     try:
-        with deployer.asking(f"note who is at work on project {project_key}"):
-            raw["tags"] = kept + more
-            settings.save()
+        _save(deployer, project_key, settings, lambda other: other.infra != claim.infra, [claim.tag])
     except (Unreachable, NonsenseAnswer):
         read(deployer, project_key, "")  # the node must answer; what it has is looked up by the caller
-        return False
-    return True
+
+
+def remove(deployer: Dss, project_key: str, claim: Claim, deadline: Deadline) -> None:
+    """Takes the claim away, if it is there, and reads back that it is gone; asks again until the deadline.
+
+    Each request gets a third of the time at most, so that one without an answer leaves time for another.
+    Raises :class:`NodeError` when the claim is still there, or may be.
+    """
+    what = f"take the note of {claim} away from project {project_key}"
+    problem: NodeError = NodeError(f"{deployer}: cannot {what}: the node does not keep the change")
+    changed = False
+    while True:
+        try:
+            with deployer.within(deadline, read=max(deadline.seconds / 3, 0.1)):
+                settings = _settings(deployer, project_key)
+                if not settings.get_raw():
+                    raise NonsenseAnswer(f"{deployer}: cannot {what}: the settings are empty")
+                if claim not in _claims(_tags(settings.get_raw())):
+                    return
+                if changed:
+                    time.sleep(min(pace().first, deadline.remaining))
+                _save(deployer, project_key, settings, lambda other: other != claim, [])
+                changed = True
+        except (Unreachable, NonsenseAnswer, Refusal) as error:
+            if isinstance(error, Refusal) and error.status < 500:
+                raise
+            problem = error
+            time.sleep(min(pace().first, deadline.remaining))
+        if deadline.passed:
+            raise problem
+
+
+def _save(deployer: Dss, project_key: str, settings: Any, keep: Callable[[Claim], bool], more: list[str]) -> None:
+    raw = settings.get_raw()
+    kept = [tag for tag in _tags(raw) if (claim := Claim.of(tag)) is None or keep(claim)]
+    with deployer.asking(f"note who is at work on project {project_key}"):
+        raw["tags"] = kept + more
+        settings.save()
 
 
 def _settings(deployer: Dss, project_key: str) -> Any:
