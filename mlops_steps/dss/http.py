@@ -24,6 +24,7 @@ from dataikuapi.utils import DataikuException
 
 from mlops_steps.config.fields import is_loopback
 from mlops_steps.dss.names import check_url
+from mlops_steps.system.request_limit import RequestLimit, mount
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.text import one_line
 from mlops_steps.system.transport import explain_transport, never_arrived
@@ -33,6 +34,9 @@ log = logging.getLogger("mlops_steps.http")
 
 # An answer that is not a download; a log of a long scenario run is the largest.
 LARGEST_ANSWER = 128 * 1024 * 1024
+
+# Seconds of a download, where the step that asks for it has no limit of its own.
+LONGEST_DOWNLOAD = 6 * 3600.0
 
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 
@@ -69,6 +73,7 @@ class NodeSession(requests.Session):
     def __init__(self, limits: HttpLimits) -> None:
         super().__init__()
         self.limits = limits
+        mount(self)
         self._scope: ContextVar[tuple[Deadline | None, float | None]] = ContextVar("scope", default=(None, None))
 
     @contextmanager
@@ -116,8 +121,12 @@ class NodeSession(requests.Session):
             "verify": self.verify,
             "timeout": (min(self.limits.connect, allowed.remaining), allowed.remaining),
         }
-        response = super().request(method, url, **options)
+        request_limit = RequestLimit(allowed.remaining)
+        response: requests.Response | None = None
         try:
+            with request_limit.running():
+                response = super().request(method, url, **options)
+            response.request_limit = request_limit  # type: ignore[attr-defined]
             if response.is_redirect or response.is_permanent_redirect:
                 raise Refused(
                     response.status_code,
@@ -130,10 +139,30 @@ class NodeSession(requests.Session):
             if not stream:
                 _read_body(response, allowed)
                 _check_answer(response)
-        except BaseException:
-            response.close()
+        except BaseException as error:
+            request_limit.close()
+            if response is not None:
+                response.close()
+            if request_limit.expired and isinstance(error, OSError) and not never_arrived(error):
+                raise requests.ReadTimeout("no answer in time") from None
             raise
+        if stream:
+            _limit_download(response, request_limit, limit)
+        else:
+            request_limit.close()
         return response
+
+
+def _limit_download(response: requests.Response, request_limit: RequestLimit, limit: Deadline) -> None:
+    """The body of a download may take as long as the step that asks for it; whoever closes it ends the limit."""
+    request_limit.restart(min(limit.remaining, LONGEST_DOWNLOAD))
+    close = response.close
+
+    def closed() -> None:
+        request_limit.close()
+        close()
+
+    response.close = closed  # type: ignore[method-assign]
 
 
 def chunks(response: requests.Response, allowed: Deadline) -> Iterator[bytes]:
@@ -145,16 +174,25 @@ def chunks(response: requests.Response, allowed: Deadline) -> Iterator[bytes]:
     try:
         while piece := raw.read1(256 * 1024, decode_content=True):
             yield piece
-            if allowed.passed:
+            if allowed.passed or _expired(response):
                 raise requests.ReadTimeout(f"the answer was not complete after {duration(allowed.seconds)}")
+        if _expired(response):  # an end that is ours
+            raise requests.ReadTimeout("no answer in time")
     except urllib3.exceptions.ReadTimeoutError:
         raise requests.ReadTimeout("no answer in time") from None
     except (urllib3.exceptions.ProtocolError, urllib3.exceptions.DecodeError, http.client.HTTPException) as error:
+        if _expired(response):
+            raise requests.ReadTimeout("no answer in time") from None
         raise BadAnswer(f"the answer was cut or garbled ({type(error).__name__})", response=response) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         if isinstance(error, requests.RequestException):
             raise
         raise requests.ConnectionError(error) from None
+
+
+def _expired(response: requests.Response) -> bool:
+    request_limit = getattr(response, "request_limit", None)
+    return request_limit is not None and request_limit.expired
 
 
 def _read_body(response: requests.Response, allowed: Deadline) -> None:

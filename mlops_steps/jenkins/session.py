@@ -21,6 +21,7 @@ import tenacity
 
 from mlops_steps.errors import NodeError
 from mlops_steps.jenkins.access import Access
+from mlops_steps.system.request_limit import RequestLimit, mount
 from mlops_steps.system.secrets import redact, register
 from mlops_steps.system.text import one_line
 from mlops_steps.system.transport import explain_transport, never_arrived
@@ -50,7 +51,10 @@ class ControllerError(NodeError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for a connection, for an answer to go on, and for all tries of one request together."""
+    """Seconds for a connection, for an answer to go on, and for all tries of one request together.
+
+    One try ends after ``connect`` and ``read`` together, whatever still arrives.
+    """
 
     connect: float = 10.0
     read: float = 60.0
@@ -70,6 +74,7 @@ class Session(jenkins.Jenkins):  # type: ignore[misc]
         self._patience = self.limits.patience
         with _extra_headers_kept_secret():
             super().__init__(access.url, access.user, access.token)
+        mount(self._session)
         self._session.verify = True  # PYTHONHTTPSVERIFY=0 has switched it off without a word
         # requests reads the address of a redirect that it does not follow too, and stumbles over one that is none.
         self._session.get_redirect_target = lambda _answer: None
@@ -153,7 +158,18 @@ class Session(jenkins.Jenkins):  # type: ignore[misc]
         if self.access.is_local:
             settings["proxies"] = {}
         settings |= {"timeout": self.timeout, "allow_redirects": False}
-        response: requests.Response = self._session.send(prepared, **settings)
+        limit = RequestLimit(self.limits.connect + self.limits.read)
+        try:
+            with limit.running():
+                response: requests.Response = self._session.send(prepared, **settings)
+        except requests.RequestException as error:
+            if limit.expired and not never_arrived(error):
+                raise requests.ReadTimeout("no answer in time") from None
+            raise
+        finally:
+            limit.close()
+        if limit.expired:
+            raise requests.ReadTimeout("no answer in time")
         return response
 
     def _target(self, answer: requests.Response) -> str:
