@@ -14,6 +14,9 @@ from mlops_steps.gates.statistics.model import Verdict
 from mlops_steps.system.text import nearest
 from mlops_steps.system.waiting import Deadline
 
+#: A column of numbers with no more different values than this holds codes of categories.
+_FEW_VALUES = 10
+
 
 def measure(gate: DriftGate, samples: Samples, deadline: Deadline) -> GateResult:
     """A column fails when its PSI exceeds its limit and its test finds drift after the correction for many columns.
@@ -73,8 +76,9 @@ def _columns(gate: DriftGate, samples: Samples, deadline: Deadline) -> list[str]
 
 def _drift(name: str, reference: list[Any], current: list[Any]) -> Drift:
     try:
-        if _is_numeric(reference) and _is_numeric(current):
-            return drift_of_numbers(_numbers(reference), _numbers(current))
+        numbers = _numbers(reference), _numbers(current)
+        if numbers[0] is not None and numbers[1] is not None:
+            return drift_of_numbers(numbers[0], numbers[1])
         return drift_of_categories(
             *([None if v is None else text(v) for v in values] for values in (reference, current))
         )
@@ -82,22 +86,20 @@ def _drift(name: str, reference: list[Any], current: list[Any]) -> Drift:
         raise CheckFailed(f"column {name} cannot be compared: {error}") from None
 
 
-def _is_numeric(values: list[Any]) -> bool:
-    """Whether all values are numbers, and so many different ones that they are no codes of categories."""
-    present = [value for value in values if value is not None]
-    return (
-        bool(present)
-        and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in present)
-        and len(set(present)) > 10
-    )
+def _numbers(values: list[Any]) -> list[float] | None:
+    """The values as numbers, ``nan`` for a missing one; ``None`` where they are categories.
+
+    Datasets in text files often keep numbers as text. Few different numbers are codes of categories.
+    """
+    try:
+        found = [float("nan") if value is None else float(value) for value in values]
+    except (TypeError, ValueError):
+        return None
+    return found if len(set(values)) > _FEW_VALUES else None
 
 
 def _texts(values: list[Any]) -> list[str | None]:
     return [None if value is None else text(value) for value in values]
-
-
-def _numbers(values: list[Any]) -> list[float]:
-    return [float("nan") if value is None else float(value) for value in values]
 
 
 def _limit(gate: DriftGate) -> str:

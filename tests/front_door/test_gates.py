@@ -188,7 +188,7 @@ def test_a_gate_of_the_teams_own(two_bundles: Workspace) -> None:
         "from mlops_steps.system.waiting import Deadline\n"
         "def churn_rate(context):\n"
         "    columns = context.samples.read(context.samples.candidate, 'scored', ['churned'], Deadline(30))\n"
-        "    rate = sum(columns['churned']) / len(columns['churned'])\n"
+        "    rate = sum(int(value) for value in columns['churned']) / len(columns['churned'])\n"
         "    good = rate < float(context.options['limit'])\n"
         "    verdict = GateVerdict.PASSED if good else GateVerdict.FAILED\n"
         "    return GateResult(verdict, f'churn rate {rate:.2f}', rate)\n"
