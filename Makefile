@@ -4,12 +4,13 @@ PYTHON ?= python3
 RUN = $(VENV)/bin
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test lint format benchmarks clean
+.PHONY: help demo test lint help-files format benchmarks clean
 
 help:
 	@echo "make demo        take the churn project through the whole pipeline, on the sandbox"
 	@echo "make test        run the tests, with branch coverage"
-	@echo "make lint        ruff, mypy, import directions, Groovy"
+	@echo "make lint        ruff, mypy, import directions, Groovy, help of the Groovy steps"
+	@echo "make help-files  write the parameters into the help of the Groovy steps"
 	@echo "make benchmarks  compare with the baselines, print ratios"
 
 $(VENV)/.installed: pyproject.toml constraints.txt tools/setup
@@ -30,7 +31,11 @@ lint: $(VENV)/.installed
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	$(RUN)/python tools/help-files --check
 	tools/lint-groovy
+
+help-files: $(VENV)/.installed
+	$(RUN)/python tools/help-files
 
 format: $(VENV)/.installed
 	$(RUN)/ruff check --fix .

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+from contextlib import suppress
 
 import click
 
 from mlops_steps import __version__
+from mlops_steps.errors import ConfigError
+from mlops_steps.steps.registry import STEPS
+from mlops_steps.system.console import Console
+from mlops_steps.system.streams import leave, open_standard_streams, output_is_broken
 
-# Modules are imported when their command is used: starting a step must be quick, and the sandbox is an extra.
+#: The commands that are not steps. They are imported when they are used: starting a step must be quick, and the sandbox
+#: is an extra.
 COMMANDS = {
-    "doctor": "mlops_steps.commands.steps:doctor",
-    "validate": "mlops_steps.commands.steps:validate",
-    "package": "mlops_steps.commands.steps:package",
-    "deploy": "mlops_steps.commands.steps:deploy",
-    "test": "mlops_steps.commands.steps:test",
-    "approve": "mlops_steps.commands.steps:approve",
-    "release": "mlops_steps.commands.steps:release",
-    "smoke-test": "mlops_steps.commands.steps:smoke_test",
-    "recover": "mlops_steps.commands.steps:recover",
-    "rollback": "mlops_steps.commands.steps:rollback",
-    "status": "mlops_steps.commands.steps:status",
     "jenkins": "mlops_steps.commands.jenkins:jenkins",
     "config": "mlops_steps.commands.config:config",
     "sandbox": "mlops_steps.sandbox.commands:sandbox",
@@ -35,9 +31,13 @@ class _Lazy(click.Group):
     """A group whose commands are imported when they are asked for, listed in the order of the pipeline."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return [*STEPS, *COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name in STEPS:
+            from mlops_steps.commands import steps
+
+            return steps.command(STEPS[cmd_name])
         place = COMMANDS.get(cmd_name)
         if place is None:
             return None
@@ -69,6 +69,20 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point."""
+    open_standard_streams()
     if hasattr(sys.stdout, "reconfigure") and os.environ.get("PYTHONIOENCODING") is None:
         sys.stdout.reconfigure(errors="backslashreplace")
-    cli(prog_name="mlops-steps")
+    try:
+        code = cli.main(prog_name="mlops-steps", standalone_mode=False)
+    except click.ClickException as error:
+        with suppress(OSError):
+            error.show()
+        code = error.exit_code
+    except click.Abort:
+        code = 128 + signal.SIGINT
+    except OSError as error:
+        # Of a command that prints what was asked for, such as a schema; steps end by themselves.
+        if not output_is_broken():
+            raise
+        code = Console().failure(ConfigError(f"the output could not be written: {error.strerror or error}"))
+    leave(code if isinstance(code, int) else 0)

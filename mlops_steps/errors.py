@@ -72,6 +72,17 @@ class DeadlineExceeded(NodeError):
     label = "time limit"
 
 
+class InternalError(MlopsError):
+    """A mistake in mlops-steps. Where it may have left production in doubt, the step ends with that error instead."""
+
+    label = "mlops-steps"
+
+    @classmethod
+    def of(cls, error: BaseException, *, details: Sequence[str] = (), next_step: str | None = None) -> InternalError:
+        """The mistake that an unexpected exception shows."""
+        return cls(f"internal error: {type(error).__name__}: {error}", details=details, next_step=next_step)
+
+
 class ReportError(MlopsError):
     """A report could not be written, or what was to be read is no report."""
 

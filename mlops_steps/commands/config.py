@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_steps.commands.runner import leave
-from mlops_steps.errors import ConfigError, MlopsError
+from mlops_steps.commands.runner import run_command
+from mlops_steps.errors import ConfigError
 from mlops_steps.system.console import Console
+from mlops_steps.system.streams import leave
 
 if TYPE_CHECKING:
     from mlops_steps.config.first_file import Found
@@ -50,16 +51,13 @@ def init(project: str | None, output: Path, force: bool) -> None:
     The node is named by MLOPS_DESIGN_URL and MLOPS_DESIGN_API_KEY (or MLOPS_DESIGN_API_KEY_FILE). It is asked for its
     projects, scenarios and infrastructures; nothing on it is changed.
     """
-    console = Console()
-    try:
+
+    def call(console: Console) -> None:
         if output.exists() and not force:
             raise ConfigError(f"{output} exists already", next_step="use --force to replace it, or --output")
         _init(project, output, force, console)
-    except MlopsError as error:
-        for number, line in enumerate(error.lines()):
-            console.error(f"{error.label}: {line}" if number == 0 else line)
-        leave(error.exit_code)
-    leave(0)
+
+    leave(run_command("config init", call))
 
 
 def _init(project: str | None, output: Path, force: bool, console: Console) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from mlops_steps.commands.jenkins_session import open_session, output_options
-from mlops_steps.commands.runner import leave, run_command
+from mlops_steps.commands.runner import run_command
 from mlops_steps.system.console import Console
+from mlops_steps.system.streams import leave
 
 
 @click.command()

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlops_steps.commands.jenkins_session import open_session, output_options
-from mlops_steps.commands.runner import leave, run_command
+from mlops_steps.commands.runner import run_command
 from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.system.console import Console
+from mlops_steps.system.streams import leave
 
 if TYPE_CHECKING:
     from mlops_steps.jenkins.credentials import SecretText

@@ -4,57 +4,52 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from mlops_steps.config import Settings
 from mlops_steps.delivery.record import build_from
-from mlops_steps.errors import Interrupted, MlopsError, NodeError, ProductionInDoubt
+from mlops_steps.errors import ConfigError, InternalError, Interrupted, MlopsError, ProductionInDoubt
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.steps.context import Context
+from mlops_steps.steps.registry import Changes, Step
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
 from mlops_steps.system.secrets import redact
 
-if TYPE_CHECKING:
-    from mlops_steps.config import Settings
 
-_CHANGING = frozenset({"deploy", "release", "recover", "rollback"})
+def run_step(
+    step: Step,
+    stage: str | None,
+    call: Callable[[Context], None],
+    settings: Callable[[], Settings],
+    *,
+    verbose: int = 0,
+    quiet: bool = False,
+) -> int:
+    """Calls ``call`` with the context of the step, and returns the exit code. A JUnit report is written in any case.
 
-
-@dataclass(frozen=True)
-class Common:
-    """Options that every step has."""
-
-    config: Path | None = None
-    overrides: dict[str, Any] | None = None
-    verbose: int = 0
-    quiet: bool = False
-
-
-def run_step(common: Common, step: str, stage: str | None, call: Callable[[Context], None]) -> int:
-    """Runs the step and returns its exit code. A JUnit report is written whatever happens."""
-    console = Console(quiet=common.quiet)
-    _log_to(console, common.verbose)
-    report = Report(os.environ.get("MLOPS_PROJECT", "unconfigured"), step, stage)
+    ``settings`` gives the configuration, or raises the error with which the step then ends.
+    """
+    console = Console(quiet=quiet)
+    _log_to(console, verbose)
+    report = Report(os.environ.get("MLOPS_PROJECT", "unconfigured"), step.name, stage)
     folder = Path("reports")
     interrupts = Interrupts()
     code = 0
     with interrupts.handled(last=True):
         try:
-            settings = _settings(common)
-            report.project, folder = settings.project, settings.reports
-            for warning in settings.warnings:
+            found = settings()
+            report.project, folder = found.project, found.reports
+            for warning in found.warnings:
                 console.warn(warning)
-            call(Context(settings, report, console, interrupts, build_from(os.environ)))
+            call(Context(found, report, console, interrupts, build_from(os.environ)))
         except MlopsError as error:
             code = _say(error, report, console)
         except Stop as stop:
-            code = _say(Interrupted(f"{step}: interrupted by {stop}", signal_number=stop.signal), report, console)
+            code = _say(Interrupted(f"{step.name}: interrupted by {stop}", signal_number=stop.signal), report, console)
         except Exception as error:
             code = _say(_internal(error), report, console)
         with interrupts.shielded():
@@ -64,7 +59,7 @@ def run_step(common: Common, step: str, stage: str | None, call: Callable[[Conte
                 console.error(f"live now: {live}")  # the last line, where it is looked for first
             # What became of production counts for more than what became of the report: 2 and 3 would say that nothing
             # was changed.
-            return code or (0 if step in _CHANGING else unwritten)
+            return code or (unwritten if step.changes is Changes.NEVER else 0)
 
 
 def run_command(name: str, call: Callable[[Console], None], *, verbose: int = 0, quiet: bool = False) -> int:
@@ -75,23 +70,17 @@ def run_command(name: str, call: Callable[[Console], None], *, verbose: int = 0,
         try:
             call(console)
         except MlopsError as error:
-            return _print(error, console)
+            return console.failure(error)
         except Stop as stop:
-            return _print(Interrupted(f"{name}: interrupted by {stop}", signal_number=stop.signal), console)
+            return console.failure(Interrupted(f"{name}: interrupted by {stop}", signal_number=stop.signal))
         except Exception as error:
-            return _print(_internal(error), console)
+            return console.failure(_internal(error))
     return 0
-
-
-def _settings(common: Common) -> Settings:
-    from mlops_steps.config import load
-
-    return load(common.config, os.environ, common.overrides or {})
 
 
 def _say(error: MlopsError, report: Report, console: Console) -> int:
     """Prints the error, and makes sure that the report tells it too; returns its exit code."""
-    _print(error, console)
+    console.failure(error)
     report.set(live=error.live, error=error.message)
     told = error.told or any(error.message in case.message for case in report.failed)
     if not told:
@@ -100,20 +89,19 @@ def _say(error: MlopsError, report: Report, console: Console) -> int:
     return error.exit_code
 
 
-def _print(error: MlopsError, console: Console) -> int:
-    for number, line in enumerate(error.lines()):
-        console.error(f"{error.label}: {line}" if number == 0 else line)
-    return error.exit_code
-
-
-def _internal(error: Exception) -> NodeError:
-    """A mistake of ours: said in one line, with the place, so that it can be reported."""
+def _internal(error: Exception) -> MlopsError:
+    """A mistake of ours, with its place, so that it can be reported; or the folder of the step that is gone."""
+    if isinstance(error, FileNotFoundError) and _folder_is_gone():
+        return ConfigError("the current folder was removed while the step ran", next_step="run the step again")
     trace = redact("".join(traceback.format_exception(error))).splitlines()
-    return NodeError(
-        f"internal error: {type(error).__name__}: {redact(str(error))}",
-        details=trace,
-        next_step="please report this with the lines below",
-    )
+    return InternalError.of(error, details=trace, next_step="please report this with the lines below")
+
+
+def _folder_is_gone() -> bool:
+    try:
+        return not Path.cwd().exists()
+    except OSError:
+        return True
 
 
 def _write(report: Report, folder: Path, console: Console) -> int:
@@ -127,8 +115,7 @@ def _write(report: Report, folder: Path, console: Console) -> int:
     try:
         junit.write(report, path)
     except MlopsError as error:
-        console.error(f"{error.label}: {error.message}")
-        return error.exit_code
+        return console.failure(error)
     except OSError as error:
         console.error(f"the report {path} could not be written: {error.strerror}")
         return 2
@@ -172,16 +159,3 @@ def _log_to(console: Console, verbose: int) -> None:
         logger.handlers[:] = [handler]
         logger.setLevel(level)
         logger.propagate = False
-
-
-def leave(code: int) -> None:
-    """Ends the process with the exit code, whatever has become of its output.
-
-    Its reader may have had enough, or its disk may be full; what could not be written then would replace the code.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    raise SystemExit(code)

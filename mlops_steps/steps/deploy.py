@@ -8,7 +8,7 @@ from mlops_steps.delivery.lock import stage_lock
 from mlops_steps.delivery.record import Outcome, Previous, load_for
 from mlops_steps.delivery.restore import Change, save_if_possible, superseded
 from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
-from mlops_steps.errors import CheckFailed, Interrupted, MlopsError, NodeError, ProductionInDoubt
+from mlops_steps.errors import CheckFailed, InternalError, Interrupted, MlopsError, ProductionInDoubt
 from mlops_steps.steps.context import Context
 from mlops_steps.steps.release import check_same_archive
 from mlops_steps.system.interrupts import Interrupts, Stop
@@ -80,7 +80,7 @@ def _deploy(change: Change, bundle: str, is_release_stage: bool, deadline: Deadl
                 change.save()
         except (Exception, Stop) as error:
             # A mistake of our own must not pass for "production is untouched".
-            failure = error if isinstance(error, (MlopsError, Stop)) else NodeError(f"internal error: {error!r}")
+            failure = error if isinstance(error, (MlopsError, Stop)) else InternalError.of(error)
             stage.owed = owed
             with signals.shielded():
                 raise _failure(change, bundle, live, failure, is_release_stage) from None

@@ -11,7 +11,15 @@ from mlops_steps.delivery.restore import Change, in_doubt, restore, save_if_poss
 from mlops_steps.delivery.smoke import run_token, smoke
 from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import bundles
-from mlops_steps.errors import CheckFailed, ConfigError, Interrupted, MlopsError, NodeError, RolledBack, SomebodyElse
+from mlops_steps.errors import (
+    CheckFailed,
+    ConfigError,
+    InternalError,
+    Interrupted,
+    MlopsError,
+    RolledBack,
+    SomebodyElse,
+)
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
@@ -193,7 +201,7 @@ def release_bundle(
                 console.good(f"released: bundle {bundle} is live on {target.infra}, healthy and smoke-tested")
         except (Exception, Stop) as failure:
             # A mistake of our own must not leave production in doubt either.
-            known = failure if isinstance(failure, (MlopsError, Stop)) else NodeError(f"internal error: {failure!r}")
+            known = failure if isinstance(failure, (MlopsError, Stop)) else InternalError.of(failure)
             with interrupts.shielded():
                 _put_back(change, previous, bundle, known)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
+from mlops_steps.errors import MlopsError
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.waiting import duration
 
@@ -74,8 +75,19 @@ class Console:
 
     def result(self, text: str) -> None:
         """Prints what was asked for on standard output, also when quiet: a table, JSON."""
-        with self._lock, suppress(OSError, ValueError):
-            print(redact(text), flush=True)
+        try:
+            with self._lock:
+                print(redact(text), flush=True)
+        except BrokenPipeError:
+            pass  # nobody reads any more
+        except OSError as error:
+            self.warn(f"standard output could not be written: {error.strerror}")
+
+    def failure(self, error: MlopsError) -> int:
+        """Prints an error that ends the command, its label first. Returns its exit code."""
+        for number, line in enumerate(error.lines()):
+            self.error(f"{error.label}: {line}" if number == 0 else line)
+        return error.exit_code
 
     def good(self, text: str) -> None:
         """Prints that something was reached."""
@@ -105,7 +117,7 @@ class Console:
         text = redact(text)
         # Nobody reads any more, the terminal is gone, or the disk with the log is full: the work, a restore above all,
         # goes on all the same.
-        with self._lock, suppress(OSError):
+        with self._lock, suppress(OSError, ValueError):
             if self.live:
                 self._rich_console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
             else:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from mlops_steps.commands.runner import Common, _log_to, run_step
+from mlops_steps.commands.runner import _log_to, run_step
+from mlops_steps.config import load
 from mlops_steps.errors import CheckFailed, MlopsError, ProductionInDoubt
 from mlops_steps.report import html, junit
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.steps.context import Context
+from mlops_steps.steps.registry import STEPS
 from mlops_steps.system.console import Console
 
 
@@ -24,7 +26,7 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[
     document = {"project": "DKU_CHURN", "nodes": {"design": {"url": "https://design.example.com"}}}
     (tmp_path / "mlops.yml").write_text(json.dumps(document))
     monkeypatch.chdir(tmp_path)
-    return lambda call: run_step(Common(), "package", None, call)
+    return lambda call: run_step(STEPS["package"], None, call, load)
 
 
 def report() -> Report:

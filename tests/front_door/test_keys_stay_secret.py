@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from mlops_steps.commands import runner
-from mlops_steps.commands.runner import Common
+from mlops_steps.config import load
 from mlops_steps.steps.context import Context
+from mlops_steps.steps.registry import STEPS
 from tests.front_door.conftest import Workspace, set_stage_variable
 from tests.jenkins.fake_controller import TOKEN, USER, Answer, FakeBuild, FakeController
 from tests.processes import Seen, Watch, children
@@ -211,7 +212,7 @@ def test_an_internal_error_shows_its_place_and_no_key(
         secret = context.settings.node("design").api_key().get_secret_value()
         raise RuntimeError(f"broken with {secret} and {base64.b64encode(f'{secret}:'.encode()).decode()}")
 
-    assert runner.run_step(Common(verbose=2), "status", None, call) == 3
+    assert runner.run_step(STEPS["status"], None, call, load, verbose=2) == 3
     out, err = capfd.readouterr()
     said = (out + err).encode()
     assert b"internal error: RuntimeError: broken with ********" in said

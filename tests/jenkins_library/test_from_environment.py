@@ -11,21 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
 from mlops_steps import __version__
-from mlops_steps.cli import cli
 from mlops_steps.commands.groovy import request as requests
-from mlops_steps.commands.groovy.from_environment import leaves_production_open, nodes_of
 from mlops_steps.commands.groovy.outcome import Before, outcome
-from mlops_steps.commands.groovy.request import Request
+from mlops_steps.commands.groovy.request import Arguments, Request
 from mlops_steps.config import Settings, load
 from mlops_steps.delivery.lock import stage_lock
 from mlops_steps.delivery.record import Approval, Bundle, Outcome, ReleaseRecord, build_from
 from mlops_steps.errors import ConfigError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
+from mlops_steps.steps.registry import STEPS
 from mlops_steps.system.console import Console
 
 NODES = {
@@ -48,11 +46,18 @@ class Ended:
     log: str
 
 
-def call(what: str, step: str, parameters: dict[str, Any], folder: Path, **environment: str) -> Ended:
+def call(
+    what: str,
+    step: str,
+    parameters: dict[str, Any],
+    folder: Path,
+    command: tuple[str, ...] = ("-m", "mlops_steps"),
+    **environment: str,
+) -> Ended:
     """Calls the command as the Groovy step does."""
     asked = {"step": step, "library": __version__, "parameters": parameters}
     process = subprocess.run(
-        [sys.executable, "-m", "mlops_steps", "from-environment", what],
+        [sys.executable, *command, "from-environment", what],
         cwd=folder,
         env={**os.environ, **NODES, "MLOPS_STEP": json.dumps(asked), **environment},
         capture_output=True,
@@ -61,6 +66,20 @@ def call(what: str, step: str, parameters: dict[str, Any], folder: Path, **envir
     )
     lines = process.stdout.splitlines()
     return Ended(process.returncode, dict(line.split("=", 1) for line in lines), process.stderr)
+
+
+#: Runs the command, and says at its end how often the configuration was read.
+COUNTING = """
+import sys
+from mlops_steps.config import loading
+read, count = loading._build, []
+loading._build = lambda *given: count.append(1) or read(*given)
+from mlops_steps.cli import main
+try:
+    main()
+finally:
+    print(f"configurations read: {len(count)}", file=sys.stderr)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -101,51 +120,50 @@ def record(folder: Path, environ: dict[str, str]) -> ReleaseRecord:
 def test_a_step_gets_the_keys_of_the_nodes_that_it_asks(
     settings: Settings, step: str, stage: str | None, nodes: list[str]
 ) -> None:
-    assert [node.name for node in nodes_of(Request(step, {"stage": stage}), settings)] == nodes
+    assert [node.name for node in STEPS[step].nodes(settings, stage)] == nodes
 
 
 def test_where_there_is_a_deployer_of_its_own_its_key_is_needed(tmp_path: Path) -> None:
     settings = load(None, {**NODES, "MLOPS_DEPLOYER_URL": "https://127.0.0.1:4"}, {})
-    assert {node.name for node in nodes_of(Request("package"), settings)} == {"design", "deployer"}
-    assert {node.name for node in nodes_of(Request("status"), settings)} >= {"design", "deployer", "prod"}
-    assert {node.name for node in nodes_of(Request("release", {"stage": "prod"}), settings)} == {"deployer", "prod"}
+    assert {node.name for node in STEPS["package"].nodes(settings, None)} == {"design", "deployer"}
+    assert {node.name for node in STEPS["status"].nodes(settings, None)} >= {"design", "deployer", "prod"}
+    assert {node.name for node in STEPS["release"].nodes(settings, "prod")} == {"deployer", "prod"}
 
 
 @pytest.mark.parametrize(
-    ("step", "parameters", "leaves"),
+    ("step", "stage", "options", "leaves"),
     [
-        ("release", {"stage": "prod"}, True),
-        ("release", {"stage": "prod", "dryRun": True}, False),
-        ("rollback", {"stage": "prod"}, True),
-        ("recover", {"stage": "prod"}, True),
-        ("deploy", {"stage": "prod"}, True),
-        ("deploy", {"stage": "test"}, False),
-        ("test", {"stage": "prod"}, False),
+        ("release", "prod", {}, True),
+        ("release", "prod", {"dry_run": True}, False),
+        ("rollback", "prod", {}, True),
+        ("recover", "prod", {}, True),
+        ("deploy", "prod", {}, True),
+        ("deploy", "test", {}, False),
+        ("test", "prod", {}, False),
     ],
 )
 def test_only_what_changes_production_is_recovered(
-    settings: Settings, step: str, parameters: dict[str, Any], leaves: bool
+    settings: Settings, step: str, stage: str, options: dict[str, Any], leaves: bool
 ) -> None:
-    assert leaves_production_open(Request(step, parameters), settings) is leaves
+    assert STEPS[step].changes_production(settings, stage, options) is leaves
 
 
-def arguments(step: str, parameters: dict[str, Any]) -> list[str]:
-    command = cli.get_command(click.Context(cli), step)
-    assert command is not None
-    return requests.arguments(Request(step, parameters), command, {"design": 1, "prod": 2})
+def arguments(step: str, parameters: dict[str, Any]) -> Arguments:
+    return requests.arguments(Request(STEPS[step], parameters), {"design": 1, "prod": 2})
 
 
 def test_parameters_become_options_whatever_they_hold() -> None:
     hostile = "--help; $(id)\n'\""
     parameters = {"stage": hostile, "dryRun": True, "verbose": 2, "project": "", "config": None, "quiet": False}
-    assert arguments("release", parameters) == [f"--stage={hostile}", "--dry-run", "--verbose", "--verbose"]
-    assert arguments("package", {"bundleId": 7, "verbose": True}) == ["--bundle-id=7", "--verbose"]
+    assert arguments("release", parameters) == Arguments({"dry_run": True}, verbose=2)
+    assert arguments("rollback", {"stage": "prod", "to": hostile}) == Arguments({"to": hostile})
+    assert arguments("package", {"bundleId": 7, "verbose": True}) == Arguments({"bundle_id": "7"}, verbose=1)
 
 
 def test_parameters_of_the_groovy_step_are_checked_and_not_passed_on() -> None:
     own = {"credentials": {"prod": "my-key"}, "failing": "unstable"}
-    assert arguments("status", own) == []
-    assert arguments("status", {"credentials": False, "failing": None}) == []
+    assert arguments("status", own) == Arguments()
+    assert arguments("status", {"credentials": False, "failing": None}) == Arguments()
 
 
 @pytest.mark.parametrize(
@@ -189,7 +207,7 @@ def test_wrong_usage_ends_with_2_and_has_a_report(tmp_path: Path) -> None:
 def test_a_missing_stage_is_wrong_usage(tmp_path: Path) -> None:
     ended = call("run", "deploy", {}, tmp_path)
     assert ended.code == 2
-    assert "Missing option '--stage'" in ended.told["verdict"]
+    assert "deploy: the parameter stage is missing" in ended.told["verdict"]
     assert (tmp_path / ended.told["report"]).is_file()
 
 
@@ -219,6 +237,16 @@ def test_a_plan_names_keys_and_removes_reports_of_earlier_builds(tmp_path: Path)
     assert ended.told == {"unstash": "true", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
     assert not any(path.exists() for path in old)
     assert kept.exists()
+
+
+@pytest.mark.parametrize("what", ["plan", "run", "recover"])
+def test_the_configuration_is_loaded_once_in_a_process(tmp_path: Path, what: str) -> None:
+    record(tmp_path, BUILD)
+    approval = json.dumps({"stage": "prod", "by": "jane"})
+    command = ("-c", COUNTING)
+    ended = call(what, "release", {"stage": "prod"}, tmp_path, command, MLOPS_APPROVAL=approval, **BUILD)
+    assert what != "run" or "no API key for node" in ended.told["verdict"]  # approve and release have run
+    assert "configurations read: 1" in ended.log
 
 
 def test_a_plan_says_nothing_of_a_mistake(tmp_path: Path) -> None:
@@ -336,6 +364,6 @@ def test_what_became_of_production_leaps_to_the_eye(
         pass
     there = load(None, NODES, {})
     junit.write(report, there.reports / report.file_name)
-    told = outcome(code, Request("release", {"stage": "prod"}), there, ("release",), Before(there))
+    told = outcome(code, Request(STEPS["release"], {"stage": "prod"}), there, ("release",), Before(there))
     assert told["description"] == f"{begins}CHURN | live now: bundle b0 on auto-prod (HEALTHY)"
     assert told["verdict"] == f"{begins.removesuffix(' | ')}: the smoke test failed"

@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import click
 import pytest
 import yaml
 
 from mlops_steps import __version__
-from mlops_steps.cli import cli
-from mlops_steps.commands.groovy.request import OF_THE_LIBRARY, STEPS, options_of
+from mlops_steps.commands.groovy.request import OF_THE_LIBRARY
+from mlops_steps.steps.registry import STEPS
 from tests.jenkins_library.conftest import ROOT
 
 VARS = sorted((ROOT / "vars").glob("*.groovy"))
 #: Steps that wrap a command, by the name of the command.
-WRAPPING = {"mlops" + "".join(word.capitalize() for word in step.split("-")): step for step in STEPS}
+WRAPPING = {step.groovy_name: step.name for step in STEPS.values() if step.in_library}
 #: Steps that do something else, with their parameters.
 OWN = {
     "mlopsApprove": "stage approvers time unit message",
@@ -25,12 +24,6 @@ OWN = {
     "mlopsStep": "",
 }
 LONGEST_WRAPPER = 5  # lines
-
-
-def command_of(step: str) -> click.Command:
-    command = cli.get_command(click.Context(cli), step)
-    assert command is not None
-    return command
 
 
 def help_of(name: str) -> str:
@@ -62,7 +55,7 @@ def test_it_has_a_help_that_jenkins_shows_well(path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "step"), WRAPPING.items())
 def test_its_parameters_are_the_options_of_the_command(name: str, step: str) -> None:
-    options = options_of(command_of(step))
+    options = {option.parameter: option for option in STEPS[step].all_options}
     assert set(documented(name)) == {*options, *OF_THE_LIBRARY}
     required = {parameter for parameter, option in options.items() if option.required}
     assert {parameter for parameter, told in documented(name).items() if "required" in told} == required

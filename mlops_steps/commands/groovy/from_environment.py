@@ -10,35 +10,48 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from mlops_steps.commands.groovy import request as requests
 from mlops_steps.commands.groovy.outcome import Before, outcome
-from mlops_steps.commands.groovy.request import Request
-from mlops_steps.commands.runner import Common, leave, run_step
-from mlops_steps.config import NodeSettings, Settings, load
+from mlops_steps.commands.groovy.request import Arguments, Request
+from mlops_steps.commands.runner import run_step
+from mlops_steps.config import Settings, load
 from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.report.model import Report
 from mlops_steps.steps.context import Context
+from mlops_steps.steps.registry import STEPS
+from mlops_steps.system.streams import leave
 
 Say = Callable[[str, str], None]
 
-#: Steps that read what earlier ones of the same build wrote.
-_NEEDS_RECORD = ("deploy", "test", "release", "smoke-test", "recover", "rollback")
+
+@dataclass(frozen=True)
+class _Configuration:
+    """The configuration of a run, loaded once: the settings, or what is wrong with them."""
+
+    settings: Settings | None
+    error: ConfigError | None
+
+    def get(self) -> Settings:
+        """The settings. Raises :class:`ConfigError` when there are none."""
+        if self.settings is None:
+            raise self.error or ConfigError("there is no configuration")
+        return self.settings
 
 
 @click.command("from-environment", hidden=True)
 @click.argument("what", type=click.Choice(["plan", "run", "recover"]))
-@click.pass_context
-def from_environment(ctx: click.Context, what: str) -> None:
+def from_environment(what: str) -> None:
     """Run the step of the Jenkins library that the environment variable MLOPS_STEP describes.
 
     `plan` says which keys it needs; `run` runs it; `recover`, after a run that was cut off, puts in order what it left
     and says what came of it. Lines NAME=VALUE on standard output are for the library.
     """
-    group = ctx.find_root().command
     with _lines_for_groovy() as say:
         try:
             request = requests.read(os.environ)
@@ -48,9 +61,9 @@ def from_environment(ctx: click.Context, what: str) -> None:
             _plan(request, say)
             code = 0
         elif what == "run":
-            code = _run(ctx, group, request, say)
+            code = _run(request, say)
         else:
-            code = _recover(ctx, group, request, say)
+            code = _recover(request, say)
     leave(code)
 
 
@@ -80,80 +93,55 @@ def _plan(request: Request, say: Say) -> None:
     """What the Groovy step must know beforehand. A mistake is not told here: `run` tells it, in the report too."""
     with suppress(MlopsError):
         settings = _settings(request)
-        if request.step in _NEEDS_RECORD:
+        if request.step.reads_record:
             say("unstash", "true")
-        say("keys", ",".join(f"{node.name} {node.variable}_API_KEY" for node in nodes_of(request, settings)))
+        nodes = request.step.nodes(settings, request.stage)
+        say("keys", ",".join(f"{node.name} {node.variable}_API_KEY" for node in nodes))
         # A report of an earlier build in this workspace must not pass for one of this build.
-        for step in ("approve", request.step, "recover"):
+        for step in ("approve", request.step.name, "recover"):
             with suppress(OSError):
                 (settings.reports / Report("", step, request.stage).file_name).unlink()
 
 
-def nodes_of(request: Request, settings: Settings) -> list[NodeSettings]:
-    """The nodes whose keys the step needs, in the order of the configuration. Raises :class:`ConfigError`."""
-    design, deployer = settings.node("design"), settings.deployer()
-    if request.step == "doctor":
-        needed = list(settings.nodes.values())
-    elif request.step == "validate":
-        needed = [design]
-    elif request.step == "package":
-        needed = [design, deployer]
-    elif request.step == "status":
-        needed = [design, deployer, *settings.stages()]
-    else:
-        needed = [deployer, settings.stage(request.stage or "")]
-    names = {node.name for node in needed}
-    return [node for name, node in settings.nodes.items() if name in names]
-
-
-def leaves_production_open(request: Request, settings: Settings) -> bool:
-    """Whether a run that is cut off may leave a restore to be finished."""
-    if request.step == "release":
-        return request.parameters.get("dryRun") is not True
-    if request.step == "deploy":
-        return request.stage == settings.release_stage().name
-    return request.step in ("rollback", "recover")
-
-
-def _run(ctx: click.Context, group: click.Command, request: Request, say: Say) -> int:
-    settings, error = _checked(request)
+def _run(request: Request, say: Say) -> int:
+    configuration = _checked(request)
+    settings, error = configuration.settings, configuration.error
     before = Before(settings)
-    code = 0
+    given, code = Arguments(), 0
     if error is None:
         try:
             _check_credentials()
             requests.check_library(request)
             if settings and request.stage:
                 settings.stage(request.stage)
-            command = _command(ctx, group, request.step)
-            arguments = requests.arguments(request, command, settings.nodes if settings else None)
-            code = _approved(ctx, group, request, settings) or _call(command, arguments)
+            given = requests.arguments(request, settings.nodes if settings else None)
         except ConfigError as problem:
             error = problem
     if error is not None:
-        code = _refuse(request, error)
-    steps = ("approve", request.step) if request.step == "release" else (request.step,)
+        code = _refuse(request, configuration, error)
+    else:
+        code = _approved(request, configuration) or _call(request.step.name, request, configuration, given)
+    steps = ("approve", "release") if request.step.name == "release" else (request.step.name,)
     _tell(say, code, request, settings, steps, before)
     return code
 
 
-def _recover(ctx: click.Context, group: click.Command, request: Request, say: Say) -> int:
-    settings, error = _checked(request)
+def _recover(request: Request, say: Say) -> int:
+    configuration = _checked(request)
+    settings = configuration.settings
     before = Before(settings)
     code = 0
-    if error is not None:
-        code = _refuse(request, error)
-    elif settings and leaves_production_open(request, settings):
-        command = _command(ctx, group, "recover")
-        code = _call(command, requests.arguments(_same_place("recover", request), command, None))
-    _tell(say, code, request, settings, ("approve", request.step, "recover"), before)
+    if configuration.error is not None:
+        code = _refuse(request, configuration, configuration.error)
+    elif settings and request.step.changes_production(settings, request.stage, _flags(request)):
+        code = _call("recover", request, configuration, Arguments())
+    _tell(say, code, request, settings, ("approve", request.step.name, "recover"), before)
     return code
 
 
-def _same_place(step: str, request: Request, **more: object) -> Request:
-    """A request of another step for the same stage, configuration and project."""
-    same = {name: request.parameters.get(name) for name in ("stage", "config", "project")}
-    return Request(step, {**same, **more})
+def _flags(request: Request) -> dict[str, bool]:
+    """Which flags are given, by their names as options."""
+    return {option.name: request.parameters.get(option.parameter) is True for option in request.step.options}
 
 
 def _check_credentials() -> None:
@@ -167,15 +155,15 @@ def _check_credentials() -> None:
         )
 
 
-def _approved(ctx: click.Context, group: click.Command, request: Request, settings: Settings | None) -> int:
+def _approved(request: Request, configuration: _Configuration) -> int:
     """Before a release: notes the approval that the pipeline has got, or checks that none is needed."""
-    if request.step != "release" or settings is None or request.parameters.get("dryRun") is True:
+    settings = configuration.get()
+    if request.step.name != "release" or _flags(request)["dry_run"]:
         return 0
-    if (settings.automation == "full" and not request.approval) or not request.stage:
+    if settings.automation == "full" and not request.approval:
         return 0
     by = request.approval.get("by") if request.approval.get("stage") == request.stage else None
-    command = _command(ctx, group, "approve")
-    return _call(command, requests.arguments(_same_place("approve", request, by=by), command, None))
+    return _call("approve", request, configuration, Arguments({"by": by}))
 
 
 def _tell(
@@ -185,47 +173,41 @@ def _tell(
         say(name, value)
 
 
-def _checked(request: Request) -> tuple[Settings | None, ConfigError | None]:
-    """The settings, if they can be used and what the step writes can be published."""
+def _checked(request: Request) -> _Configuration:
+    """The settings, with an error when they cannot be used or what the step writes cannot be published."""
     try:
         settings = _settings(request)
     except ConfigError as error:
-        return None, error
+        return _Configuration(None, error)
     here = Path.cwd()
     for name, path in (("reports", settings.reports), ("record", settings.record)):
         if not path.resolve().is_relative_to(here.resolve()):
-            return settings, ConfigError(
-                f"{settings.place(name)}: Jenkins can only publish what lies in {here}: {path}"
-            )
-    return settings, None
+            text = f"{settings.place(name)}: Jenkins can only publish what lies in {here}: {path}"
+            return _Configuration(settings, ConfigError(text))
+    return _Configuration(settings, None)
 
 
 def _settings(request: Request) -> Settings:
     return load(request.config, os.environ, {"project": request.project})
 
 
-def _command(ctx: click.Context, group: click.Command, name: str) -> click.Command:
-    command = group.get_command(ctx, name) if isinstance(group, click.Group) else None
-    if command is None:
-        raise ConfigError(f"mlops-steps has no command {name}")
-    return command
+def _call(step: str, request: Request, configuration: _Configuration, given: Arguments) -> int:
+    """Runs a step on the request's stage in this process, and returns its exit code."""
+    row, stage = STEPS[step], request.stage
+    return run_step(
+        row,
+        stage,
+        lambda context: row.run(context, stage, given.options),
+        configuration.get,
+        verbose=given.verbose,
+        quiet=given.quiet,
+    )
 
 
-def _call(command: click.Command, arguments: list[str]) -> int:
-    """Calls the command in this process, and returns its exit code. Raises :class:`ConfigError` for wrong usage."""
-    try:
-        command.main(arguments, prog_name=f"mlops-steps {command.name}", standalone_mode=False)
-    except click.ClickException as error:
-        raise ConfigError(f"{command.name}: {error.format_message()}") from None
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
-    return 0
-
-
-def _refuse(request: Request, error: ConfigError) -> int:
+def _refuse(request: Request, configuration: _Configuration, error: ConfigError) -> int:
     """Ends as the step would end that meets the error: said in the log, with a report."""
 
-    def call(_context: Context) -> None:
+    def refuse(_context: Context) -> NoReturn:
         raise error
 
-    return run_step(Common(request.config, {"project": request.project}), request.step, request.stage, call)
+    return run_step(request.step, request.stage, refuse, configuration.get)

@@ -2,49 +2,49 @@
 
     {"step": "deploy", "library": "0.1.0", "parameters": {"stage": "test", "credentials": {"test": "my-key"}}}
 
-Parameters have the names of the command's options, in camel case (``--dry-run`` is ``dryRun``).
+Parameters have the names of the step's options, in camel case (``--dry-run`` is ``dryRun``).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
-
 from mlops_steps import __version__
 from mlops_steps.errors import ConfigError
+from mlops_steps.steps.registry import COMMON, STEPS, Kind, Option, Step
 from mlops_steps.system.text import nearest
 
 VARIABLE = "MLOPS_STEP"
 APPROVAL_VARIABLE = "MLOPS_APPROVAL"
 
-#: The commands that the library has a step for.
-STEPS = (
-    "doctor",
-    "validate",
-    "package",
-    "deploy",
-    "test",
-    "release",
-    "smoke-test",
-    "recover",
-    "rollback",
-    "status",
-)
-#: Parameters that the Groovy step itself acts on.
-OF_THE_LIBRARY = ("credentials", "failing")
+#: Parameters that the Groovy step itself acts on, with what their help says.
+OF_THE_LIBRARY = {
+    "credentials": (
+        "map of node names to ids, or false; default: mlops-<node> for each node",
+        "Secret texts with the API keys. They are bound around the one command that needs them. false: the agent has "
+        "the keys in its environment.",
+    ),
+    "failing": (
+        "'stop' or 'unstable', default: 'stop'",
+        "What a failed check means: the build fails here, or is marked UNSTABLE and goes on. Anything worse always "
+        "fails the build.",
+    ),
+}
 FAILING = ("stop", "unstable")
+#: The largest number that a count may be; Python has no log level below that of 2.
+_MOST = 9
 
 
 @dataclass(frozen=True)
 class Request:
     """A step and its parameters, as they stand in the Jenkinsfile."""
 
-    step: str
+    step: Step
     parameters: Mapping[str, Any] = field(default_factory=dict)
     library: str = __version__
     approval: Mapping[str, Any] = field(default_factory=dict)
@@ -79,14 +79,15 @@ def read(environ: Mapping[str, str]) -> Request:
     try:
         data = json.loads(environ.get(VARIABLE, ""))
         request = Request(
-            step=data["step"],
+            step=STEPS[data["step"]],
             parameters=data.get("parameters") or {},
             library=data.get("library") or __version__,
             approval=json.loads(environ.get(APPROVAL_VARIABLE) or "{}"),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f"{VARIABLE} holds no step of the Jenkins library") from None
-    if request.step not in STEPS or not isinstance(request.parameters, dict) or not isinstance(request.approval, dict):
+    wrong = not isinstance(request.parameters, dict) or not isinstance(request.approval, dict)
+    if wrong or not request.step.in_library:
         raise ConfigError(f"{VARIABLE} holds no step of the Jenkins library")
     return request
 
@@ -101,53 +102,62 @@ def check_library(request: Request) -> None:
         )
 
 
-def arguments(request: Request, command: click.Command, nodes: Mapping[str, object] | None) -> list[str]:
-    """The command line that says the same as the parameters.
+@dataclass(frozen=True)
+class Arguments:
+    """What a request comes to: the keyword arguments of the step's ``run``, and two options of every step."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    verbose: int = 0
+    quiet: bool = False
+
+
+def arguments(request: Request, nodes: Mapping[str, object] | None) -> Arguments:
+    """The values of all parameters, as ``run`` takes them.
 
     ``nodes`` are those of the configuration, to check the keys of ``credentials``. Raises :class:`ConfigError` for an
-    unknown parameter, with the nearest spelling, and for a value of the wrong kind.
+    unknown parameter, with the nearest spelling, for a value of the wrong kind and for a required one that is missing.
     """
-    options = options_of(command)
-    found: list[str] = []
+    step = request.step
+    options = {option.parameter: option for option in step.all_options}
+    found: dict[str, Any] = {}
     for name, value in request.parameters.items():
         if name in OF_THE_LIBRARY:
-            _check_own(request.step, name, value, nodes)
+            _check_own(step.name, name, value, nodes)
         elif name not in options:
             known = [*options, *OF_THE_LIBRARY]
             raise ConfigError(
-                f"{request.step}: unknown parameter {name[:80]!r}{nearest(name, known)}",
+                f"{step.name}: unknown parameter {name[:80]!r}{nearest(name, known)}",
                 details=[f"parameters: {', '.join(known)}"],
             )
-        else:
-            found += _arguments(request.step, name, value, options[name])
-    return found
+        elif value is not None and value != "":
+            # What is not given, and what a build parameter leaves empty, is the default.
+            found[options[name].name] = _value(step.name, options[name], value)
+    for name, option in options.items():
+        if option.required and option.name not in found:
+            raise ConfigError(f"{step.name}: the parameter {name} is missing")
+    outside = {"stage", *(option.name for option in COMMON)}
+    return Arguments(
+        {name: value for name, value in found.items() if name not in outside},
+        verbose=found.get("verbose", 0),
+        quiet=found.get("quiet", False),
+    )
 
 
-def options_of(command: click.Command) -> dict[str, click.Option]:
-    """The options of a command by the name that they have as parameters of a step."""
-    found = {}
-    for parameter in command.params:
-        if isinstance(parameter, click.Option):
-            longest = max(parameter.opts, key=len).lstrip("-")
-            first, *rest = longest.split("-")
-            found[first + "".join(word.capitalize() for word in rest)] = parameter
-    return found
-
-
-def _arguments(step: str, name: str, value: Any, option: click.Option) -> list[str]:
-    flag = max(option.opts, key=len)
-    # What is not given, and what a build parameter leaves empty, is the default.
-    if value is None or value == "":
-        return []
-    if option.is_flag or option.count:
-        if isinstance(value, bool):
-            return [flag] if value else []
-        if option.count and isinstance(value, int) and 0 <= value <= 9:
-            return [flag] * value
-        raise ConfigError(f"{step}: {name} must be true or false")
+def _value(step: str, option: Option, value: Any) -> Any:
+    name = option.parameter
+    if option.kind is Kind.FLAG:
+        if not isinstance(value, bool):
+            raise ConfigError(f"{step}: {name} must be true or false")
+        return value
+    if option.kind is Kind.COUNT:
+        if not isinstance(value, int) or not 0 <= value <= _MOST:
+            raise ConfigError(f"{step}: {name} must be true, false or a number from 0 to {_MOST}")
+        return int(value)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise ConfigError(f"{step}: {name} must be text")
-    return [f"{flag}={value}"]
+    if option.pattern and not re.fullmatch(option.pattern, str(value)):
+        raise ConfigError(f"{step}: {name}: {str(value)[:80]!r} is not of the form {option.form}")
+    return str(value)
 
 
 def _check_own(step: str, name: str, value: Any, nodes: Mapping[str, object] | None) -> None:

@@ -1,0 +1,303 @@
+"""Every step, one row each.
+
+The command line, the parameters of the Groovy steps, their help files, the keys that Jenkins binds and what a run does
+when it is interrupted are derived from these rows. A step is the function ``run`` of the module that has its name;
+the module is imported when the step runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlops_steps.config import NodeSettings, Settings
+    from mlops_steps.steps.context import Context
+
+
+class Kind(Enum):
+    """The values that an option takes: a text, true or false, or a number of times from 0 to 9."""
+
+    TEXT = "text"
+    FLAG = "true or false"
+    COUNT = "true, false or a number"
+
+
+class Asks(Enum):
+    """A node, or several, that a step asks."""
+
+    DESIGN = "the Design node"
+    DEPLOYER = "the node with the Project Deployer"
+    STAGE = "the Automation node of the stage"
+    STAGES = "all Automation nodes"
+    ALL = "all nodes"
+
+
+class Changes(Enum):
+    """When a step changes what is live in production, so that an interrupted one may leave a restore pending."""
+
+    NEVER = "never"
+    ON_RELEASE_STAGE = "on the release stage"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option: a keyword argument ``name`` of ``run``, ``--name`` of the command, a parameter of the Groovy step.
+
+    ``help`` is a sentence for the command line; ``default`` says in words what is used without the option.
+    ``jenkins_help`` and ``jenkins_default`` replace the two in the help of the Groovy step. A text must match
+    ``pattern`` as a whole, if there is one; ``form`` is what errors call that.
+    """
+
+    name: str
+    help: str
+    kind: Kind = Kind.TEXT
+    default: str = ""
+    short: str = ""
+    metavar: str = ""
+    required: bool = False
+    pattern: str = ""
+    form: str = ""
+    jenkins_help: str = ""
+    jenkins_default: str = ""
+
+    @property
+    def flag(self) -> str:
+        """The option of the command line, such as ``--dry-run``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def parameter(self) -> str:
+        """The parameter of the Groovy step, such as ``dryRun``."""
+        first, *rest = self.name.split("_")
+        return first + "".join(word.capitalize() for word in rest)
+
+
+#: Before the options of a step of a stage, and passed to ``run`` as its second argument.
+STAGE = Option("stage", "Stage, as named in mlops.yml.", short="-s", metavar="NAME", required=True)
+
+#: Every step has them. They are for the run as a whole, and are not passed to ``run``.
+COMMON = (
+    Option(
+        "config",
+        "Configuration file.",
+        default="mlops.yml; MLOPS_CONFIG",
+        short="-c",
+        metavar="FILE",
+        jenkins_help="Configuration file, relative to the workspace.",
+        jenkins_default="mlops.yml, or what MLOPS_CONFIG names",
+    ),
+    Option(
+        "project",
+        "Project key; replaces the one of mlops.yml and MLOPS_PROJECT.",
+        metavar="KEY",
+        jenkins_default="that of mlops.yml",
+    ),
+    Option(
+        "verbose",
+        "Print more; twice: each request too.",
+        Kind.COUNT,
+        short="-v",
+        jenkins_help="Log more; 2: each request too.",
+    ),
+    Option(
+        "quiet",
+        "Print warnings and errors only.",
+        Kind.FLAG,
+        short="-q",
+        jenkins_help="Log warnings and errors only.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A row. ``summary`` and ``text`` are the help of the command; the first is one line.
+
+    ``asks``: the nodes whose keys it needs. ``reads_record``: it reads what an earlier step of the same build wrote.
+    ``harmless_with``: the name of a flag with which it changes nothing. ``in_library``: there is a Groovy step that
+    runs it.
+    """
+
+    name: str
+    summary: str
+    text: str = ""
+    has_stage: bool = True
+    options: tuple[Option, ...] = ()
+    asks: tuple[Asks, ...] = (Asks.DEPLOYER, Asks.STAGE)
+    reads_record: bool = True
+    changes: Changes = Changes.NEVER
+    harmless_with: str = ""
+    in_library: bool = True
+
+    @property
+    def all_options(self) -> tuple[Option, ...]:
+        """The options in the order in which help texts show them."""
+        return (*((STAGE,) if self.has_stage else ()), *self.options, *COMMON)
+
+    @property
+    def groovy_name(self) -> str:
+        """The Groovy step, such as ``mlopsSmokeTest``."""
+        return "mlops" + "".join(word.capitalize() for word in self.name.split("-"))
+
+    def run(self, context: Context, stage: str | None, options: Mapping[str, Any]) -> None:
+        """Runs the step; ``options`` are keyword arguments of its ``run``. Raises what it raises."""
+        module = importlib.import_module(f"mlops_steps.steps.{self.name.replace('-', '_')}")
+        module.run(context, *([stage] if self.has_stage else []), **options)
+
+    def nodes(self, settings: Settings, stage: str | None) -> list[NodeSettings]:
+        """The nodes whose keys it needs, in the order of the configuration.
+
+        Raises :class:`ConfigError` when one of them, or the stage, is not in the configuration.
+        """
+        names = {node.name for what in self.asks for node in _asked(what, settings, stage)}
+        return [node for name, node in settings.nodes.items() if name in names]
+
+    def changes_production(self, settings: Settings, stage: str | None, options: Mapping[str, Any]) -> bool:
+        """Whether an interrupted run with these options may leave a restore pending."""
+        if self.harmless_with and options.get(self.harmless_with):
+            return False
+        if self.changes is Changes.ON_RELEASE_STAGE:
+            return stage == settings.release_stage().name
+        return self.changes is Changes.ALWAYS
+
+
+def _asked(what: Asks, settings: Settings, stage: str | None) -> list[NodeSettings]:
+    if what is Asks.DESIGN:
+        return [settings.node("design")]
+    if what is Asks.DEPLOYER:
+        return [settings.deployer()]
+    if what is Asks.STAGE:
+        return [settings.stage(stage or "")]
+    return settings.stages() if what is Asks.STAGES else list(settings.nodes.values())
+
+
+#: In the order of the pipeline.
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (
+        Step(
+            "doctor",
+            "Check every node of the configuration, all at once.",
+            "Reachable, TLS, key accepted, DSS version, project, infrastructure and the right to deploy to it, clock. "
+            "Run it first: it changes nothing, and each line that fails says what to do.",
+            has_stage=False,
+            asks=(Asks.ALL,),
+            reads_record=False,
+        ),
+        Step(
+            "validate",
+            "Check the project on the Design node against the rules.",
+            "Test scenarios and a smoke scenario exist; Python recipes and library modules parse, are not too long or "
+            "too complex and hold no credentials; code environments, datasets and models that are used exist. One test "
+            "case per rule and object. Limits, severities and exceptions: `validate` in mlops.yml.",
+            has_stage=False,
+            asks=(Asks.DESIGN,),
+            reads_record=False,
+        ),
+        Step(
+            "package",
+            "Export the bundle, publish it to the Project Deployer, check its archive.",
+            "Begins the release record (.mlops/release.json) that the following steps read. Run again for the same "
+            "commit and build, it finds what it made and makes nothing twice.",
+            has_stage=False,
+            options=(
+                Option(
+                    "bundle_id",
+                    "Id of the bundle; replaces the template `package.bundle_id`.",
+                    metavar="ID",
+                    jenkins_help="Id of the bundle.",
+                    jenkins_default="by the template package.bundle_id of mlops.yml",
+                ),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+            reads_record=False,
+        ),
+        Step(
+            "deploy",
+            "Make the bundle live on a stage.",
+            "Believed only when the deployer says HEALTHY and the Automation node that this bundle is active. For "
+            "production use `release`, which smoke-tests and rolls back.",
+            options=(
+                Option(
+                    "bundle",
+                    "A published bundle.",
+                    default="the record's",
+                    metavar="ID",
+                    jenkins_help="A bundle that is published on the Project Deployer.",
+                ),
+            ),
+            changes=Changes.ON_RELEASE_STAGE,
+        ),
+        Step(
+            "test",
+            "Run the test scenarios of the deployed project, and the team's own pytest suite.",
+            "Side by side, each with a time limit; every outcome is a test case, and the JUnit reports that DSS has "
+            "are merged in. See `test` in mlops.yml.",
+        ),
+        Step(
+            "approve",
+            "Note in the release record who approved the release of its bundle.",
+            "Without --by it is a check: where mlops.yml says `automation: approval`, somebody must have. The "
+            "pipeline's question is asked by mlopsApprove; by hand, `release` asks for nobody's approval but yours.",
+            options=(Option("by", "Who approves.", default="only check that somebody has", metavar="NAME"),),
+            asks=(),
+            in_library=False,
+        ),
+        Step(
+            "release",
+            "Make the tested bundle live on a stage, smoke-test it there, and roll back when that fails.",
+            "Refuses a bundle whose tests did not pass on the stage before, or whose archive is not the one that was "
+            "tested. Ends with 0 when it is live and verified, with 4 when the previous bundle is live again and "
+            "verified, and with 5 when a person must act.",
+            options=(
+                Option(
+                    "dry_run",
+                    "Print what would happen; change nothing.",
+                    Kind.FLAG,
+                    jenkins_help="Only say what would happen; change nothing, ask for no approval.",
+                ),
+            ),
+            changes=Changes.ALWAYS,
+            harmless_with="dry_run",
+        ),
+        Step("smoke-test", "Run the smoke scenario on what is live on a stage."),
+        Step(
+            "recover",
+            "After an abort or a crash: finish the restore that is pending, or find that none is.",
+            "Waits for another process that is at work on the stage, on this machine or another, "
+            "`release.rollback_timeout` at most. Safe to run at any time.",
+            changes=Changes.ALWAYS,
+        ),
+        Step(
+            "rollback",
+            "Go back to an earlier bundle, verify it, and run its smoke test.",
+            options=(
+                Option(
+                    "to",
+                    "The bundle to go back to.",
+                    default="the one that was live before",
+                    metavar="BUNDLE",
+                    jenkins_default="the bundle that was live before",
+                ),
+            ),
+            changes=Changes.ALWAYS,
+        ),
+        Step(
+            "status",
+            "Show what is live where, since when, from which commit and build, and whether it was tested.",
+            has_stage=False,
+            options=(
+                Option(
+                    "json", "Print JSON.", Kind.FLAG, jenkins_help="Log JSON instead of the table."
+                ),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
+            reads_record=False,
+        ),
+    )
+}  # fmt: skip
