@@ -8,6 +8,7 @@ import logging
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,8 +16,8 @@ import tenacity
 
 from mlops_steps.archive.contents import BadArchive, Damaged, checked
 from mlops_steps.dss.http import chunks
-from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
-from mlops_steps.errors import CheckFailed, NodeError
+from mlops_steps.dss.session import Dss, expect
+from mlops_steps.errors import CheckFailed, NodeError, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.waiting import Deadline, poll
 
@@ -175,6 +176,23 @@ def check_archive(path: Path, project_key: str, bundle_id: str) -> dict[str, Any
         shown = redact(str(found))[:200]
         raise CheckFailed(f"bundle {bundle_id}: the archive is of project {shown!r}, not of {project_key}")
     return manifest
+
+
+def exported_on(manifest: dict[str, Any]) -> str | None:
+    """When the bundle was exported, by its manifest: UTC in ISO 8601 with seconds; ``None`` when it does not say.
+
+    Real bundles have a text with an offset (``2020-04-29T22:51:35.217+0200``); milliseconds since 1970 are read too.
+    """
+    user = manifest.get("exportUserInfo")
+    value = (user if isinstance(user, dict) else {}).get("exportedOn", manifest.get("exportedOn"))
+    try:
+        if isinstance(value, str):
+            moment = datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%f%z")
+        else:
+            moment = datetime.fromtimestamp(float(str(value)) / 1000, timezone.utc)
+        return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _manifest(archive: zipfile.ZipFile, bundle_id: str) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlops_steps.dss.names import node_id
-from mlops_steps.dss.session import Dss, Refusal, expect
-from mlops_steps.errors import CheckFailed, ConfigError, SomebodyElse
+from mlops_steps.dss.session import Dss, expect
+from mlops_steps.errors import CheckFailed, ConfigError, Refusal, SomebodyElse
 
 HEALTHY = "HEALTHY"
 

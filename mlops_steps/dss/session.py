@@ -14,7 +14,7 @@ from dataikuapi import DSSClient
 from dataikuapi.utils import DataikuException
 
 from mlops_steps.dss.http import BadAnswer, HttpLimits, NodeSession, Refused, explain
-from mlops_steps.errors import DeadlineExceeded, NodeError
+from mlops_steps.errors import DeadlineExceeded, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.waiting import Deadline
 
@@ -25,22 +25,6 @@ T = TypeVar("T")
 
 # A proxy gave up waiting for the node, which may be at work on the request all the same.
 _OF_A_GATEWAY = frozenset({502, 504})
-
-
-class Refusal(NodeError):
-    """The node answered and refused. ``status`` is the HTTP status."""
-
-    def __init__(self, message: str, status: int, *, next_step: str | None = None) -> None:
-        super().__init__(message, next_step=next_step)
-        self.status = status
-
-
-class Unreachable(NodeError):
-    """The node gave no answer, or none of DSS: what was asked may or may not have been done."""
-
-
-class NonsenseAnswer(NodeError):
-    """The node's answer does not have the form that DSS gives it."""
 
 
 class Dss:

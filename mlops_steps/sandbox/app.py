@@ -11,22 +11,20 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.routing import Router as PathRouter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlops_steps.sandbox.faults import control
-from mlops_steps.sandbox.faults.middleware import Faulty
 from mlops_steps.sandbox.faults.operations import BASE_PATHS, CONTROL_PATH
+from mlops_steps.sandbox.http.faulty import Faulty
 from mlops_steps.sandbox.http.routing import RouteDef, Router, serve
 from mlops_steps.sandbox.node.auth import is_authenticated
 from mlops_steps.sandbox.node.errors import DssError, not_found, not_supported, unauthorized
-from mlops_steps.sandbox.node.node import Node
+from mlops_steps.sandbox.node.node import DSS_VERSION, Node
 from mlops_steps.sandbox.services.admin import routes as admin
 from mlops_steps.sandbox.services.bundles import routes as bundles
 from mlops_steps.sandbox.services.deployer import routes as deployer
+from mlops_steps.sandbox.services.faults import routes as faults
 from mlops_steps.sandbox.services.flow import routes as flow
 from mlops_steps.sandbox.services.instance import routes as instance
 from mlops_steps.sandbox.services.projects import routes as projects
 from mlops_steps.sandbox.services.scenarios import routes as scenarios
-
-DSS_VERSION = instance.DSS_VERSION
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +98,7 @@ class Gate:
         self.node = node
         api = PathRouter(path_routes(node, routers), redirect_slashes=False, default=_unknown_operation)
         bases = [Mount(base, app=api) for base in BASE_PATHS]
-        own = Mount(CONTROL_PATH, app=PathRouter(path_routes(node, [control.router]), redirect_slashes=False))
+        own = Mount(CONTROL_PATH, app=PathRouter(path_routes(node, [faults.router]), redirect_slashes=False))
         self.paths = PathRouter([*bases, own], redirect_slashes=False, default=_outside_the_api)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

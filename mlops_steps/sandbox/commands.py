@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from mlops_steps.errors import ConfigError, MlopsError
-from mlops_steps.sandbox.faults.commands import fault, faults_option, requests
+from mlops_steps.sandbox.fault_commands import fault, faults_option, requests
 from mlops_steps.sandbox.session import command_environment, environment, export_lines, running
 from mlops_steps.sandbox.signals import Signals, Stopped
 from mlops_steps.system.console import Console

@@ -18,7 +18,7 @@ from mlops_steps.system.console import Console
 from mlops_steps.system.secrets import register
 
 if TYPE_CHECKING:
-    from mlops_steps.sandbox.server import Sandbox
+    from mlops_steps.sandbox.site import Sandbox
 
 # Importable names of what the extra installs.
 _EXTRA = ("pandas", "python_multipart", "sklearn", "starlette", "uvicorn")
@@ -53,7 +53,7 @@ def running(
     check_installed()
     from mlops_steps.sandbox.content import install
     from mlops_steps.sandbox.faults import plan
-    from mlops_steps.sandbox.server import Sandbox
+    from mlops_steps.sandbox.site import Sandbox
 
     temporary = Path(tempfile.mkdtemp(prefix="mlops-sandbox-")) if directory is None else None
     try:
@@ -70,7 +70,7 @@ def running(
             install(sandbox, console.line)
             for node in sandbox.nodes.values():
                 node.faults.clear_requests()
-            plan.apply(planned, sandbox)
+            sandbox.add_faults(planned)
             yield sandbox
         finally:
             sandbox.close()

@@ -150,7 +150,7 @@ def _conclude(stage: str, cases: list[Case], results: list[Ran], measured: list[
     elif failed:
         error = CheckFailed(f"{len(failed)} of {len(cases)} tests failed on {stage}", details=names)
     if error:
-        error.told = True
+        error.is_reported = True
         raise error
 
 

@@ -212,7 +212,7 @@ def _said_and_true(world: World, attempt: Attempt) -> list[str]:
 
 
 def _on_disk(world: World) -> str | None:
-    from mlops_steps.sandbox.services.bundles.model import active_bundle_id
+    from mlops_steps.sandbox.services.projects.model import active_bundle_id
 
     return active_bundle_id(world.sandbox.nodes[INFRA], KEY)
 

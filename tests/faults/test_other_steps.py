@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from mlops_steps.delivery.record import ReleaseRecord
-from mlops_steps.sandbox.services.bundles.model import active_bundle_id
+from mlops_steps.sandbox.services.projects.model import active_bundle_id
 from mlops_steps.steps import deploy, doctor, recover, rollback, smoke_test, status, validate
 from mlops_steps.steps import test as test_step
 from mlops_steps.steps.context import Context

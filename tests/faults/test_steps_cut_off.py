@@ -21,8 +21,8 @@ from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.sandbox.faults.board import LoggedRequest
 from mlops_steps.sandbox.faults.model import Fault
 from mlops_steps.sandbox.services.bundles import export
-from mlops_steps.sandbox.services.bundles.model import active_bundle_id
 from mlops_steps.sandbox.services.deployer.published import PublishedProjects
+from mlops_steps.sandbox.services.projects.model import active_bundle_id
 from tests.counts import tell
 from tests.faults.child import Child
 from tests.faults.cut import ARCHIVED, HUP, INT, KEPT, KILL, LOST, TERM

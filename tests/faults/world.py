@@ -27,8 +27,8 @@ from mlops_steps.errors import MlopsError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
 from mlops_steps.sandbox.faults.board import LoggedRequest
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.services.projects.model import create
+from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import Pace, use

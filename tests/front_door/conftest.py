@@ -21,7 +21,7 @@ from typing import Any
 import dataikuapi
 import pytest
 
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 
 KEY = "TINY"
 

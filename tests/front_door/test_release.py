@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 from tests.front_door.conftest import Workspace, set_stage_variable
 
 

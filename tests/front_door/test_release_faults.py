@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 from tests.front_door.conftest import Workspace, create_project, set_stage_variable
 
 

@@ -15,7 +15,7 @@ from mlops_steps.dss import updates
 from mlops_steps.dss.deployments import Deployment, Health
 from mlops_steps.dss.updates import Past
 from mlops_steps.errors import NodeError
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.steps import status
 from mlops_steps.steps.status import StageStatus
 from tests.front_door.conftest import Workspace, create_project

@@ -16,7 +16,7 @@ import pytest
 from lxml import etree
 
 from mlops_steps.sandbox.faults.board import NodeFaults
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 from tests.front_door.conftest import Result, Workspace, create_project
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "report" / "junit.xsd"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 from tests.front_door.conftest import Result, Workspace, create_project
 from tests.front_door.test_test import deployed, message, outcomes
 from tests.trials.test_team_tests import left_behind

@@ -85,7 +85,7 @@ def test_what_does_not_hold_is_a_failure_and_the_step_fails(node: FakeNode, tmp_
     cases, error, out = run(node, tmp_path)
     assert isinstance(error, CheckFailed)
     assert error.message == "4 of 10 checks failed (2 skipped)"
-    assert error.told
+    assert error.is_reported
     failed = {name for name, case in cases.items() if case.outcome is Outcome.FAILURE}
     assert failed == {
         "test-scenario project P",

@@ -13,8 +13,8 @@ import dataikuapi
 import pytest
 
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.services.projects.model import Project, create
+from mlops_steps.sandbox.site import Sandbox
 
 _numbers = itertools.count(1)
 

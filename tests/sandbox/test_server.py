@@ -15,7 +15,7 @@ import requests
 from mlops_steps.errors import ConfigError
 from mlops_steps.sandbox.node.errors import DssError
 from mlops_steps.sandbox.node.store import read_json, safe_name, write_json
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 
 
 def test_the_environment_names_every_node_with_its_key(sandbox: Sandbox) -> None:

@@ -23,7 +23,7 @@ from mlops_steps.sandbox.content.revisions import (
 from mlops_steps.sandbox.node.store import read_json, write_json
 
 if TYPE_CHECKING:
-    from mlops_steps.sandbox.server import Sandbox
+    from mlops_steps.sandbox.site import Sandbox
 
 REQUEST_SECONDS = 30.0
 TRAIN_SECONDS = 300.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -13,9 +12,6 @@ from mlops_steps.config import file
 from mlops_steps.errors import ConfigError
 from mlops_steps.sandbox.faults.model import BadFault, Fault, problems
 from mlops_steps.system.text import nearest
-
-if TYPE_CHECKING:
-    from mlops_steps.sandbox.server import Sandbox
 
 
 @dataclass(frozen=True)
@@ -71,9 +67,3 @@ def parse(entry: object, nodes: Iterable[str]) -> Planned:
     if found:
         raise BadFault(found)
     return Planned(str(node), fault)
-
-
-def apply(plan: Iterable[Planned], sandbox: Sandbox) -> None:
-    """Gives each node of the sandbox its faults."""
-    for planned in plan:
-        sandbox.node(planned.node).faults.add(planned.fault)

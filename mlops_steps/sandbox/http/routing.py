@@ -6,21 +6,18 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from mlops_steps.sandbox.node.errors import DssError, bad_request
+from mlops_steps.sandbox.node.node import Node, NodeType
 from mlops_steps.sandbox.node.store import save_stream
 
-if TYPE_CHECKING:
-    from mlops_steps.sandbox.node.node import Node
-
-NodeType = Literal["DESIGN", "AUTOMATION"]
 MAX_BODY_BYTES = 256 * 1024 * 1024
 JSON_NULL = JSONResponse(None)
 
@@ -50,6 +47,8 @@ class Call:
     user: str = "admin"
     body: bytes = b""
     files: dict[str, Upload] = field(default_factory=dict)
+    # The query with every value: a parameter may come several times, and ``params`` holds the last one.
+    repeated: dict[str, list[str]] = field(default_factory=dict)
 
     def json(self) -> Any:
         """The body as JSON; ``None`` when it is empty. Raises 400 when it is not JSON."""
@@ -130,6 +129,11 @@ class Router:
         return self._add("DELETE", path)
 
 
+def archive_response(path: Path, name: str) -> FileResponse:
+    """A zip file, streamed from disk; ``name`` is what a browser calls it."""
+    return FileResponse(path, media_type="application/zip", filename=name)
+
+
 async def serve(route: RouteDef, node: Node, request: Request) -> Response:
     """Reads the request (uploads go to disk), runs the handler in a thread and makes its answer."""
     if route.only is not None and node.type != route.only:
@@ -145,6 +149,7 @@ async def serve(route: RouteDef, node: Node, request: Request) -> Response:
         path={name: str(value) for name, value in request.path_params.items()},
         params=dict(request.query_params),
         user=request.scope["dku.user"],
+        repeated={name: request.query_params.getlist(name) for name in request.query_params},
     )
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         try:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Literal, Protocol, cast
 
-from mlops_steps.sandbox.faults.board import NodeFaults
-from mlops_steps.sandbox.http.routing import NodeType
+from mlops_steps.sandbox.faults.board import Active, NodeFaults
 from mlops_steps.sandbox.node.auth import Tickets
 from mlops_steps.sandbox.node.futures import Futures
 from mlops_steps.sandbox.node.store import PRIVATE_DIR, read_json, safe_name, write_json
 
-if TYPE_CHECKING:
-    from mlops_steps.sandbox.server import Sandbox
-
+NodeType = Literal["DESIGN", "AUTOMATION"]
+# What every answer of a node names, and what exports are made with.
+DSS_VERSION = "13.5.2"
 TICKET_SECONDS = 6 * 3600.0
 DEFAULT_CONNECTIONS: dict[str, Any] = {
     "filesystem_managed": {
@@ -36,17 +35,39 @@ DEFAULT_CONNECTIONS: dict[str, Any] = {
 }
 
 
+class Site(Protocol):
+    """What a node knows of the sandbox that it belongs to: its folder, and the other nodes by their ids."""
+
+    dir: Path
+    nodes: dict[str, Node]
+
+    def node_names(self) -> list[str]:
+        """What a node may be called: its id (``auto-prod``) and its name in mlops.yml (``prod``)."""
+
+    def node(self, name: str) -> Node:
+        """The node of this id or name. Raises :class:`KeyError`."""
+
+    def infrastructures(self) -> dict[str, tuple[Node, str]]:
+        """Infrastructure id → its Automation node and its stage."""
+
+    def restart_node(self, node_id: str) -> None:
+        """Stops a node and starts it again; what it holds in memory is gone."""
+
+    def refuse_connections(self, node_id: str, outage: Active) -> None:
+        """Closes a node's port until the fault is over. Returns at once."""
+
+
 class Node:
     """A Design node or an Automation node. ``url`` is known once the sandbox has started."""
 
-    def __init__(self, sandbox: Sandbox, node_id: str, node_type: NodeType, directory: Path, api_key: str) -> None:
-        self.sandbox = sandbox
+    def __init__(self, site: Site, node_id: str, node_type: NodeType, directory: Path, api_key: str) -> None:
+        self.site = site
         self.id = node_id
         self.type: NodeType = node_type
         self.dir = directory
         self.api_key = api_key
         self.url = ""
-        self.faults = NodeFaults(node_id, lambda outage: sandbox.refuse_connections(node_id, outage))
+        self.faults = NodeFaults(node_id, lambda outage: site.refuse_connections(node_id, outage))
         self.futures = Futures(self.faults)
         self.tickets = Tickets()
         self._locks: dict[str, threading.RLock] = {}

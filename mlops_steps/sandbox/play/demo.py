@@ -21,9 +21,9 @@ from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
 from mlops_steps.report import junit
 from mlops_steps.sandbox.content import PROJECT_KEY, REVISIONS, Applied, DesignNode, Revision, apply_revision
 from mlops_steps.sandbox.play.demo_board import Board, State
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.session import command_environment, running
 from mlops_steps.sandbox.signals import Signals, Stopped
+from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import duration
 

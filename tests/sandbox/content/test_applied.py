@@ -8,8 +8,8 @@ import dataikuapi
 import pytest
 
 from mlops_steps.sandbox.content import Applied, DesignNode, apply_revision, install
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.session import running
+from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.system.console import Console
 
 

@@ -11,7 +11,7 @@ import requests
 from click.testing import CliRunner, Result
 
 from mlops_steps.sandbox.commands import sandbox as group
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 
 PATH = "/dip/publicapi/instance-info"
 

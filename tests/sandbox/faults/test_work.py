@@ -11,8 +11,8 @@ import pytest
 from dataikuapi.utils import DataikuException
 
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.site import Sandbox
 
 SCENARIO = "TEST_GREET"
 

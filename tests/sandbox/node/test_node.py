@@ -15,7 +15,7 @@ from dataikuapi.utils import DataikuException
 
 from mlops_steps.sandbox.node.auth import Tickets
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 
 INFO = "/dip/publicapi/instance-info"
 

@@ -15,9 +15,9 @@ from mlops_steps.sandbox.node.store import now_ms, read_json, sync_dir, write_js
 from mlops_steps.sandbox.services.bundles.archive import extract
 from mlops_steps.sandbox.services.bundles.exchange import replace_folder, restore_folder
 from mlops_steps.sandbox.services.bundles.export import DATA_FOLDERS, LOCAL_VARIABLES
-from mlops_steps.sandbox.services.bundles.model import ACTIVE_FILE, active_bundle_id, imported
+from mlops_steps.sandbox.services.bundles.model import imported
 from mlops_steps.sandbox.services.bundles.needs import missing_on, needs_of_unpacked, remapped_names, tells_needs
-from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.services.projects.model import ACTIVE_FILE, Project, active_bundle_id
 from mlops_steps.sandbox.services.scenarios.service import stop_all_runs
 
 _REPLACED = "replaced-"

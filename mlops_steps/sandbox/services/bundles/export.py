@@ -16,7 +16,7 @@ from mlops_steps.sandbox.node.store import now_ms, read_json, safe_name
 from mlops_steps.sandbox.services.bundles.archive import MANIFEST, BundleArchive
 from mlops_steps.sandbox.services.bundles.model import exported
 from mlops_steps.sandbox.services.bundles.needs import manifest_entries
-from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.services.projects.model import EXPORT_OPTIONS, Project
 
 MANIFEST_VERSION = 3
 # Where a bundle keeps data of the project → where the node keeps it.
@@ -49,24 +49,18 @@ def export_bundle(node: Node, key: str, bundle_id: str, release_notes: str, user
             draft.unlink(missing_ok=True)
 
 
+def origin(project: Project) -> dict[str, Any]:
+    """The node and project that a bundle comes from, as the Project Deployer shows it."""
+    node = project.node
+    return {"projectKey": project.key, "nodeId": node.id, "installId": node.id, "url": node.url}
+
+
 def _options(project: Project) -> dict[str, Any]:
     settings = project.params.get("bundleExporterSettings") or {}
     chosen = settings.get("exportOptions") or {}
     if not isinstance(chosen, dict):
         raise bad_request("bundleExporterSettings.exportOptions of the project is not an object")
-    return {
-        "exportUploads": True,
-        "exportManagedFS": False,
-        "exportAnalysisModels": False,
-        "exportSavedModels": False,
-        "exportManagedFolders": False,
-        "exportAllDatasets": False,
-        "exportGitRepository": False,
-        "includedDatasetsData": [],
-        "includedSavedModels": [],
-        "includedManagedFolders": [],
-        **chosen,
-    }
+    return {**EXPORT_OPTIONS, **chosen}
 
 
 def _write(
@@ -89,6 +83,7 @@ def _write(
             "exportedWithOptions": options,
             "actualContent": content,
             "originalProjectKey": project.key,
+            "designNodeInfo": origin(project),
             "bundleId": bundle_id,
             "releaseNotes": release_notes,
             "manifestVersion": MANIFEST_VERSION,

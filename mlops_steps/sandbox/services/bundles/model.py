@@ -5,26 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from mlops_steps.sandbox.node.archives import ArchiveStore
 from mlops_steps.sandbox.node.errors import bad_request
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.node.store import read_json, save_stream
+from mlops_steps.sandbox.node.store import save_stream
 from mlops_steps.sandbox.services.bundles.archive import BundleArchive
-
-ACTIVE_FILE = ".active-bundle.json"
-
-
-def active_bundle_id(node: Node, key: str) -> str | None:
-    """The id of the bundle that is active in a project; ``None`` when there is none."""
-    bundle_id = active_bundle(node, key).get("bundleId")
-    return str(bundle_id) if bundle_id else None
-
-
-def active_bundle(node: Node, key: str) -> dict[str, Any]:
-    """``bundleId``, ``activatedOn`` (milliseconds) and ``activatedBy``; ``{}`` when no bundle is active."""
-    return cast(dict[str, Any], read_json(node.project_dir(key) / ACTIVE_FILE, {}))
 
 
 class BundleStore(ArchiveStore):
@@ -62,7 +49,7 @@ def staged_copy(node: Node, source: Path) -> Path:
     if not source.is_file():
         raise bad_request(f"There is no bundle archive at {source} on node {node.id}")
     target = node.tmp_dir / f"{secrets.token_hex(8)}.zip"
-    if source.resolve().is_relative_to(node.sandbox.dir):
+    if source.resolve().is_relative_to(node.site.dir):
         try:
             os.link(source, target)
             return target

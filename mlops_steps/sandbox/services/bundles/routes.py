@@ -6,24 +6,17 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from starlette.responses import FileResponse
-
-from mlops_steps.sandbox.http.routing import Call, Router
+from mlops_steps.sandbox.http.routing import Call, Router, archive_response
 from mlops_steps.sandbox.node.errors import bad_request
+from mlops_steps.sandbox.node.node import DSS_VERSION
 from mlops_steps.sandbox.services.bundles import activation
 from mlops_steps.sandbox.services.bundles.export import export_bundle
 from mlops_steps.sandbox.services.bundles.importing import create_from_bundle, import_bundle
-from mlops_steps.sandbox.services.bundles.model import active_bundle_id, exported, imported, staged_copy
-from mlops_steps.sandbox.services.instance.routes import DSS_VERSION
-from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.services.bundles.model import exported, imported, staged_copy
+from mlops_steps.sandbox.services.projects.model import Project, active_bundle_id
 
 design = Router(only="DESIGN")
 automation = Router(only="AUTOMATION")
-
-
-def archive_response(path: Path, name: str) -> FileResponse:
-    """The archive, streamed from disk."""
-    return FileResponse(path, media_type="application/zip", filename=name)
 
 
 def exported_item(record: dict[str, Any]) -> dict[str, Any]:

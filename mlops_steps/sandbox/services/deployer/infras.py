@@ -32,7 +32,7 @@ class Infras:
         with self.places.lock:
             if (self.places.root / "infras").exists():
                 return
-            for infra_id, (node, stage) in self.places.node.sandbox.infrastructures().items():
+            for infra_id, (node, stage) in self.places.node.site.infrastructures().items():
                 settings = _new_settings(infra_id, stage, "NO_CHECK")
                 settings.update(autoconfigureFromNodesDirectory=True, nodeId=node.id)
                 write_json(self.places.infra(infra_id), settings)
@@ -106,12 +106,12 @@ class Infras:
 
     def faults(self, infra_id: str) -> NodeFaults:
         """The faults of the node behind the infrastructure; of the Design node when it is not of this sandbox."""
-        node = self.places.node.sandbox.nodes.get(str(self._load(infra_id).get("nodeId")))
+        node = self.places.node.site.nodes.get(str(self._load(infra_id).get("nodeId")))
         return (node or self.places.node).faults
 
     def _endpoint(self, settings: dict[str, Any]) -> tuple[str, str]:
         if settings.get("autoconfigureFromNodesDirectory"):
-            node = self.places.node.sandbox.nodes.get(str(settings.get("nodeId")))
+            node = self.places.node.site.nodes.get(str(settings.get("nodeId")))
             return (node.url, node.api_key) if node is not None else ("", "")
         return str(settings.get("automationNodeUrl") or ""), str(settings.get("adminApiKey") or "")
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from mlops_steps.sandbox.http.routing import JSON_NULL, Call, Router
+from mlops_steps.sandbox.http.routing import JSON_NULL, Call, Router, archive_response
 from mlops_steps.sandbox.node.errors import not_found
 from mlops_steps.sandbox.node.messages import report
 from mlops_steps.sandbox.services.bundles.archive import BundleArchive
 from mlops_steps.sandbox.services.bundles.model import exported, staged_copy
-from mlops_steps.sandbox.services.bundles.routes import archive_response
 from mlops_steps.sandbox.services.deployer import testing
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
 from mlops_steps.sandbox.services.deployer.health import heavy_status

@@ -5,15 +5,40 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mlops_steps.sandbox.node.errors import bad_request, conflict, not_found
 from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.node.store import PRIVATE_DIR, now_ms, read_json, safe_name, write_json
 from mlops_steps.sandbox.services.projects.git import ProjectGit
 
+# What a bundle takes along besides the configuration, unless the project's settings say otherwise.
+EXPORT_OPTIONS: dict[str, Any] = {
+    "exportUploads": True,
+    "exportManagedFS": False,
+    "exportAnalysisModels": False,
+    "exportSavedModels": False,
+    "exportManagedFolders": False,
+    "exportAllDatasets": False,
+    "exportGitRepository": False,
+    "includedDatasetsData": [],
+    "includedSavedModels": [],
+    "includedManagedFolders": [],
+}
 CONFIG = "project_config"
 UPLOADS = "uploads"
+ACTIVE_FILE = ".active-bundle.json"
+
+
+def active_bundle_id(node: Node, key: str) -> str | None:
+    """The id of the bundle that is active in a project; ``None`` when there is none."""
+    bundle_id = active_bundle(node, key).get("bundleId")
+    return str(bundle_id) if bundle_id else None
+
+
+def active_bundle(node: Node, key: str) -> dict[str, Any]:
+    """``bundleId``, ``activatedOn`` (milliseconds) and ``activatedBy``; ``{}`` when no bundle is active."""
+    return cast(dict[str, Any], read_json(node.project_dir(key) / ACTIVE_FILE, {}))
 
 
 class Project:
@@ -73,6 +98,31 @@ class Project:
         """``params.json``: name, owner, tags, settings, permissions …"""
         params: dict[str, Any] = read_json(self.config_dir / "params.json", {})
         return params
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """``params.json`` as clients get it: with a version tag, and with export options where none were saved."""
+        params = self.params
+        exporter = params.get("bundleExporterSettings") or {}
+        options = exporter.get("exportOptions")
+        if options is None:
+            options = {}
+        if isinstance(options, dict):
+            options = {**EXPORT_OPTIONS, **options}
+        return {
+            **params,
+            "bundleExporterSettings": {**exporter, "exportOptions": options},
+            "versionTag": self.version_tag(params),
+        }
+
+    def version_tag(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Who changed the project last, and when; where its files do not say it, its owner and the time of the file."""
+        known: dict[str, Any] = params.get("versionTag") or {}
+        if known.get("lastModifiedOn"):
+            return known
+        changed = int((self.config_dir / "params.json").stat().st_mtime * 1000)
+        owner = {"login": params.get("owner") or "admin"}
+        return {"versionNumber": 0, "lastModifiedBy": owner, **known, "lastModifiedOn": changed}
 
     def save_params(self, params: Mapping[str, Any], message: str, user: str = "admin") -> None:
         """Replaces ``params.json``, with a new version tag."""

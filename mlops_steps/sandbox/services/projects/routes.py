@@ -7,9 +7,8 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import bad_request
-from mlops_steps.sandbox.services.bundles.model import active_bundle_id
 from mlops_steps.sandbox.services.projects import git_routes, library_routes
-from mlops_steps.sandbox.services.projects.model import Project, create, list_projects
+from mlops_steps.sandbox.services.projects.model import Project, active_bundle_id, create, list_projects
 from mlops_steps.sandbox.services.projects.objects import metadata_of, with_metadata
 from mlops_steps.sandbox.services.scenarios.service import stop_all_runs
 
@@ -45,7 +44,7 @@ def summary(project: Project) -> dict[str, Any]:
         "canWriteProjectContent": True,
         "disableAutomaticTriggers": params.get("disableAutomaticTriggers", False),
         "creationTag": params.get("creationTag", {}),
-        "versionTag": params.get("versionTag", {}),
+        "versionTag": project.version_tag(params),
     }
     if project.node.type == "AUTOMATION":
         state = active_bundle_state(project)
@@ -117,7 +116,7 @@ def set_metadata(call: Call) -> Any:
 @router.get("/projects/{key}/settings")
 def get_settings(call: Call) -> Any:
     project = project_of(call)
-    return {"projectKey": project.key, **project.params}
+    return {"projectKey": project.key, **project.settings}
 
 
 @router.put("/projects/{key}/settings")

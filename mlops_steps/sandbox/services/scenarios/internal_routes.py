@@ -6,9 +6,8 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import bad_request, not_found
-from mlops_steps.sandbox.services.scenarios.run import ScenarioRun
+from mlops_steps.sandbox.services.scenarios.run import ScenarioRun, run_step
 from mlops_steps.sandbox.services.scenarios.service import scenarios_at_work
-from mlops_steps.sandbox.services.scenarios.step_run import run_step
 
 router = Router()
 BASE = "/sandbox/scenario-runs/{run}"

@@ -9,8 +9,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import DssError, bad_request, conflict, not_found
-from mlops_steps.sandbox.services.bundles.model import active_bundle_id
-from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.services.projects.model import Project, active_bundle_id
 from mlops_steps.sandbox.services.projects.objects import with_metadata
 from mlops_steps.sandbox.services.scenarios import internal_routes, records, reports
 from mlops_steps.sandbox.services.scenarios.model import create, definition_of, scenarios_of

@@ -1,4 +1,4 @@
-"""One run of a scenario: its steps one after the other, its outcome, its files."""
+"""One run of a scenario: its steps one after the other, how each is tried and ends, its outcome, its files."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mlops_steps.sandbox.node.errors import DssError, bad_request
+from mlops_steps.sandbox.node.errors import DssError, bad_request, not_supported
 from mlops_steps.sandbox.node.store import now_ms
 from mlops_steps.sandbox.runtime.lib.dataiku._layout import LayoutError
-from mlops_steps.sandbox.runtime.process import ChildResult, End
+from mlops_steps.sandbox.runtime.process import Child, ChildResult, End
 from mlops_steps.sandbox.services.flow.children import check_code_env, make_child, run_child, thrown
 from mlops_steps.sandbox.services.projects.model import Project
 from mlops_steps.sandbox.services.scenarios import records
@@ -22,15 +22,14 @@ from mlops_steps.sandbox.services.scenarios.step_context import (
     FAILED,
     SUCCESS,
     WARNING,
+    Run,
+    StepAborted,
     StepContext,
+    StepFailed,
+    StepWarned,
     clock,
     worst,
 )
-from mlops_steps.sandbox.services.scenarios.step_run import run_step, wanted
-
-if TYPE_CHECKING:
-    from mlops_steps.sandbox.runtime.process import Child
-    from mlops_steps.sandbox.services.scenarios.service import ScenarioService
 
 
 class ScenarioRun:
@@ -38,7 +37,7 @@ class ScenarioRun:
 
     def __init__(
         self,
-        service: ScenarioService,
+        start_nested: Callable[[Project, str, str], Run],
         step_types: Mapping[str, Callable[[StepContext], None]],
         project: Project,
         scenario: dict[str, Any],
@@ -46,7 +45,7 @@ class ScenarioRun:
         bundle_id: str | None,
         user: str,
     ) -> None:
-        self.service = service
+        self._start_nested = start_nested
         self.step_types = step_types
         self.project = project
         self.scenario = scenario
@@ -158,6 +157,13 @@ class ScenarioRun:
         """A child process that knows this run."""
         scenario = {"key": self.key, "id": self.scenario["id"], "runId": self.run_id, "trigger": self.fire}
         return make_child(self.project, label, variables=self.variables, scenario=scenario, **what)
+
+    def run_nested(self, project: Project, scenario_id: str) -> Run:
+        """Starts another scenario for a step of this run; it does not wait for a place.
+
+        :raises DssError: 404, no such scenario; 409, it runs already.
+        """
+        return self._start_nested(project, scenario_id, self.user)
 
     def execute(self) -> None:
         """Runs the scenario; never raises. The outcome is in ``result``."""
@@ -293,3 +299,66 @@ class ScenarioRun:
             if not running:
                 raise bad_request("no step is running to which an item could be added")
             running[-1]["additionalReportItems"].append(item)
+
+
+def wanted(step: Mapping[str, Any], outcome: str) -> bool:
+    """Whether a step runs when the scenario is at ``outcome``.
+
+    :raises DssError: 501, a condition that the sandbox cannot evaluate.
+    """
+    condition = step.get("runConditionType") or "RUN_IF_STATUS_MATCH"
+    if step.get("enabled") is False or condition == "DISABLED":
+        return False
+    if condition == "RUN_ALWAYS":
+        return True
+    if condition != "RUN_IF_STATUS_MATCH":
+        raise not_supported(f"run condition {condition!r} of step {step.get('name')!r}")
+    return outcome in (step.get("runConditionStatuses") or (SUCCESS, WARNING))
+
+
+def run_step(run: ScenarioRun, step: dict[str, Any]) -> dict[str, Any]:
+    """Runs one step, again when it may be retried, and returns its run."""
+    tries = 1 + max(0, int(step.get("maxRetriesOnFail") or 0))
+    for attempt in range(1, tries + 1):
+        step_run = _try_step(run, step)
+        if step_run["result"]["outcome"] != FAILED or attempt == tries:
+            break
+        pause = float(step.get("delayBetweenRetries") or 0)
+        run.log(f"Step {step_run['step']['name']} is tried again in {pause:g} s")
+        if run.wait_aborted(pause):
+            break
+    return step_run
+
+
+def _try_step(run: ScenarioRun, step: dict[str, Any]) -> dict[str, Any]:
+    step_run = run.begin_step(step)
+    context = StepContext(run, step_run)
+    outcome, error = _work(context, run.step_types)
+    if run.aborted:
+        outcome = ABORTED
+    if outcome == FAILED and context.params.get("proceedOnFailure"):
+        outcome = WARNING
+    run.end_step(context, outcome, error)
+    return step_run
+
+
+def _work(
+    context: StepContext, step_types: Mapping[str, Callable[[StepContext], None]]
+) -> tuple[str, dict[str, Any] | None]:
+    """The outcome, and the error of a step that did not succeed."""
+    kind = context.step.get("type")
+    try:
+        work = step_types.get(str(kind))
+        if work is None:
+            raise not_supported(f"scenario step {context.step['name']!r} of type {kind!r}")
+        work(context)
+    except StepFailed as failure:
+        return FAILED, failure.error
+    except StepWarned as warning:
+        return WARNING, thrown({"clazz": "Warning", "message": str(warning)})
+    except StepAborted:
+        return ABORTED, None
+    except Exception as failure:
+        # The run goes on to its end, with this step as what failed.
+        return FAILED, thrown(failure)
+    return SUCCESS, None

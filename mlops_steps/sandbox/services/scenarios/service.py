@@ -17,9 +17,8 @@ from mlops_steps.sandbox.node.errors import conflict, not_found
 from mlops_steps.sandbox.node.futures import Futures
 from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.node.store import now_ms
-from mlops_steps.sandbox.services.bundles.model import active_bundle_id
 from mlops_steps.sandbox.services.flow.job_service import jobs_of
-from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.services.projects.model import Project, active_bundle_id
 from mlops_steps.sandbox.services.scenarios import records
 from mlops_steps.sandbox.services.scenarios.model import definition_of
 from mlops_steps.sandbox.services.scenarios.run import ScenarioRun
@@ -145,7 +144,7 @@ class ScenarioService:
         project = fire.project
         bundle = active_bundle_id(project.node, project.key) if project.node.type == "AUTOMATION" else None
         scenario = definition_of(project, fire.scenario_id)
-        run = ScenarioRun(self, STEPS, project, scenario, fire.document(), bundle, fire.user)
+        run = ScenarioRun(self.run_nested, STEPS, project, scenario, fire.document(), bundle, fire.user)
         self._running[fire.place] = run
         self._by_key[run.key] = run
         if nested:
@@ -228,11 +227,6 @@ class ScenarioService:
         with self._lock:
             place = (project.key, scenario_id)
             return self._running[place] if self._is_busy(place) else None
-
-    def all_running(self) -> list[ScenarioRun]:
-        """Every run that is under way."""
-        with self._lock:
-            return list(self._running.values())
 
     def by_key(self, key: str) -> ScenarioRun:
         """The run whose own code calls.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
 
-from mlops_steps.sandbox.runtime.process import ChildResult, End
+from mlops_steps.sandbox.runtime.process import Child, ChildResult, End
 from mlops_steps.sandbox.services.flow.children import check_code_env, run_child, thrown
+from mlops_steps.sandbox.services.projects.model import Project
 from mlops_steps.sandbox.services.scenarios import records
-
-if TYPE_CHECKING:
-    from mlops_steps.sandbox.services.scenarios.run import ScenarioRun
 
 SUCCESS, WARNING, FAILED, ABORTED = "SUCCESS", "WARNING", "FAILED", "ABORTED"
 _SEVERITY = (SUCCESS, WARNING, FAILED, ABORTED)
@@ -33,10 +34,42 @@ class StepAborted(Exception):
     """A step was aborted."""
 
 
+class Run(Protocol):
+    """What a step may use of the run that it belongs to."""
+
+    project: Project
+    scenario: dict[str, Any]
+    run_id: str
+    dir: Path
+    user: str
+    variables: dict[str, Any]
+    result: dict[str, Any] | None
+    finished: threading.Event
+
+    @property
+    def label(self) -> str:
+        """How messages call the run."""
+
+    def abort(self) -> None:
+        """Ends the run and everything that it has started."""
+
+    def cancels(self, cancel: Callable[[], None]) -> AbstractContextManager[None]:
+        """While the block runs, aborting the run calls ``cancel``."""
+
+    def make_child(self, label: str, **what: Any) -> Child:
+        """A child process that knows this run."""
+
+    def watch(self, child: Child, work: Callable[[], ChildResult]) -> ChildResult:
+        """Does ``work``, ending ``child`` when the run is aborted."""
+
+    def run_nested(self, project: Project, scenario_id: str) -> Run:
+        """Starts another scenario for a step of this run."""
+
+
 class StepContext:
     """What a step may use: the run, its own definition and parameters, a place for its log and report."""
 
-    def __init__(self, run: ScenarioRun, step_run: dict[str, Any]) -> None:
+    def __init__(self, run: Run, step_run: dict[str, Any]) -> None:
         self.run = run
         self.project = run.project
         self.step_run = step_run

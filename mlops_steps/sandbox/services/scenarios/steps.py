@@ -31,7 +31,7 @@ def build(context: StepContext) -> None:
     builds = context.params.get("builds") or []
     definition = {"type": context.params.get("jobType") or "RECURSIVE_BUILD", "outputs": outputs_of(builds)}
     service = jobs_of(context.project.node)
-    job = service.start(context.project, definition, context.run.user, context.run.variables)
+    job = service.start(context.project, definition, context.run.user, context.run.variables, "SCHEDULER")
     context.log(f"Job {job.id} starts")
     with context.run.cancels(job.abort):
         job.finished.wait()
@@ -124,7 +124,7 @@ def run_scenario(context: StepContext) -> None:
     if context.params.get("projectKey") not in (None, "", project.key):
         project = Project.load(project.node, context.params["projectKey"])
     identity = str(context.params.get("scenarioId") or "")
-    run = context.run.service.run_nested(project, identity, context.run.user)
+    run = context.run.run_nested(project, identity)
     context.log(f"Run {run.run_id} of {run.label} starts")
     with context.run.cancels(run.abort):
         run.finished.wait()

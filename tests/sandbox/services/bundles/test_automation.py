@@ -17,10 +17,10 @@ from dataikuapi.utils import DataikuException
 
 from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.node.store import read_json, write_json
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.services.bundles import activation
 from mlops_steps.sandbox.services.bundles.exchange import replace_folder
 from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.site import Sandbox
 
 Export = Callable[[Project, str], Path]
 
@@ -377,7 +377,7 @@ ACTIVATE_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
 from mlops_steps.sandbox.services.bundles.activation import activate
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 node = Sandbox.open(Path(sys.argv[1])).nodes["auto-test"]
 for number in itertools.count():
     activate(node, "KILLED", "v1" if number % 2 else "v2", {}, "admin")

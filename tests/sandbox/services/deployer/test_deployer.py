@@ -11,8 +11,8 @@ import dataikuapi
 import pytest
 from dataikuapi.utils import DataikuException
 
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.site import Sandbox
 
 Export = Callable[[Project, str], Path]
 

@@ -13,10 +13,10 @@ from dataikuapi.utils import DataikuException
 
 from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.node.store import read_json, write_json
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.services.deployer import updates as updates_module
 from mlops_steps.sandbox.services.deployer.remote import AutomationNode
 from mlops_steps.sandbox.services.projects.model import Project, create
+from mlops_steps.sandbox.site import Sandbox
 
 
 def release(design: dataikuapi.DSSClient, project: Project, bundle_id: str) -> None:

@@ -13,10 +13,10 @@ from dataikuapi.dss.project import DSSProject
 from dataikuapi.utils import DataikuException
 
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.server import Sandbox
 from mlops_steps.sandbox.services.projects.model import Project
 from mlops_steps.sandbox.services.scenarios import service
 from mlops_steps.sandbox.services.scenarios.service import stop_all_runs
+from mlops_steps.sandbox.site import Sandbox
 from tests.sandbox.conftest import client_of
 from tests.sandbox.flows import flow_files, make_project, python_step, scenario
 

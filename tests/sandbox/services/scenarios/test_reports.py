@@ -12,7 +12,7 @@ from defusedxml import ElementTree
 
 from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.node.store import write_json
-from mlops_steps.sandbox.services.bundles.model import ACTIVE_FILE
+from mlops_steps.sandbox.services.projects.model import ACTIVE_FILE
 from tests.sandbox.conftest import client_of
 from tests.sandbox.flows import flow_files, make_project, python_step, scenario
 

@@ -16,13 +16,13 @@ router = Router()
 
 def _nodes(call: Call) -> list[Node]:
     """The node of the parameter ``node``, or all."""
-    sandbox = call.node.sandbox
+    site = call.node.site
     name = call.params.get("node")
     if name is None:
-        return list(sandbox.nodes.values())
-    if name not in sandbox.node_names():
-        raise bad_request(f"node {name!r} does not exist: {', '.join(sandbox.node_names())}")
-    return [sandbox.node(name)]
+        return list(site.nodes.values())
+    if name not in site.node_names():
+        raise bad_request(f"node {name!r} does not exist: {', '.join(site.node_names())}")
+    return [site.node(name)]
 
 
 def _documents(nodes: Iterable[Node]) -> list[dict[str, Any]]:
@@ -37,19 +37,19 @@ def list_faults(call: Call) -> Any:
 @router.post("/faults")
 def add_faults(call: Call) -> Any:
     """All of the faults in the body, or none when one is wrong."""
-    sandbox = call.node.sandbox
+    site = call.node.site
     entries = call.json_object().get("faults")
     if not isinstance(entries, list):
         raise bad_request("The body must hold a list of faults: {'faults': [...]}")
     planned: list[Planned] = []
     for entry in entries:
         try:
-            planned.append(parse(entry, sandbox.node_names()))
+            planned.append(parse(entry, site.node_names()))
         except BadFault as error:
             raise bad_request(str(error)) from error
     added = []
     for item in planned:
-        node = sandbox.node(item.node)
+        node = site.node(item.node)
         # An outage of this very node begins when this request was answered.
         active = node.faults.add(item.fault, at_once=node is not call.node)
         added.append({"node": node.id, **active.document()})

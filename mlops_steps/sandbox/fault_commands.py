@@ -16,7 +16,7 @@ from mlops_steps.sandbox.faults.operations import OPERATIONS
 from mlops_steps.system.console import Console
 
 if TYPE_CHECKING:
-    from mlops_steps.sandbox.faults.remote import Remote
+    from mlops_steps.sandbox.remote import Remote
 
 _dir = click.option(
     "--dir",
@@ -83,7 +83,7 @@ def _entries(kind: str | None, file: Path | None, settings: dict[str, str | None
     if file is None:
         return [{"kind": kind, **given}]
     from mlops_steps.sandbox.faults.plan import load
-    from mlops_steps.sandbox.server import NODES
+    from mlops_steps.sandbox.site import NODES
 
     plan = load(file, [name for spec in NODES for name in (spec.id, spec.name)])
     return [{"node": item.node, **item.fault.plain()} for item in plan]
@@ -168,7 +168,7 @@ def requests(directory: Path | None, node: str | None, as_json: bool, empty: boo
 
 
 def _running(directory: Path | None) -> Remote:
-    from mlops_steps.sandbox.faults.remote import Remote
+    from mlops_steps.sandbox.remote import Remote
 
     return Remote.find(directory)
 

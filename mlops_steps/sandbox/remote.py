@@ -76,8 +76,8 @@ class Remote:
 
 
 def _nodes_in(directory: Path) -> list[tuple[str, str]]:
-    from mlops_steps.sandbox.http.serving import HOST
-    from mlops_steps.sandbox.server import STATE_FILE
+    from mlops_steps.sandbox.server import HOST
+    from mlops_steps.sandbox.site import STATE_FILE
 
     state = read_json(directory / STATE_FILE)
     if not isinstance(state, dict):

@@ -6,18 +6,15 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlops_steps.sandbox.faults.answers import instead, spoiled
 from mlops_steps.sandbox.faults.board import Active, LoggedRequest
 from mlops_steps.sandbox.faults.operations import BASE_PATHS
-from mlops_steps.sandbox.faults.protocol import TRANSPORT, reset
+from mlops_steps.sandbox.http.answers import instead, spoiled
+from mlops_steps.sandbox.http.protocol import TRANSPORT, reset
 from mlops_steps.sandbox.node.auth import matches_any, presented_keys
-
-if TYPE_CHECKING:
-    from mlops_steps.sandbox.node.node import Node
+from mlops_steps.sandbox.node.node import Node
 
 # Seconds between two looks whether a fault that holds an answer back is over.
 _LOOK = 0.02
@@ -157,9 +154,9 @@ class Strike:
 
     async def _restart(self) -> None:
         await self.app(self.scope, self.receive, self.send)
-        sandbox, node_id = self.node.sandbox, self.node.id
+        site, node_id = self.node.site, self.node.id
         self.node.faults.refusing = True  # until it has started again
-        threading.Thread(target=sandbox.restart_node, args=(node_id,), name=f"restart-{node_id}", daemon=True).start()
+        threading.Thread(target=site.restart_node, args=(node_id,), name=f"restart-{node_id}", daemon=True).start()
 
     async def _drop(self) -> None:
         await self._work_first()
