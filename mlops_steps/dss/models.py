@@ -39,12 +39,15 @@ def active_version(dss: Dss, project_key: str, model: str) -> ActiveVersion:
             raise CheckFailed(f"{dss}: no version of saved model {model} is active")
         version = expect(active["id"], str, "the id of a version")
         metrics = expect(saved.get_version_details(version).get_performance_metrics(), dict, "the metrics")
-        return ActiveVersion(model, version, {str(name): float(value) for name, value in _numbers(metrics)})
+        return ActiveVersion(model, version, dict(_numbers(metrics)))
 
 
 def _numbers(metrics: dict[str, Any]) -> list[tuple[str, float]]:
-    return [
-        (name, value)
-        for name, value in metrics.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
-    ]
+    """The numbers among the metrics. JSON has no NaN; Java's writers put it there as a text."""
+    found = []
+    for name, value in metrics.items():
+        if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity"):
+            found.append((name, float(value)))
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            found.append((name, float(value)))
+    return found

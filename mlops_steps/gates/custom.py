@@ -11,9 +11,10 @@ from mlops_steps.errors import CheckFailed
 from mlops_steps.gates.model import GateContext, GateResult
 from mlops_steps.gates.samples import Samples
 from mlops_steps.system.team_code import team_function
+from mlops_steps.system.waiting import Deadline
 
 
-def measure(gate: CustomGate, samples: Samples, settings: Settings) -> GateResult:
+def measure(gate: CustomGate, samples: Samples, settings: Settings, deadline: Deadline) -> GateResult:
     """Calls the function. Raises :class:`ConfigError` when it is not there, and what it raises."""
     function = team_function(gate.function, settings.root, f"gate {gate.name}")
     context = GateContext(
@@ -22,6 +23,7 @@ def measure(gate: CustomGate, samples: Samples, settings: Settings) -> GateResul
         samples.candidate.bundle,
         samples,
         gate.options,
+        deadline,
     )
     found = function(context)
     if not isinstance(found, GateResult):

@@ -44,7 +44,7 @@ def measure(gate: DriftGate, samples: Samples, deadline: Deadline) -> GateResult
     verdict = GateVerdict.FAILED if failed else GateVerdict.INCONCLUSIVE if unsure else GateVerdict.PASSED
     shown = ", ".join(f"{name} (PSI {found[name].psi:.3g})" for name in (failed or unsure or [worst])[:5])
     words = {
-        GateVerdict.FAILED: "drifted",
+        GateVerdict.FAILED: "worst",
         GateVerdict.INCONCLUSIVE: "too few rows to tell",
         GateVerdict.PASSED: "most",
     }

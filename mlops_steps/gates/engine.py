@@ -87,7 +87,7 @@ def _measure(gate: Gate, settings: Settings, samples: Samples, deadline: Deadlin
         return drift.measure(gate, samples, deadline)
     from mlops_steps.gates import custom
 
-    return custom.measure(gate, samples, settings)
+    return custom.measure(gate, samples, settings, deadline)
 
 
 def _within(deadline: Deadline, measure: Callable[[], GateResult]) -> GateResult:

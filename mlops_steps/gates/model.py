@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlops_steps.errors import MlopsError
+from mlops_steps.gates.samples import Samples
+from mlops_steps.system.waiting import Deadline
 
-if TYPE_CHECKING:
-    from mlops_steps.gates.samples import Samples
+Rows = dict[str, list[Any]]
 
 
 class GateVerdict(str, Enum):
@@ -60,8 +61,7 @@ class GateResult:
 class GateContext:
     """What a gate of the team's own is given.
 
-    ``candidate`` is the id of the bundle. ``samples`` reads datasets of the candidate and of the champion
-    (``samples.champion`` is ``None`` before the first release). ``options`` are those of ``mlops.yml``.
+    ``candidate`` is the id of the bundle, ``options`` are those of ``mlops.yml``, ``deadline`` is the gate's.
     """
 
     project: str
@@ -69,3 +69,13 @@ class GateContext:
     candidate: str
     samples: Samples
     options: Mapping[str, Any] = field(default_factory=dict)
+    deadline: Deadline = field(default_factory=lambda: Deadline(900))
+
+    def rows(self, dataset: str, *columns: str, scenario: str | None = None, champion: bool = False) -> Rows | None:
+        """The columns of a dataset of the candidate, or of the champion, column by column; empty cells are ``None``.
+
+        ``scenario`` is run first, once for each version. ``None``: there is no champion yet. Raises
+        :class:`CheckFailed` when a column is missing or the scenario fails, :class:`NodeError` when a node fails.
+        """
+        version = self.samples.champion if champion else self.samples.candidate
+        return self.samples.read(version, dataset, columns, self.deadline, scenario) if version else None

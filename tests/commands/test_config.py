@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -20,7 +21,7 @@ from mlops_steps.config.gates import KINDS
 from mlops_steps.config.problems import all_keys
 from mlops_steps.dss.facts import ProjectFacts
 from mlops_steps.errors import ConfigError
-from mlops_steps.gates.model import GateVerdict
+from mlops_steps.gates.model import GateContext, GateVerdict
 from mlops_steps.rules.loading import BUILT_IN, load_rules
 from mlops_steps.system.team_code import team_function
 from tests.front_door.fake_node import KEY, FakeNode, Refusing
@@ -246,8 +247,9 @@ class TestDocumentation:
         (code,) = re.findall(r"```python\n(.*?)```", (self.DOCS / "gates.md").read_text(encoding="utf-8"), re.S)
         (tmp_path / "gates.py").write_text(code, encoding="utf-8")
         churn_rate = team_function("gates.py:churn_rate", tmp_path, "here")
-        samples = SimpleNamespace(candidate=None, read=lambda *_: {"prediction": ["1", "0", "0", "0"]})
-        few, many = (churn_rate(SimpleNamespace(samples=samples, options={"most": most})) for most in (0.1, 0.3))
+        rows = {"prediction": ["1", "0", "0", "0"]}
+        samples: Any = SimpleNamespace(candidate="c", read=lambda *_: rows)
+        few, many = (churn_rate(GateContext("P", "test", "b", samples, {"most": most})) for most in (0.1, 0.3))
         assert (few.verdict, many.verdict) == (GateVerdict.FAILED, GateVerdict.PASSED)
         assert many.value == 0.25
 

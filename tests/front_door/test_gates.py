@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlops_steps.sandbox.server import Sandbox
+from mlops_steps.sandbox.site import Sandbox
 from tests.front_door.conftest import Result, Workspace, create_project
 
 ROWS = 1200
@@ -184,10 +184,11 @@ def test_too_few_rows_may_be_skipped_where_the_project_says_so(two_bundles: Work
 
 def test_a_gate_of_the_teams_own(two_bundles: Workspace) -> None:
     (two_bundles.folder / "checks.py").write_text(
-        "from mlops_steps.gates.model import GateResult, GateVerdict\n"
-        "from mlops_steps.system.waiting import Deadline\n"
+        "from mlops_steps import GateResult, GateVerdict\n"
         "def churn_rate(context):\n"
-        "    columns = context.samples.read(context.samples.candidate, 'scored', ['churned'], Deadline(30))\n"
+        "    columns = context.rows('scored', 'churned')\n"
+        "    live = context.rows('scored', 'churned', champion=True)\n"
+        "    assert len(live['churned']) == 1200\n"
         "    rate = sum(int(value) for value in columns['churned']) / len(columns['churned'])\n"
         "    good = rate < float(context.options['limit'])\n"
         "    verdict = GateVerdict.PASSED if good else GateVerdict.FAILED\n"
