@@ -44,10 +44,9 @@ def active_version(dss: Dss, project_key: str, model: str) -> ActiveVersion:
 
 def _numbers(metrics: dict[str, Any]) -> list[tuple[str, float]]:
     """The numbers among the metrics. JSON has no NaN; Java's writers put it there as a text."""
-    found = []
-    for name, value in metrics.items():
-        if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity"):
-            found.append((name, float(value)))
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            found.append((name, float(value)))
-    return found
+    return [
+        (name, float(value))
+        for name, value in metrics.items()
+        if (isinstance(value, (int, float)) and not isinstance(value, bool))
+        or value in ("NaN", "Infinity", "-Infinity")
+    ]
