@@ -97,6 +97,7 @@ class Session:
         return found
 
 
+@pytest.mark.timeout(1200)  # some forty real starts
 def test_every_step_on_success_and_on_failure(workspace: Workspace, tmp_path: Path) -> None:
     nodes = workspace.sandbox.nodes
     keys = {
