@@ -45,5 +45,5 @@ def test_what_the_table_says_is_not_supported_answers_so(design_node: Node, tiny
         method, path = operation.replace("/projects/{}", f"/projects/{tiny.key}").replace("{}", "x").split(" ")
         url = f"{design_node.url}/public/api{path}"
         answer = requests.request(method, url, auth=(design_node.api_key, ""), json={}, timeout=20)
-        assert (answer.status_code, operation) == (501, operation)
+        assert (answer.status_code, operation) == (400, operation)
         assert "not supported by the sandbox" in answer.json()["message"]

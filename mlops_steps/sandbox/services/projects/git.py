@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mlops_steps.sandbox.node.errors import DssError, bad_request, not_found
+from mlops_steps.sandbox.node.store import iso_time
 
 BRANCH = "master"
 GIT_SECONDS = 60.0
@@ -53,6 +55,23 @@ class ProjectGit:
             exclude = self.dir / ".git" / "info" / "exclude"
             exclude.parent.mkdir(exist_ok=True)
             exclude.write_text(_EXCLUDED, encoding="utf-8")
+
+    def adopt(self) -> None:
+        """Takes over a repository that came in an archive: its commits, branches and tags.
+
+        Its settings and hooks are dropped, as they could run commands on this machine; one that is damaged goes.
+        """
+        place = self.dir / ".git"
+        if not place.is_dir():
+            return
+        shutil.rmtree(place / "hooks", ignore_errors=True)
+        (place / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = false\n", encoding="utf-8")
+        if not self.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False).strip():
+            shutil.rmtree(place)
+            return
+        exclude = place / "info" / "exclude"
+        exclude.parent.mkdir(exist_ok=True)
+        exclude.write_text(_EXCLUDED, encoding="utf-8")
 
     def commit(self, message: str, user: str, paths: Sequence[str] = (".",)) -> str | None:
         """Commits the changes below ``paths`` in the name of ``user``.
@@ -276,11 +295,12 @@ def _append(lists: dict[str, list[str]], name: str | None, path: str) -> None:
 def _entry(record: str, tags: dict[str, list[str]]) -> dict[str, Any]:
     commit, parents, author, email, seconds, message = record.strip("\n").split(_SEPARATOR, 5)
     return {
+        "commit": commit,
         "commitId": commit,
         "parents": parents.split(),
         "author": author,
         "authorEmail": email,
-        "timestamp": int(seconds) * 1000,
+        "timestamp": iso_time(int(seconds) * 1000),
         "message": message.strip(),
         "tags": tags.get(commit, []),
     }
