@@ -25,17 +25,19 @@ DATA_FOLDERS = {
     "managed_folders": "managed_folders",
     "fs_datasets_data": "managed_datasets",
 }
-# The counts of ``actualContent.configContent``, and the folders that are counted.
+# What ``actualContent.configContent`` of a bundle counts, and the folder in which the project keeps it.
 CONTENT_COUNTS = {
     "datasets": "datasets",
     "recipes": "recipes",
     "savedModels": "saved_models",
     "managedFolders": "managed_folders",
     "scenarios": "scenarios",
-    "dashboards": "dashboards",
     "insights": "insights",
+    "dashboards": "dashboards",
 }
 CHANGELOG_COMMITS = 1000
+# Jupyter notebooks, beside ``project_config/``.
+NOTEBOOKS = "ipython_notebooks"
 _LEFT_OUT = {"__pycache__", ".pytest_cache"}
 LOCAL_VARIABLES = "localvariables.json"
 
@@ -54,19 +56,27 @@ def export_bundle(node: Node, key: str, bundle_id: str, release_notes: str, user
         draft = node.tmp_dir / f"{secrets.token_hex(8)}.zip"
         named = {"bundleId": bundle_id, "releaseNotes": release_notes}
         known = store.list()
-        last = known[-1]["exportManifest"].get("exportUserInfo", {}).get("exportedOn") if known else None
         try:
-            manifest = write_archive(project, draft, options, user, named, _changelog(project, milliseconds(last)))
+            changes = _changelog(project, known[-1] if known else None)
+            manifest = write_archive(project, draft, options, user, named, changes)
             archive = BundleArchive(draft, manifest, project.params)
             return store.add(archive, bundle_id, user, releaseNotes=release_notes)
         finally:
             draft.unlink(missing_ok=True)
 
 
-def _changelog(project: Project, since: int | None) -> dict[str, Any]:
-    """The commits after ``since`` (milliseconds; None: all), newest first. Git knows whole seconds only."""
+def _changelog(project: Project, last: dict[str, Any] | None) -> dict[str, Any]:
+    """What happened since the ``last`` bundle: its commits, the newest first. Git knows whole seconds only."""
     entries = project.git.log(None, None, CHANGELOG_COMMITS)["entries"]
-    return {"commits": [entry for entry in entries if (milliseconds(entry["timestamp"]) or 0) >= (since or 0) - 1000]}
+    if last is None:
+        return {"diffEntries": [], "logEntries": entries}
+    since = int(last["addedOn"])
+    return {
+        "previousBundleId": last["bundleId"],
+        "previousBundleTime": since,
+        "diffEntries": [],
+        "logEntries": [entry for entry in entries if (milliseconds(entry["timestamp"]) or 0) >= since - 1000],
+    }
 
 
 def export_options(chosen: Any) -> dict[str, Any]:
@@ -99,6 +109,7 @@ def write_archive(
     """Writes the project into ``draft`` and returns the manifest.
 
     :param bundle: ``bundleId`` and ``releaseNotes``; None for the export of a project.
+    :param changelog: what goes into ``changelog.json``; None for no such file.
     """
     named = bundle or {}
     with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=6, strict_timestamps=False) as archive:
@@ -107,13 +118,13 @@ def write_archive(
         # Local variables are the node's own: they don't travel.
         archive.writestr(f"project_config/{LOCAL_VARIABLES}", "{}\n")
         content = _add_data(archive, project, options)
+        if bundle is not None:
+            content = {"configContent": _counts(project), **content}
+        add_tree(archive, project.dir / NOTEBOOKS, NOTEBOOKS)
         archive.writestr("timelines/timeline.txt", "")
         manifest = {
-            "exportUserInfo": {
-                "exportedBy": user,
-                "exportedOn": iso_time(now_ms()),
-                **named,
-            },
+            # The export of a project has neither this nor the counts, as far as published ones show.
+            **({} if bundle is None else {"exportUserInfo": {**_now_by(user), **named}}),
             "exportedWithOptions": options,
             "actualContent": content,
             "originalProjectKey": project.key,
@@ -129,6 +140,17 @@ def write_archive(
             archive.writestr(CHANGELOG, json.dumps(changelog, indent=2, ensure_ascii=False))
         archive.writestr(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
     return manifest
+
+
+def _now_by(user: str) -> dict[str, str]:
+    return {"exportedBy": user, "exportedOn": iso_time(now_ms())}
+
+
+def _counts(project: Project) -> dict[str, int]:
+    counts = {
+        kind: sum(1 for _ in (project.config_dir / folder).glob("*.json")) for kind, folder in CONTENT_COUNTS.items()
+    }
+    return {**counts, "jupyterNotebooks": sum(1 for _ in (project.dir / NOTEBOOKS).glob("*.ipynb"))}
 
 
 def _add_data(archive: zipfile.ZipFile, project: Project, options: dict[str, Any]) -> dict[str, Any]:
@@ -158,10 +180,6 @@ def _add_data(archive: zipfile.ZipFile, project: Project, options: dict[str, Any
         "includedManagedFolders": folders,
         "allAnalysisData": False,
         "insightsData": False,
-        "configContent": {
-            f"{kind}Count": sum(1 for _ in (project.config_dir / folder).glob("*.json"))
-            for kind, folder in CONTENT_COUNTS.items()
-        },
     }
 
 

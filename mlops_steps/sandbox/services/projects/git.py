@@ -113,9 +113,20 @@ class ProjectGit:
         """The branch that is checked out."""
         return self.run("symbolic-ref", "--short", "HEAD", check=False).strip() or BRANCH
 
-    def branches(self) -> list[str]:
-        """The local branches."""
-        return self.run("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
+    def branches(self, remote: bool = False) -> list[str]:
+        """The local branches, and with ``remote`` those of the remotes as they were last fetched."""
+        places = ("refs/heads", *(("refs/remotes",) if remote else ()))
+        return self.run("for-each-ref", "--format=%(refname:short)", *places).split()
+
+    def clean(self) -> bool:
+        """Whether everything is committed."""
+        return not self.run("status", "--porcelain").strip()
+
+    def _tracking(self) -> dict[str, int]:
+        """How many commits the branch is ahead of and behind what it tracks; 0 when it tracks nothing."""
+        counts = self.run("rev-list", "--left-right", "--count", "HEAD...@{upstream}", check=False).split()
+        ahead, behind = counts if len(counts) == 2 else ("0", "0")
+        return {"ahead": int(ahead), "behind": int(behind)}
 
     def status(self) -> dict[str, Any]:
         """The state of the work tree, as the client documents it."""
@@ -135,8 +146,8 @@ class ProjectGit:
         clean = not any((*staged.values(), *unstaged.values()))
         return {
             "currentBranch": self.current_branch(),
-            "remotes": [],
-            "trackingCount": {"ahead": 0, "behind": 0},
+            "remotes": self.run("remote").split(),
+            "trackingCount": self._tracking(),
             "clean": clean,
             "hasUncommittedChanges": not clean,
             **staged,
@@ -187,25 +198,25 @@ class ProjectGit:
 
         :raises DssError: 400, the name is not one or is taken; 404, there is no such commit.
         """
-        _checked_name(name)
+        checked_name(name)
         commit = self.resolve(reference or "HEAD")
         self.run("tag", *(("-a", "-m", message) if message else ()), name, commit)
 
     def delete_tag(self, name: str) -> None:
         """Deletes a tag."""
-        self.run("tag", "--delete", _checked_name(name.removeprefix("refs/tags/")))
+        self.run("tag", "--delete", checked_name(name.removeprefix("refs/tags/")))
 
     def create_branch(self, name: str, commit: str | None) -> None:
         """Creates a branch and switches to it."""
-        self.run("checkout", "--quiet", "-b", _checked_name(name), self.resolve(commit or "HEAD"))
+        self.run("checkout", "--quiet", "-b", checked_name(name), self.resolve(commit or "HEAD"))
 
     def delete_branch(self, name: str, force: bool) -> None:
         """Deletes a local branch."""
-        self.run("branch", "-D" if force else "-d", _checked_name(name))
+        self.run("branch", "-D" if force else "-d", checked_name(name))
 
     def switch(self, name: str) -> None:
         """Switches to a branch; the project's files change."""
-        self.run("checkout", "--quiet", _checked_name(name))
+        self.run("checkout", "--quiet", checked_name(name))
 
     def diff(self, start: str | None, end: str | None) -> dict[str, Any]:
         """The changes between two commits, of one commit, or of the work tree."""
@@ -274,6 +285,9 @@ def _environment() -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_TERMINAL_PROMPT": "0",
+        # Nothing is reached that is not on this machine, and no helper is started for a URL.
+        "GIT_ALLOW_PROTOCOL": "file",
+        "GIT_EDITOR": "true",
         # Reading does not write the index, so that it cannot get in the way of a commit.
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_COMMITTER_NAME": "sandbox",
@@ -281,7 +295,8 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """``name`` when a tag or branch can be called so. Raises 400."""
     if not name or name.startswith("-") or any(part in name for part in ("..", " ", "~", "^", ":", "\\", "\n")):
         raise bad_request(f"Git: {name!r} is not the name of a tag or branch")
     return name

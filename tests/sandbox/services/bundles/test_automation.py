@@ -57,7 +57,7 @@ def look_alike(path: Path, key: str, bundle_id: str = "v9", **changes: Any) -> P
         "project_config/datasets/sales.json": {"type": "Filesystem", "params": {"connection": "filesystem_managed"}},
         "project_config/version-tags.json": {"v": 1},
         "analysis-data/abc/def/sessions/s1/mltask.json": {"taskType": "PREDICTION"},
-        "changelog.json": {"commits": []},
+        "changelog.json": {"diffEntries": [], "logEntries": []},
         "timelines/timeline.txt": "",
         "uploads/sales/sales.csv": "a\n1\n",
         **changes,
