@@ -1,3 +1,85 @@
-"""Pipeline steps that take Dataiku DSS projects to production from Jenkins."""
+"""Pipeline steps that take Dataiku DSS projects to production from Jenkins.
 
-__version__ = "0.1.0"
+The names in ``__all__`` are the public API, for rules of your own (docs/validation.md), reports (docs/reports.md) and
+tests on the sandbox (docs/game-day.md). Semantic versioning covers them, and nothing else that can be imported. Each is
+imported when it is used: starting a step must be quick, and the sandbox is an extra.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mlops_steps.version import __version__
+
+if TYPE_CHECKING:
+    from mlops_steps.config import Settings as Settings
+    from mlops_steps.config import ValidateSettings as ValidateSettings
+    from mlops_steps.config import load as load_settings
+    from mlops_steps.dss.facts import ProjectFacts as ProjectFacts
+    from mlops_steps.errors import CheckFailed as CheckFailed
+    from mlops_steps.errors import ConfigError as ConfigError
+    from mlops_steps.errors import MlopsError as MlopsError
+    from mlops_steps.errors import NodeError as NodeError
+    from mlops_steps.report.html import update as update_summary
+    from mlops_steps.report.junit import read as read_report
+    from mlops_steps.report.junit import write as write_report
+    from mlops_steps.report.model import Case as Case
+    from mlops_steps.report.model import Outcome as Outcome
+    from mlops_steps.report.model import Report as Report
+    from mlops_steps.rules.model import Finding as Finding
+    from mlops_steps.rules.model import rule as rule
+    from mlops_steps.sandbox.site import Sandbox as Sandbox
+
+#: Where each name is defined.
+_PLACES = {
+    "Case": "mlops_steps.report.model:Case",
+    "CheckFailed": "mlops_steps.errors:CheckFailed",
+    "ConfigError": "mlops_steps.errors:ConfigError",
+    "Finding": "mlops_steps.rules.model:Finding",
+    "MlopsError": "mlops_steps.errors:MlopsError",
+    "NodeError": "mlops_steps.errors:NodeError",
+    "Outcome": "mlops_steps.report.model:Outcome",
+    "ProjectFacts": "mlops_steps.dss.facts:ProjectFacts",
+    "Report": "mlops_steps.report.model:Report",
+    "Sandbox": "mlops_steps.sandbox.site:Sandbox",
+    "Settings": "mlops_steps.config:Settings",
+    "ValidateSettings": "mlops_steps.config:ValidateSettings",
+    "load_settings": "mlops_steps.config:load",
+    "read_report": "mlops_steps.report.junit:read",
+    "rule": "mlops_steps.rules.model:rule",
+    "update_summary": "mlops_steps.report.html:update",
+    "write_report": "mlops_steps.report.junit:write",
+}
+
+__all__ = [
+    "Case",
+    "CheckFailed",
+    "ConfigError",
+    "Finding",
+    "MlopsError",
+    "NodeError",
+    "Outcome",
+    "ProjectFacts",
+    "Report",
+    "Sandbox",
+    "Settings",
+    "ValidateSettings",
+    "__version__",
+    "load_settings",
+    "read_report",
+    "rule",
+    "update_summary",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _PLACES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,11 +10,11 @@ from contextlib import suppress
 
 import click
 
-from mlops_steps import __version__
 from mlops_steps.errors import ConfigError
 from mlops_steps.steps.registry import STEPS
 from mlops_steps.system.console import Console
 from mlops_steps.system.streams import leave, open_standard_streams, output_is_broken
+from mlops_steps.version import __version__
 
 #: The commands that are not steps. They are imported when they are used: starting a step must be quick, and the sandbox
 #: is an extra.

@@ -1,4 +1,20 @@
-"""Every error a user can meet, each with its exit code.
+"""Every error that a user can meet, each with its exit code.
+
+    MlopsError                  3
+    ├── CheckFailed             1
+    │   └── SomebodyElse        1
+    ├── ConfigError             2
+    ├── NodeError               3
+    │   ├── ControllerError     3
+    │   ├── DeadlineExceeded    3
+    │   ├── NonsenseAnswer      3
+    │   ├── Refusal             3
+    │   └── Unreachable         3
+    ├── ReportError             3
+    ├── InternalError           3
+    ├── RolledBack              4
+    ├── ProductionInDoubt       5
+    └── Interrupted             128 + the number of the signal
 
 The first line of a message is enough for the person who reads a Jenkins log at night: what failed, on which
 node. ``live`` says what runs in production now, ``next_step`` what to do; ``details`` hold the rest.
@@ -13,7 +29,7 @@ from typing import ClassVar
 class MlopsError(Exception):
     """Base of all errors that end a step. ``str(error)`` is its first line.
 
-    ``told``: the error sums up failed cases of the report, so the report needs no case for it.
+    ``is_reported``: the error sums up failed cases of the report, so the report needs no case for it.
     """
 
     exit_code: ClassVar[int] = 3
@@ -29,7 +45,7 @@ class MlopsError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.told = False
+        self.is_reported = False
         self.details = tuple(details)
         self.live = live
         self.next_step = next_step
@@ -46,10 +62,14 @@ class MlopsError(Exception):
 
 
 class CheckFailed(MlopsError):
-    """A check was made and did not hold: a rule, a scenario, a test, a gate. Production is untouched."""
+    """A check was made and failed: a rule, a scenario, a test, a gate. Production is untouched."""
 
     exit_code = 1
     label = "check failed"
+
+
+class SomebodyElse(CheckFailed):
+    """Somebody else has changed the deployment, or has taken over the stage; that is not overwritten."""
 
 
 class ConfigError(MlopsError):
@@ -72,6 +92,44 @@ class DeadlineExceeded(NodeError):
     label = "time limit"
 
 
+class Refusal(NodeError):
+    """The node answered and refused. ``status`` is the HTTP status."""
+
+    def __init__(self, message: str, status: int, *, next_step: str | None = None) -> None:
+        super().__init__(message, next_step=next_step)
+        self.status = status
+
+
+class Unreachable(NodeError):
+    """The node gave no answer, or none of DSS: what was asked may or may not have been done."""
+
+
+class NonsenseAnswer(NodeError):
+    """The node's answer does not have the form that DSS gives it."""
+
+
+class ControllerError(NodeError):
+    """The Jenkins controller refused or could not be reached.
+
+    ``status`` is the HTTP status if there was an answer; ``temporary`` that a request which may be sent twice is worth
+    another try, ``repeatable`` that any request is.
+    """
+
+    label = "Jenkins"
+
+    def __init__(self, message: str, *, status: int | None = None, next_step: str | None = None) -> None:
+        super().__init__(message, next_step=next_step)
+        self.status = status
+        self.repeatable = False
+        self.temporary = False
+
+
+class ReportError(MlopsError):
+    """A report could not be written, or what was to be read is not a report."""
+
+    label = "report"
+
+
 class InternalError(MlopsError):
     """A mistake in mlops-steps. Where it may have left production in doubt, the step ends with that error instead."""
 
@@ -81,12 +139,6 @@ class InternalError(MlopsError):
     def of(cls, error: BaseException, *, details: Sequence[str] = (), next_step: str | None = None) -> InternalError:
         """The mistake that an unexpected exception shows."""
         return cls(f"internal error: {type(error).__name__}: {error}", details=details, next_step=next_step)
-
-
-class ReportError(MlopsError):
-    """A report could not be written, or what was to be read is no report."""
-
-    label = "report"
 
 
 class RolledBack(MlopsError):
@@ -101,10 +153,6 @@ class ProductionInDoubt(MlopsError):
 
     exit_code = 5
     label = "PRODUCTION IN DOUBT"
-
-
-class SomebodyElse(CheckFailed):
-    """Somebody else has changed the deployment, or has taken over the stage; that is not overwritten."""
 
 
 class Interrupted(MlopsError):

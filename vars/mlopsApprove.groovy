@@ -1,4 +1,8 @@
 import groovy.json.JsonOutput
+import groovy.transform.Field
+
+/** Who has answered in this build, by stage. Not in `env`, which "Restart from Stage" copies to another build. */
+@Field Map answers = [:]
 
 boolean call(Map parameters = [:]) {
     List known = ['stage', 'approvers', 'time', 'unit', 'message']
@@ -7,20 +11,21 @@ boolean call(Map parameters = [:]) {
         error("mlopsApprove: unknown parameter ${unknown} (parameters: ${known.join(', ')})")
     }
     Map asked = [stage: env.MLOPS_RELEASE_STAGE, approvers: '', time: 24, unit: 'HOURS', message: ''] + parameters
-    boolean release = false
+    boolean release = true
     switch (env.MLOPS_AUTOMATION) {
         case 'full':
             echo("mlopsApprove: automation is full, so ${asked.stage} is released to without a question")
-            release = true
             break
         case 'approval':
-            env.MLOPS_APPROVAL = JsonOutput.toJson([stage: asked.stage, by: ask(asked)])
-            release = true
+            checkBundle()
+            ask(asked)
             break
         case 'manual':
+            checkBundle()
             echo('mlopsApprove: automation is manual, the pipeline ends here. To release, run where the keys are:\n' +
                 "curl -fsSn --create-dirs -o ${env.MLOPS_RECORD} ${env.BUILD_URL}artifact/${env.MLOPS_RECORD} && " +
-                "mlops-steps release --stage ${asked.stage}")
+                "mlops-steps release --stage ${asked.stage}${env.MLOPS_OPTIONS ?: ''}")
+            release = false
             break
         default:
             error('mlopsApprove: no step of this build has read mlops.yml yet; call one before, such as mlopsPackage()')
@@ -29,22 +34,41 @@ boolean call(Map parameters = [:]) {
     return release
 }
 
-/** Asks, and returns who has approved. */
-private String ask(Map asked) {
+/** The answers of this build as JSON, for the step that releases. */
+String given() {
+    return JsonOutput.toJson(answers)
+}
+
+private void checkBundle() {
+    if (!env.MLOPS_ASKED) {
+        error('mlopsApprove: no step of this build has made a bundle; call mlopsPackage() before')
+    }
+}
+
+/** Asks, and notes who has approved what, and when. What `MLOPS_ASKED` refers to is known in Python. */
+private void ask(Map asked) {
     if (env.NODE_NAME) {
         echo('mlopsApprove: called within an agent, so the question keeps an executor busy')
     }
-    String question = asked.message ?: "Release to ${asked.stage}?\n${currentBuild.description}"
+    String subject = env.MLOPS_ASKED
+    String id = "Mlops-${asked.stage}"
     String approvers = asked.approvers instanceof List ? asked.approvers.join(',') : asked.approvers
+    String details = env.MLOPS_DETAILS.replace('\\n', '\n')
     String by = ''
+    echo("mlopsApprove: question ${id} waits for an answer: ${env.BUILD_URL}input/")
     try {
         timeout(time: asked.time, unit: asked.unit) {
-            by = input(message: question, ok: 'Release', submitter: approvers, submitterParameter: 'approver')
+            Object answer = input(id: id, message: asked.message ?: "${env.MLOPS_QUESTION} to ${asked.stage}?",
+                ok: 'Release', submitter: approvers, submitterParameter: 'approver',
+                parameters: [choice(name: 'bundle', choices: [env.MLOPS_BUNDLE], description: details)])
+            // Over REST the answer may come without the parameter; then it is the name alone.
+            by = answer instanceof Map ? answer.approver : answer
         }
     } catch (declined) {
-        currentBuild.description = "${currentBuild.description} | ${asked.stage}: not approved"
+        currentBuild.description = (currentBuild.description ? currentBuild.description + ' | ' : '') +
+            "${asked.stage}: not approved"
         throw declined
     }
+    answers[asked.stage] = [by: by, at: "${System.currentTimeMillis()}" as String, asked: subject, build: env.BUILD_URL]
     echo("mlopsApprove: ${asked.stage} approved by ${by}")
-    return by
 }

@@ -60,30 +60,34 @@ void call(Map given = [:]) {
                     }
                 }
             }
-            stage('Approve') {
-                when {
-                    expression { params.RELEASE != false && !params.DRY_RUN && !('release' in settings.skip) }
-                }
-                steps {
-                    mlopsApprove(stage: settings.release ?: env.MLOPS_RELEASE_STAGE, approvers: settings.approvers,
-                        time: settings.time, unit: settings.unit)
-                }
-            }
+            // One stage, so that "Restart from Stage" asks again: an approval counts in the build that asked.
             stage('Release') {
-                when {
-                    beforeAgent true
-                    expression { !('release' in settings.skip) && (params.DRY_RUN || env.MLOPS_RELEASE == 'true') }
-                }
-                agent { label settings.agent }
-                steps {
-                    mlopsSetup(settings.setup)
-                    mlopsRelease(settings.step + [stage: settings.release ?: env.MLOPS_RELEASE_STAGE,
-                                                  dryRun: params.DRY_RUN == true])
+                when { expression { (params.RELEASE != false || params.DRY_RUN) && !('release' in settings.skip) } }
+                stages {
+                    stage('Approve') {
+                        when { expression { !params.DRY_RUN } }
+                        steps {
+                            mlopsApprove(stage: settings.release ?: env.MLOPS_RELEASE_STAGE,
+                                approvers: settings.approvers, time: settings.time, unit: settings.unit)
+                        }
+                    }
+                    stage('Production') {
+                        when {
+                            beforeAgent true
+                            expression { params.DRY_RUN || env.MLOPS_RELEASE == 'true' }
+                        }
+                        agent { label settings.agent }
+                        steps {
+                            mlopsSetup(settings.setup)
+                            mlopsRelease(settings.step + [stage: settings.release ?: env.MLOPS_RELEASE_STAGE,
+                                                          dryRun: params.DRY_RUN == true])
+                        }
+                    }
                 }
             }
         }
         post {
-            always { echo("${currentBuild.currentResult}: ${currentBuild.description}") }
+            always { echo("${currentBuild.currentResult}: ${currentBuild.description ?: 'no step has ended yet'}") }
         }
     }
 }

@@ -15,7 +15,11 @@ String version() {
 Map call(String command, Map parameters) {
     String request = JsonOutput.toJson([step: command, library: version(), parameters: parameters])
     Map ended = [:]
-    withEnv(['MLOPS_STEP=' + request]) {
+    List variables = ['MLOPS_STEP=' + request]
+    if (command == 'release') {
+        variables << 'MLOPS_APPROVAL=' + mlopsApprove.given()
+    }
+    withEnv(variables) {
         Map plan = ask('plan', command)
         if (plan.exit == '127') {
             error('mlops-steps is not on this agent: call mlopsSetup() before the first step')
@@ -131,6 +135,13 @@ private void publish(Map ended) {
         env.MLOPS_AUTOMATION = ended.automation
         env.MLOPS_RELEASE_STAGE = ended.releaseStage ?: ''
         env.MLOPS_TEST_STAGES = ended.testStages ?: ''
+        env.MLOPS_OPTIONS = ended.options ?: ''
+    }
+    if (ended.asked) {
+        env.MLOPS_ASKED = ended.asked
+        env.MLOPS_BUNDLE = ended.bundle
+        env.MLOPS_QUESTION = ended.question
+        env.MLOPS_DETAILS = ended.details
     }
     if (ended.reports) {
         env.MLOPS_REPORTS = ended.reports

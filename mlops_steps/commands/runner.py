@@ -82,7 +82,7 @@ def _say(error: MlopsError, report: Report, console: Console) -> int:
     """Prints the error, and makes sure that the report tells it too; returns its exit code."""
     console.failure(error)
     report.set(live=error.live, error=error.message)
-    told = error.told or any(error.message in case.message for case in report.failed)
+    told = error.is_reported or any(error.message in case.message for case in report.failed)
     if not told:
         outcome = Outcome.FAILURE if error.exit_code in (1, 4) else Outcome.ERROR
         report.add(Case(report.step, outcome, message=error.message, details="\n".join(error.lines())))

@@ -17,6 +17,7 @@ from mlops_steps.config.sections import NodeSettings, variable_prefix
 from mlops_steps.config.settings import DEFAULT_FILE, Settings
 from mlops_steps.errors import ConfigError
 from mlops_steps.system import secrets
+from mlops_steps.system.files import current_folder
 
 _NO_FILE = "environment"
 _LARGEST_KEY = 16 * 1024
@@ -49,7 +50,7 @@ def load(
 
 def load_without_file(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
     """The same from the environment and the flags alone."""
-    return _build(Document(_NO_FILE), Path.cwd(), environ, overrides)
+    return _build(Document(_NO_FILE), current_folder(), environ, overrides)
 
 
 def _build(document: Document, root: Path, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
@@ -91,10 +92,10 @@ def _document(path: Path | None, environ: Mapping[str, str]) -> tuple[Document, 
             other = path.with_suffix(".yaml")
             if other.exists():
                 raise ConfigError(f"{other}: the configuration is called {path}; rename it, or name it with --config")
-            root = Path.cwd()
+            root = current_folder()
             return Document(f"no {DEFAULT_FILE} in {shown(root, 200)}"), root
     document = read(path)
-    return document, path.absolute().parent
+    return document, current_folder().joinpath(path).parent
 
 
 def _without_empty(data: Mapping[str, object]) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from mlops_steps.delivery.record import build_from
 from mlops_steps.delivery.targets.project_deployer import Target
 from mlops_steps.dss import claims
 from mlops_steps.dss.claims import Claim
-from mlops_steps.dss.session import Refusal, Unreachable
-from mlops_steps.errors import DeadlineExceeded, MlopsError, NodeError
+from mlops_steps.errors import DeadlineExceeded, MlopsError, NodeError, Refusal, Unreachable
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Stop
 from mlops_steps.system.pace import pace

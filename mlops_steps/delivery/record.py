@@ -69,7 +69,12 @@ class Bundle(_Part):
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size: int = Field(ge=0)
+    #: When it was exported.
     created: str = Field(default_factory=now)
+    #: What the release stage had when this bundle was packaged: "" for nothing, None when that is not known.
+    replaces: str | None = None
+    #: What changed since then, a line each, for the one who approves.
+    changes: list[str] = Field(default_factory=list, max_length=100)
 
 
 class Build(_Part):
@@ -95,12 +100,20 @@ class Previous(_Part):
 
 
 class Approval(_Part):
-    """Who approved the release of a bundle to a stage. ``build`` names the build that asked."""
+    """Who approved the release of a bundle to a stage, and when. ``build`` names the build that asked.
+
+    ``sha256`` is that of the approved archive. An approval without it, of an earlier version, does not count.
+    """
 
     by: str = Field(min_length=1, max_length=200)
     bundle: str
+    sha256: str | None = None
     at: str = Field(default_factory=now)
     build: str | None = None
+
+    def covers(self, bundle: Bundle, build: str | None) -> bool:
+        """Whether it is this very archive that was approved, in this very build."""
+        return (self.bundle, self.sha256, self.build) == (bundle.id, bundle.sha256, build)
 
 
 class Stage(_Part):

@@ -19,8 +19,8 @@ class Origin:
     build: str | None = None
 
 
-def write(commits: Sequence[dict[str, str]], last_released: str | None, build: Build) -> str:
-    """The commits since ``last_released`` (newest first, as given), then where the bundle comes from."""
+def changes(commits: Sequence[dict[str, str]], last_released: str | None) -> list[str]:
+    """A heading, and a line for each commit since ``last_released`` (newest first, as given)."""
     new = []
     for commit in commits:
         if commit["id"] == last_released:
@@ -28,7 +28,12 @@ def write(commits: Sequence[dict[str, str]], last_released: str | None, build: B
         new.append(commit)
     heading = f"Changes since {last_released[:8]}:" if last_released else f"The last {len(new)} commits:"
     lines = [f"- {(commit['message'] or '(no message)').splitlines()[0]} ({commit['id'][:8]})" for commit in new]
-    notes = [heading, *(lines or ["- none"]), ""]
+    return [heading, *(lines or ["- none"])]
+
+
+def write(commits: Sequence[dict[str, str]], last_released: str | None, build: Build) -> str:
+    """The changes, then where the bundle comes from."""
+    notes = [*changes(commits, last_released), ""]
     if commits:
         notes.append(f"{_COMMIT}{commits[0]['id']}")
     if build.number:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
-from mlops_steps.errors import NodeError
+from mlops_steps.dss.session import Dss, expect
+from mlops_steps.errors import NodeError, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.pace import pace
 from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline

@@ -13,7 +13,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from mlops_steps.dss.session import Dss, NonsenseAnswer, Unreachable, expect
+from mlops_steps.dss.session import Dss, expect
+from mlops_steps.errors import NonsenseAnswer, Unreachable
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline, poll
 

@@ -11,7 +11,8 @@ from enum import Enum
 import requests
 
 from mlops_steps.dss.http import BadAnswer, Refused, explain
-from mlops_steps.dss.session import Dss, Refusal, expect
+from mlops_steps.dss.session import Dss, expect
+from mlops_steps.errors import Refusal
 from mlops_steps.system.secrets import redact
 
 

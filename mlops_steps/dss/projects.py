@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from mlops_steps.dss.code_envs import code_env_uses
 from mlops_steps.dss.facts import ProjectFacts, Recipe, Scenario
-from mlops_steps.dss.session import Dss, Refusal, expect
+from mlops_steps.dss.session import Dss, expect
+from mlops_steps.errors import Refusal
 from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import Deadline
 

@@ -13,9 +13,10 @@ import requests
 from dataikuapi import DSSClient
 from dataikuapi.utils import DataikuException
 
-from mlops_steps.dss.http import BadAnswer, HttpLimits, NodeSession, Refused, explain
-from mlops_steps.errors import DeadlineExceeded, NodeError
+from mlops_steps.dss.http import LONGEST_MESSAGE, BadAnswer, HttpLimits, NodeSession, Refused, explain
+from mlops_steps.errors import DeadlineExceeded, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.secrets import redact
+from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -25,22 +26,6 @@ T = TypeVar("T")
 
 # A proxy gave up waiting for the node, which may be at work on the request all the same.
 _OF_A_GATEWAY = frozenset({502, 504})
-
-
-class Refusal(NodeError):
-    """The node answered and refused. ``status`` is the HTTP status."""
-
-    def __init__(self, message: str, status: int, *, next_step: str | None = None) -> None:
-        super().__init__(message, next_step=next_step)
-        self.status = status
-
-
-class Unreachable(NodeError):
-    """The node gave no answer, or none of DSS: what was asked may or may not have been done."""
-
-
-class NonsenseAnswer(NodeError):
-    """The node's answer does not have the form that DSS gives it."""
 
 
 class Dss:
@@ -88,9 +73,9 @@ class Dss:
         except BadAnswer as error:
             raise Unreachable(f"{self}: cannot {what}: {explain(error)}", next_step=self._next_step()) from None
         except requests.RequestException as error:
-            raise Unreachable(f"{self}: cannot {what}: {redact(explain(error))}", next_step=self._next_step()) from None
+            raise Unreachable(f"{self}: cannot {what}: {explain(error)}", next_step=self._next_step()) from None
         except DataikuException as error:
-            raise Refusal(f"{self}: cannot {what}: {redact(str(error))}", 0) from None
+            raise Refusal(f"{self}: cannot {what}: {one_line(str(error), LONGEST_MESSAGE)}", 0) from None
         except (KeyError, TypeError, AttributeError, ValueError, IndexError, json.JSONDecodeError) as error:
             raise NonsenseAnswer(
                 f"{self}: cannot {what}: the answer does not have the form of DSS ({redact(repr(error))[:200]})",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlops_steps.dss.deployments import message_texts
-from mlops_steps.dss.session import Dss, NonsenseAnswer, Refusal, Unreachable, expect
-from mlops_steps.errors import DeadlineExceeded, NodeError
+from mlops_steps.dss.session import Dss, expect
+from mlops_steps.errors import DeadlineExceeded, NodeError, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline, poll
 

@@ -12,8 +12,9 @@ from typing import Any
 import jenkins
 import requests
 
+from mlops_steps.errors import ControllerError
 from mlops_steps.jenkins import parameters
-from mlops_steps.jenkins.session import ControllerError, Session, errors_in_words
+from mlops_steps.jenkins.session import Session, errors_in_words
 from mlops_steps.system.waiting import Deadline, poll
 
 # Seconds that a controller may be away (it restarts) while a build is followed.

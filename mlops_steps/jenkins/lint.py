@@ -9,8 +9,8 @@ from pathlib import Path
 
 import jenkins
 
-from mlops_steps.errors import CheckFailed, ConfigError, NodeError
-from mlops_steps.jenkins.session import ControllerError, Session, errors_in_words
+from mlops_steps.errors import CheckFailed, ConfigError, ControllerError, NodeError
+from mlops_steps.jenkins.session import Session, errors_in_words
 from mlops_steps.system.text import clean
 
 # Starting a virtual machine for Java and parsing one file.

@@ -8,7 +8,8 @@ from typing import Any
 
 from jenkins.plugins import PluginVersion
 
-from mlops_steps.jenkins.session import ControllerError, Session, errors_in_words
+from mlops_steps.errors import ControllerError
+from mlops_steps.jenkins.session import Session, errors_in_words
 
 # The core that the oldest usable pipeline-groovy-lib asks for. Seen at work: 2.479.3.
 MINIMUM_VERSION = "2.361.4"

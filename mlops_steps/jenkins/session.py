@@ -19,7 +19,7 @@ import jenkins
 import requests
 import tenacity
 
-from mlops_steps.errors import NodeError
+from mlops_steps.errors import ControllerError
 from mlops_steps.jenkins.access import Access
 from mlops_steps.system.request_limit import RequestLimit, mount
 from mlops_steps.system.secrets import redact, register
@@ -37,16 +37,9 @@ _DONE = frozenset({302, 303})
 _MOST_REDIRECTS = 5
 
 
-class ControllerError(NodeError):
-    """The controller refused or could not be reached. ``status`` is the HTTP status if there was an answer."""
-
-    label = "Jenkins"
-
-    def __init__(self, message: str, *, status: int | None = None, next_step: str | None = None) -> None:
-        super().__init__(redact(message), next_step=next_step)
-        self.status = status
-        self.repeatable = False  # whatever was asked
-        self.temporary = False  # worth another try, where the request may be sent twice
+def failed(message: str, *, status: int | None = None, next_step: str | None = None) -> ControllerError:
+    """The error, with secrets in a text of the controller's, or of a proxy's, masked."""
+    return ControllerError(redact(message), status=status, next_step=next_step)
 
 
 @dataclass(frozen=True)
@@ -149,7 +142,7 @@ class Session(jenkins.Jenkins):  # type: ignore[misc]
                 return answer
             answer.close()
             req = requests.Request(req.method, target, headers=req.headers, auth=req.auth)
-        raise ControllerError(f"{self.access.url} answers with one redirect after another", status=answer.status_code)
+        raise failed(f"{self.access.url} answers with one redirect after another", status=answer.status_code)
 
     def _send(self, req: requests.Request, stream: bool | None) -> requests.Response:
         prepared = self._session.prepare_request(req)
@@ -188,7 +181,7 @@ class Session(jenkins.Jenkins):  # type: ignore[misc]
         return target
 
     def _redirected(self, answer: requests.Response, target: str) -> ControllerError:
-        return ControllerError(
+        return failed(
             f"{self.access.url} answers with a redirect to {one_line(target.partition('?')[0], 300)}",
             status=answer.status_code,
             next_step="set JENKINS_URL to the controller's own address",
@@ -198,14 +191,14 @@ class Session(jenkins.Jenkins):  # type: ignore[misc]
         """Refuses what a proxy or another server says in place of the controller."""
         wants_json = "/api/json" in str(req.url)
         if wants_json and "json" not in response.headers.get("Content-Type", "json"):
-            raise ControllerError(
+            raise failed(
                 f"{self.access.url} answers with a page instead of data (a proxy or a login page?)",
                 status=response.status_code,
                 next_step="set JENKINS_URL to the address where Jenkins itself answers",
             )
 
     def _unreachable(self, error: BaseException) -> ControllerError:
-        failure = ControllerError(f"{self.access.url} cannot be reached: {explain_transport(error)}")
+        failure = failed(f"{self.access.url} cannot be reached: {explain_transport(error)}")
         failure.repeatable = never_arrived(error)
         failure.temporary = not isinstance(error, (requests.exceptions.SSLError, requests.exceptions.InvalidURL))
         return failure
@@ -223,7 +216,7 @@ class Session(jenkins.Jenkins):  # type: ignore[misc]
             next_step = "ask an administrator of Jenkins for the permission"
         else:
             message = f"{self.access.url} refused (HTTP {status}): {reason}"
-        failure = ControllerError(message, status=status, next_step=next_step)
+        failure = failed(message, status=status, next_step=next_step)
         failure.temporary = status in _TEMPORARY
         failure.repeatable = status == 429
         return failure
@@ -235,12 +228,12 @@ def errors_in_words(what: str) -> Iterator[None]:
     try:
         yield
     except jenkins.NotFoundException:
-        raise ControllerError(f"{what}: not found", status=404) from None
+        raise failed(f"{what}: not found", status=404) from None
     except jenkins.JenkinsException as error:
-        raise ControllerError(f"{what}: {one_line(str(error), 300)}") from None
+        raise failed(f"{what}: {one_line(str(error), 300)}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         # The answer is JSON cut short, or JSON of something else.
-        raise ControllerError(f"{what}: the answer is not one of Jenkins") from None
+        raise failed(f"{what}: the answer is not one of Jenkins") from None
 
 
 def _answer_of(error: BaseException) -> requests.Response | None:

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mlops_steps.config import Settings
-from mlops_steps.delivery.record import Approval, Bundle, ReleaseRecord, load_for
+from mlops_steps.delivery.record import Approval, Bundle, ReleaseRecord, load_for, now
 from mlops_steps.errors import CheckFailed
 from mlops_steps.steps.context import Context
 
 
-def run(context: Context, stage: str, *, by: str | None = None) -> None:
+@dataclass(frozen=True)
+class Answer:
+    """Somebody's yes. ``sha256`` is that of the archive that was asked about, ``at`` the UTC time of the answer."""
+
+    by: str
+    sha256: str | None = None
+    at: str | None = None
+
+
+def run(
+    context: Context, stage: str, *, by: str | None = None, sha256: str | None = None, at: str | None = None
+) -> None:
     """Ends well when the record says who approved the release of its bundle to the stage; ``by`` is noted first.
 
-    ``automation: full`` asks for no approval, ``manual`` has none: a person releases by hand. Raises
-    :class:`CheckFailed` when what is demanded is not there.
+    ``sha256`` is that of the archive that was approved (the record's, unless it is given), ``at`` the UTC time.
+
+    An approval is one of an archive (by its SHA-256) for a stage in a build: for another archive, or in another build,
+    somebody must be asked again. ``automation: full`` requires no approval, ``manual`` has none: a person releases by
+    hand. Raises :class:`CheckFailed` when the approval that is required is missing.
     """
     settings, report, console = context.settings, context.report, context.console
+    build = context.build.url or context.build.number
+    answer = Answer(by, sha256, at) if by else None
     infra = str(settings.stage(stage).infra)
     record = load_for(settings.record, settings.project)
     with report.case("approval") as case:
@@ -27,21 +45,37 @@ def run(context: Context, stage: str, *, by: str | None = None) -> None:
                 f"`mlops-steps release --stage {stage}`",
             )
         part = record.stage(stage, infra, settings.deployment_id(stage))
-        if by:
-            part.approval = Approval(by=by[:200], bundle=bundle.id, build=context.build.url or context.build.number)
+        if answer is not None and answer.sha256 in (None, bundle.sha256):
+            part.approval = Approval(
+                by=answer.by[:200], bundle=bundle.id, sha256=bundle.sha256, build=build, at=answer.at or now()
+            )
             record.save(settings.record)
+            answer = None
         approval = part.approval
-        if approval is None or approval.bundle != bundle.id:
-            if settings.automation == "full":
-                console.line("automation is full: no approval is asked for")
+        if approval is None or answer is not None or not approval.covers(bundle, build):
+            if settings.automation == "full" and answer is None:
+                console.line("automation is full: no approval is required")
                 return
             raise CheckFailed(
-                f"automation is approval, and nobody has approved the release of bundle {bundle.id} to {stage}",
-                next_step="call mlopsApprove before the release, or set `automation: full` in mlops.yml",
+                f"automation is {settings.automation}, and nobody has approved the release of bundle {bundle.id} to "
+                f"{stage} in this build{_other(approval, answer, bundle, build)}; {stage} is untouched",
+                next_step="call mlopsApprove between the last mlopsPackage and the release, in the same build; after "
+                "Restart from Stage begin at the stage that asks",
             )
         case.stdout = f"bundle {bundle.id} approved for {stage} by {approval.by} at {approval.at}"
         report.set(approved_by=approval.by)
         console.good(case.stdout)
+
+
+def _other(approval: Approval | None, answer: Answer | None, bundle: Bundle, build: str | None) -> str:
+    """What was approved instead, in words."""
+    if answer is not None:
+        return f": what {answer.by[:200]} approved was another archive (SHA-256 {str(answer.sha256)[:12]}…)"
+    if approval is None:
+        return ""
+    if (approval.bundle, approval.sha256) != (bundle.id, bundle.sha256):
+        return f": what {approval.by} approved was bundle {approval.bundle}"
+    return f": {approval.by} approved it in {approval.build or 'no build'}" if approval.build != build else ""
 
 
 def _bundle(settings: Settings, record: ReleaseRecord) -> Bundle:

@@ -257,7 +257,7 @@ def _conclude(examined: list[Examined], console: Console) -> None:
     code = max(one.exit_code for one in examined)
     kind: type[MlopsError] = {3: NodeError, 2: ConfigError}.get(code, CheckFailed)
     error = kind(f"{len(failures)} of {checks} checks failed: {', '.join(failures)}")
-    error.told = True
+    error.is_reported = True
     raise error
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import release_notes
-from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord, load_for
+from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord, load_for, now
 from mlops_steps.dss import bundles, deployments
 from mlops_steps.dss.bundles import Archive
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
+from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline
 
 
@@ -34,20 +37,25 @@ def run(context: Context, *, bundle_id: str | None = None) -> None:
         with design.within(deadline), deployer.within(deadline):
             exported = bundles.exported_bundles(design, settings.project)  # a project that is not there ends here
             commits = bundles.project_commits(design, settings.project)
+            released = _released(settings, design, deployer)
             name = valid_bundle_id(bundle_id or _bundle_id(settings, build, commits))
             report.set(bundle=name, project_commit=commits[0]["id"] if commits else None, commit=build.commit)
             with report.case("export"):
                 if name in exported:
                     console.line(f"bundle {name} was exported already")
                 else:
-                    _export(settings, design, deployer, name, commits, build, deadline, console)
+                    _export(settings, design, name, commits, released, build, deadline, console)
             with report.case("publish"):
                 _publish(settings, design, deployer, name, deadline, console)
             with report.case("archive"):
-                archive = _check(settings, deployer, name, deadline, console)
+                archive, exported_on = _check(settings, deployer, name, deadline, console)
     _same_as_before(record, name, archive)
     report.set(sha256=archive.sha256, size=str(archive.size))
-    record.begin(Bundle(id=name, sha256=archive.sha256, size=archive.size))
+    bundle = Bundle(id=name, sha256=archive.sha256, size=archive.size, created=exported_on or now())
+    bundle.replaces = released.bundle
+    if commits:
+        bundle.changes = [one_line(line, 200) for line in release_notes.changes(commits, released.commit)]
+    record.begin(bundle)
     record.build, record.project_commit = build, commits[0]["id"] if commits else None
     record.save(settings.record)
     console.good(f"bundle {name}: {archive.size} bytes, SHA-256 {archive.sha256}; record in {settings.record}")
@@ -86,14 +94,14 @@ def _commit_time(commit: Mapping[str, str]) -> str:
 def _export(
     settings: Settings,
     design: Dss,
-    deployer: Dss,
     name: str,
     commits: list[dict[str, str]],
+    released: Released,
     build: Build,
     deadline: Deadline,
     console: Console,
 ) -> None:
-    text = _release_notes(settings, design, deployer, commits, build)
+    text = "" if settings.package.release_notes == "off" else release_notes.write(commits, released.commit, build)
     with console.waiting(f"exporting bundle {name} of project {settings.project}"):
         bundles.export(design, settings.project, name, text, deadline)
 
@@ -106,8 +114,11 @@ def _publish(settings: Settings, design: Dss, deployer: Dss, name: str, deadline
         bundles.publish(design, deployer, settings.project, name, deadline)
 
 
-def _check(settings: Settings, deployer: Dss, name: str, deadline: Deadline, console: Console) -> Archive:
-    """Downloads the published archive into a private temporary file, and checks it."""
+def _check(
+    settings: Settings, deployer: Dss, name: str, deadline: Deadline, console: Console
+) -> tuple[Archive, str | None]:
+    """Downloads the published archive into a private temporary file, checks it, and reads when it was exported."""
+    manifest: dict[str, Any] = {}
     settings.record.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.record.parent, prefix="bundle-") as folder:
         path = Path(folder) / "bundle.zip"
@@ -120,11 +131,11 @@ def _check(settings: Settings, deployer: Dss, name: str, deadline: Deadline, con
                     deadline,
                     into=path,
                     on_bytes=lambda size: wait.state(f"{size // 2**20} MiB"),
+                    check=lambda path: manifest.update(bundles.check_archive(path, settings.project, name)),
                 )
             except OSError as error:
                 raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
-        bundles.check_archive(path, settings.project, name)
-    return archive
+    return archive, bundles.exported_on(manifest)
 
 
 def _same_as_before(record: ReleaseRecord, name: str, archive: Archive) -> None:
@@ -136,20 +147,23 @@ def _same_as_before(record: ReleaseRecord, name: str, archive: Archive) -> None:
         )
 
 
-def _release_notes(settings: Settings, design: Dss, deployer: Dss, commits: list[dict[str, str]], build: Build) -> str:
-    if settings.package.release_notes == "off":
-        return ""
-    return release_notes.write(commits, _last_released_commit(settings, design, deployer), build)
+@dataclass(frozen=True)
+class Released:
+    """What the release stage has: a bundle ("" for none, ``None`` when that is not known), of a commit."""
+
+    bundle: str | None = None
+    commit: str | None = None
 
 
-def _last_released_commit(settings: Settings, design: Dss, deployer: Dss) -> str | None:
-    """The project's commit in the bundle that the release stage has; ``None`` when that is not known."""
+def _released(settings: Settings, design: Dss, deployer: Dss) -> Released:
+    bundle = None
     try:
         stage = settings.release_stage()
         found = deployments.find(
             deployer, settings.project, str(stage.infra), stage.deployment, settings.deployment_id(stage)
         )
-        text = bundles.release_notes(design, settings.project, found.bundle) if found else ""
+        bundle = str(found.bundle or "") if found else ""
+        text = bundles.release_notes(design, settings.project, bundle) if bundle else ""
     except MlopsError:
-        return None
-    return release_notes.origin(text).commit
+        return Released(bundle)
+    return Released(bundle, release_notes.origin(text).commit)

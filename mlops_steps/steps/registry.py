@@ -244,7 +244,25 @@ STEPS: dict[str, Step] = {
             "Note in the release record who approved the release of its bundle.",
             "Without --by it is a check: where mlops.yml says `automation: approval`, somebody must have. The "
             "pipeline's question is asked by mlopsApprove; by hand, `release` asks for nobody's approval but yours.",
-            options=(Option("by", "Who approves.", default="only check that somebody has", metavar="NAME"),),
+            options=(
+                Option("by", "Who approves.", default="only check that somebody has", metavar="NAME"),
+                Option(
+                    "sha256",
+                    "With --by: the archive that was approved.",
+                    default="the record's",
+                    metavar="HEX",
+                    pattern=r"[0-9a-f]{64}",
+                    form="64 hexadecimal digits",
+                ),
+                Option(
+                    "at",
+                    "With --by: when, in UTC (2026-01-31T12:00:00Z).",
+                    default="now",
+                    metavar="TIME",
+                    pattern=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
+                    form="a time in UTC, such as 2026-01-31T12:00:00Z",
+                ),
+            ),
             asks=(),
             in_library=False,
         ),

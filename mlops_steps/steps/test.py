@@ -119,7 +119,7 @@ def _conclude(stage: str, cases: list[Case], results: list[Ran]) -> None:
     elif failed:
         error = CheckFailed(f"{len(failed)} of {len(cases)} tests failed on {stage}", details=names)
     if error:
-        error.told = True
+        error.is_reported = True
         raise error
 
 

@@ -107,6 +107,6 @@ def _conclude(results: list[Result], console: Console) -> None:
             next_step="mend the project on the Design node, or see `validate` in mlops.yml for limits, "
             "severities and exceptions",
         )
-        error.told = True
+        error.is_reported = True
         raise error
     console.good(f"{len(made)} checks passed in {seconds}{remark}")

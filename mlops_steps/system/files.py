@@ -7,6 +7,8 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from mlops_steps.errors import ConfigError
+
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o640) -> None:
     """Writes a file and flushes it to disk, so that a reader, and a crash at any moment, sees the old file or the new.
@@ -38,3 +40,11 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def current_folder() -> Path:
+    """The current folder. Raises :class:`ConfigError` when it was removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError("the current folder does not exist any more", next_step="run it again in another") from None

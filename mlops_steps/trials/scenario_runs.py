@@ -12,8 +12,8 @@ from queue import Empty, SimpleQueue
 from mlops_steps.config import NodeSettings, Settings
 from mlops_steps.dss import scenarios
 from mlops_steps.dss.scenarios import ScenarioOutcome
-from mlops_steps.dss.session import Dss, Unreachable, connect
-from mlops_steps.errors import MlopsError
+from mlops_steps.dss.session import Dss, connect
+from mlops_steps.errors import MlopsError, Unreachable
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline, duration

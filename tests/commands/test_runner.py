@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,11 +66,46 @@ def test_an_error_is_an_exit_code_and_a_case(
     assert str(error) in report().cases[0].message
 
 
+def test_a_mistake_of_ours_is_called_so_with_its_place(
+    step: Callable[[Callable[[Context], None]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert step(raises(ZeroDivisionError("ours"))) == 3
+    first, following, *trace = capsys.readouterr().err.splitlines()
+    assert first == "mlops-steps: internal error: ZeroDivisionError: ours"
+    assert following == "  next: please report this with the lines below"
+    assert any("test_runner.py" in line for line in trace)
+
+
+def test_a_current_folder_that_is_removed_is_one_clear_error(
+    step: Callable[[Callable[[Context], None]], int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    (tmp_path / "mlops.yml").rename(workspace / "mlops.yml")
+    monkeypatch.chdir(workspace)
+
+    def remove(context: Context) -> None:
+        shutil.rmtree(workspace)
+        raise_from_the_folder()
+
+    def raise_from_the_folder() -> None:
+        Path.cwd()
+
+    assert step(remove) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("configuration: the current folder was removed while the step ran\n")
+    assert "Traceback" not in said
+    assert "internal error" not in said
+
+
 def test_an_error_that_sums_up_failed_cases_adds_none(step: Callable[[Callable[[Context], None]], int]) -> None:
     def call(context: Context) -> None:
         context.report.add(Case("rule", Outcome.FAILURE, "too long"))
         error = CheckFailed("1 of 1 checks failed")
-        error.told = True
+        error.is_reported = True
         raise error
 
     assert step(call) == 1

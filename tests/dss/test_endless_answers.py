@@ -16,7 +16,8 @@ from dataikuapi import DSSClient
 
 from mlops_steps.dss.bundles import download
 from mlops_steps.dss.http import HttpLimits, NodeSession, explain
-from mlops_steps.dss.session import Dss, Unreachable
+from mlops_steps.dss.session import Dss
+from mlops_steps.errors import Unreachable
 from mlops_steps.system.waiting import Deadline
 from tests.dss.conftest import Scripted, answer
 from tests.endless import KINDS, EndlessProxy

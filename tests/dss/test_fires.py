@@ -8,7 +8,8 @@ import pytest
 from dataikuapi.dss.scenario import DSSScenarioRun
 
 from mlops_steps.dss import fires
-from mlops_steps.dss.session import Dss, NonsenseAnswer
+from mlops_steps.dss.session import Dss
+from mlops_steps.errors import NonsenseAnswer
 
 
 def node(result: Any) -> Dss:

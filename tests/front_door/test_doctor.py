@@ -102,7 +102,7 @@ class TestWhatMayBeWrong:
         assert failed == [name]
         assert type(error) is kind
         assert error is not None
-        assert error.told
+        assert error.is_reported
         assert name in error.message
         (line,) = [line for line in out.splitlines() if line.startswith("FAILED")]
         for word in (*words, "next: "):

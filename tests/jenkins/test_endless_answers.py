@@ -7,8 +7,9 @@ from contextlib import closing
 
 import pytest
 
+from mlops_steps.errors import ControllerError
 from mlops_steps.jenkins.access import Access
-from mlops_steps.jenkins.session import ControllerError, Limits, Session
+from mlops_steps.jenkins.session import Limits, Session
 from tests.endless import KINDS, EndlessProxy
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mlops_steps.errors import ControllerError
 from mlops_steps.jenkins.access import Access
-from mlops_steps.jenkins.session import ControllerError, Limits, Session
+from mlops_steps.jenkins.session import Limits, Session, failed
 from tests.jenkins.conftest import Command
 from tests.jenkins.fake_controller import PASSWORD, TOKEN, USER, Answer, FakeController
 
@@ -177,7 +178,7 @@ def test_an_answer_of_something_else_is_one_clear_line(
 
 
 def test_an_error_masks_what_it_is_told() -> None:
-    error = ControllerError("the proxy https://me:hush@proxy refused")
+    error = failed("the proxy https://me:hush@proxy refused")
 
     assert str(error) == "the proxy https://********@proxy refused"
 

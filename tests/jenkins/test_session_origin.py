@@ -12,10 +12,11 @@ import pytest
 import requests
 from jenkins import NotFoundException
 
+from mlops_steps.errors import ControllerError
 from mlops_steps.jenkins import credentials
 from mlops_steps.jenkins.access import Access, from_environment
 from mlops_steps.jenkins.items import read_credential, write_credential
-from mlops_steps.jenkins.session import ControllerError, Session
+from mlops_steps.jenkins.session import Session
 from mlops_steps.system.secrets import redact
 from tests.jenkins.conftest import Command
 from tests.jenkins.fake_controller import TOKEN, USER, Answer, FakeController

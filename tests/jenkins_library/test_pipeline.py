@@ -29,6 +29,19 @@ node {
 }
 echo 'went on'
 """
+RELEASE_ALONE = "node { checkout scm\nmlopsRelease(stage: 'prod') }"
+ANOTHER_BUNDLE = """
+void tested(String id) {
+    mlopsPackage(bundleId: id)
+    mlopsDeploy(stage: 'test')
+    mlopsTest(stage: 'test')
+}
+node { checkout scm
+       tested('one') }
+mlopsApprove(stage: 'prod')
+node { tested('two')
+       mlopsRelease(stage: 'prod') }
+"""
 FAILING_VALIDATION = "node { checkout scm\nmlopsValidate(%s)\nmlopsPackage() }"
 
 
@@ -111,6 +124,19 @@ def ran(builds: Callable[[Sequence[Scenario]], dict[str, Build]], jobs: Jobs) ->
         answers=[{"by": "jane"}],
         number=7,
     )
+    restarted = {"restartOf": "example", "agents": ["a2"]}
+    jobs.add("release alone restarted", "DKU_CHURN", RELEASE_ALONE, number=8, **restarted)
+    jobs.add(
+        "example restarted",
+        "DKU_CHURN",
+        (ROOT / "Jenkinsfile.example").read_text(),
+        number=9,
+        restartFrom="Release",
+        answers=[{"by": "joe"}],
+        **restarted,
+    )
+    jobs.project("SWAPPED", released=True)
+    jobs.add("another bundle", "SWAPPED", ANOTHER_BUNDLE, answers=[{"by": "jane"}])
     jobs.project("UNFIT", release={"smoke_scenario": "TEST_NOPE"})
     jobs.add("validation stops", "UNFIT", FAILING_VALIDATION % "")
     jobs.add("validation marks", "UNFIT", FAILING_VALIDATION % "failing: 'unstable'")
@@ -146,13 +172,19 @@ def test_the_example_is_green_from_end_to_end_on_two_agents(ran: dict[str, Build
     build = ran["example"]
     assert build.result == "SUCCESS", build.log
     assert set(build.statuses.values()) == {"SUCCESS"}
-    assert len(build.statuses) == 8
+    assert len(build.statuses) == 9
     bundle = build.record["bundle"]["id"]
     assert jobs.projects["DKU_CHURN"].workspace.live() == bundle
     assert build.description == (
         f"DKU_CHURN, bundle {bundle} | test: live, tests passed | prod: live, smoke test passed"
     )
-    assert [(one["held"], one["message"].splitlines()[0]) for one in build.inputs] == [(False, "Release to prod?")]
+    (asked,) = build.inputs
+    assert (asked["held"], asked["message"]) == (False, f"Release bundle {bundle} of project DKU_CHURN to prod?")
+    details = asked["details"].splitlines()
+    assert details[0].startswith(f"New: bundle {bundle}, exported {build.record['bundle']['created']}, SHA-256 ")
+    assert details[1:3] == ["Live on prod when it was packaged: nothing", "Tests on test: passed"]
+    assert details[3].endswith(" commits:")
+    assert all(line.startswith("- ") for line in details[4:])
 
 
 def test_every_check_of_every_step_shows_as_a_test_once(ran: dict[str, Build]) -> None:
@@ -189,6 +221,34 @@ def test_who_approved_stands_in_the_record(ran: dict[str, Build]) -> None:
     approval = ran["example"].record["stages"]["prod"]["approval"]
     assert (approval["by"], approval["bundle"]) == ("jane", ran["example"].record["bundle"]["id"])
     assert approval["build"] == "http://jenkins.example.com/job/churn/7/"
+
+
+def test_an_approval_has_the_archive_and_the_time_of_the_answer(ran: dict[str, Build]) -> None:
+    record = ran["example"].record
+    approval = record["stages"]["prod"]["approval"]
+    assert approval["sha256"] == record["bundle"]["sha256"]
+    assert record["bundle"]["created"] <= approval["at"] <= record["stages"]["prod"]["deploy"]["started"]
+
+
+def test_what_was_approved_is_one_archive_and_not_the_next_one_of_the_build(ran: dict[str, Build], jobs: Jobs) -> None:
+    build = ran["another bundle"]
+    assert build.result == "FAILURE"
+    assert "nobody has approved the release of bundle two to prod in this build" in build.error
+    assert "what jane approved was another archive" in build.error
+    assert jobs.projects["SWAPPED"].workspace.live() == jobs.projects["SWAPPED"].first
+
+
+def test_an_approval_of_another_build_does_not_count_after_a_restart(ran: dict[str, Build]) -> None:
+    build = ran["release alone restarted"]
+    assert build.result == "FAILURE"
+    assert "jane approved it in http://jenkins.example.com/job/churn/7/" in build.error
+
+
+def test_a_restarted_build_asks_again_and_its_own_approver_is_noted(ran: dict[str, Build]) -> None:
+    build = ran["example restarted"]
+    assert build.result == "SUCCESS", build.log
+    approval = build.record["stages"]["prod"]["approval"]
+    assert (approval["by"], approval["build"]) == ("joe", "http://jenkins.example.com/job/churn/9/")
 
 
 def test_without_an_approval_nothing_is_released(ran: dict[str, Build], jobs: Jobs) -> None:

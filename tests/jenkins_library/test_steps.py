@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,12 +103,21 @@ def ran(
     jobs.add("approve declined", APPROVE, answers=[{"by": "joe", "decline": True}])
     jobs.add("approve late", APPROVE, answers=[{"late": True}])
     jobs.add("approve too early", "mlopsApprove()")
+    for automation in ("approval", "manual"):
+        run = f"export STUB_no_bundle=1 STUB_automation={automation}; {GOOD}"
+        jobs.add(f"approve {automation} without a bundle", APPROVE, run=run)
+    jobs.add("approve over REST", APPROVE + f"\n{RELEASE}", answers=[{"by": "joe", "rest": True}])
+    two = "['test', 'prod'].each { mlopsApprove(stage: it) }"
+    jobs.add("approve two stages", f"{RELEASE}\n{two}\n{RELEASE}", answers=[{"by": "joe"}, {"by": "jane"}])
     jobs.add("approve unknown", "mlopsApprove(aprovers: 'x')")
     example = (ROOT / "Jenkinsfile.example").read_text()
     manual = f"export STUB_automation=manual; {GOOD}"
     jobs.add("example manual", example, run=manual)
     jobs.add("example without release", example, params={"RELEASE": False})
-    jobs.add("example restarted", example, restartFrom="Release")
+    jobs.add("example", example, answers=[{"by": "jane"}])
+    jobs.add(
+        "example restarted", example, restartOf="example", restartFrom="Release", number=2, answers=[{"by": "joe"}]
+    )
     for name in ("README.md", "docs/jenkins.md"):
         jobs.add(f"shortest form of {name}", shortest_form(name), answers=[{"by": "release-managers"}])
     jobs.add("recorded elsewhere", APPROVE, run=f"echo record=ci/.mlops/r.json; {manual}")
@@ -282,9 +292,26 @@ def test_full_automation_asks_nobody(ran: dict[str, Build]) -> None:
 def test_approval_asks_the_approvers_and_holds_no_executor(ran: dict[str, Build]) -> None:
     build = ran["approve approval"]
     assert build.result == "SUCCESS"
-    assert build.inputs == [{"message": "Release to prod?\nall well", "submitter": "jane,joe", "held": False}]
-    assert json.loads(build.environment["MLOPS_APPROVAL"]) == {"stage": "prod", "by": "joe"}
+    (asked,) = build.inputs
+    assert (asked["submitter"], asked["held"]) == ("jane,joe", False)
     assert build.environment["MLOPS_RELEASE"] == "true"
+
+
+def test_the_question_names_the_bundle_and_has_its_details_beside_it(ran: dict[str, Build]) -> None:
+    # Jenkins makes the message one heading, and shows the description of a parameter line by line.
+    (asked,) = ran["approve approval"].inputs
+    assert (asked["id"], asked["message"]) == ("Mlops-prod", "Release bundle b1 of project P to prod?")
+    assert asked["details"] == "New: bundle b1\nLive on prod when it was packaged: nothing"
+    assert "question Mlops-prod waits for an answer: http://jenkins.example.com/job/churn/1/input/" in (
+        ran["approve approval"].log
+    )
+
+
+@pytest.mark.parametrize("automation", ["approval", "manual"])
+def test_without_a_bundle_there_is_no_question(ran: dict[str, Build], automation: str) -> None:
+    build = ran[f"approve {automation} without a bundle"]
+    assert (build.result, build.inputs) == ("FAILURE", [])
+    assert build.error == "mlopsApprove: no step of this build has made a bundle; call mlopsPackage() before"
 
 
 def steps(build: Build) -> list[str]:
@@ -295,23 +322,24 @@ def steps(build: Build) -> list[str]:
 def test_the_example_ends_green_and_releases_nothing_where_a_person_does_it(ran: dict[str, Build]) -> None:
     build = ran["example manual"]
     assert build.result == "SUCCESS", build.log
-    assert (build.statuses["Approve"], build.statuses["Release"]) == ("SUCCESS", "SKIPPED")
+    assert (build.statuses["Approve"], build.statuses["Production"]) == ("SUCCESS", "SKIPPED")
     assert steps(build) == ["doctor", "validate", "package", "deploy", "test"]
 
 
 def test_the_example_can_be_told_not_to_release(ran: dict[str, Build]) -> None:
     build = ran["example without release"]
     assert build.result == "SUCCESS", build.log
-    assert (build.statuses["Approve"], build.statuses["Release"]) == ("SKIPPED", "SKIPPED")
+    assert (build.statuses["Approve"], build.statuses["Production"]) == ("SKIPPED", "SKIPPED")
     assert "release" not in steps(build)
 
 
-def test_the_example_restarted_at_the_release_does_release(ran: dict[str, Build]) -> None:
-    # Whether it was approved stands in the record, which the step itself looks at.
+def test_the_example_restarted_at_the_release_asks_again(ran: dict[str, Build]) -> None:
     build = ran["example restarted"]
     assert build.result == "SUCCESS", build.log
-    assert (build.statuses["Approve"], build.statuses["Release"]) == ("SKIPPED", "SUCCESS")
+    assert (build.statuses["Build and test"], build.statuses["Production"]) == ("SKIPPED", "SUCCESS")
+    assert len(build.inputs) == 1
     assert steps(build) == ["release"]
+    assert json.loads(environment(build, 1)["MLOPS_APPROVAL"])["prod"]["by"] == "joe"
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/jenkins.md"])
@@ -324,7 +352,8 @@ def test_the_shortest_form_that_is_shown_goes_all_the_way(ran: dict[str, Build],
 def test_the_line_that_releases_by_hand_puts_the_record_where_it_was(ran: dict[str, Build]) -> None:
     assert (
         "curl -fsSn --create-dirs -o ci/.mlops/r.json "
-        "http://jenkins.example.com/job/churn/1/artifact/ci/.mlops/r.json && mlops-steps release --stage prod"
+        "http://jenkins.example.com/job/churn/1/artifact/ci/.mlops/r.json && "
+        "mlops-steps release --stage prod --config ci/mlops.yml --project 'P 1'"
     ) in ran["recorded elsewhere"].log
 
 
@@ -332,9 +361,21 @@ def test_what_comes_back_is_utf_8_whatever_the_agent_writes(ran: dict[str, Build
     assert ran["another encoding"].description == "bündle 漢"
 
 
-def test_an_approval_reaches_the_release(ran: dict[str, Build]) -> None:
-    build = ran["approve and release"]
-    assert json.loads(environment(build, 3)["MLOPS_APPROVAL"]) == {"stage": "prod", "by": "joe"}
+@pytest.mark.parametrize("name", ["approve and release", "approve over REST"])
+def test_an_approval_reaches_the_release_with_what_was_asked_when_and_where(ran: dict[str, Build], name: str) -> None:
+    build = ran[name]
+    before = json.loads(environment(build, 1)["MLOPS_APPROVAL"])
+    answer = json.loads(environment(build, 3)["MLOPS_APPROVAL"])["prod"]
+    assert before == {}
+    assert (answer["by"], answer["asked"]) == ("joe", "1".zfill(64))
+    assert answer["build"] == "http://jenkins.example.com/job/churn/1/"
+    assert abs(int(answer["at"]) / 1000 - time.time()) < 600  # milliseconds since 1970
+    assert not any("joe" in value for value in build.environment.values())  # what another build would inherit
+
+
+def test_each_stage_has_its_own_approval(ran: dict[str, Build]) -> None:
+    answers = json.loads(environment(ran["approve two stages"], 3)["MLOPS_APPROVAL"])
+    assert {stage: answer["by"] for stage, answer in answers.items()} == {"test": "joe", "prod": "jane"}
 
 
 def test_manual_automation_ends_green_with_the_line_that_releases(ran: dict[str, Build]) -> None:

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from mlops_steps.commands.groovy import approval
 from mlops_steps.commands.groovy import request as requests
 from mlops_steps.commands.groovy.outcome import Before, outcome
 from mlops_steps.commands.groovy.request import Arguments, Request
@@ -25,6 +25,7 @@ from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.report.model import Report
 from mlops_steps.steps.context import Context
 from mlops_steps.steps.registry import STEPS
+from mlops_steps.system.files import current_folder
 from mlops_steps.system.streams import leave
 
 Say = Callable[[str, str], None]
@@ -97,10 +98,14 @@ def _plan(request: Request, say: Say) -> None:
             say("unstash", "true")
         nodes = request.step.nodes(settings, request.stage)
         say("keys", ",".join(f"{node.name} {node.variable}_API_KEY" for node in nodes))
-        # A report of an earlier build in this workspace must not pass for one of this build.
-        for step in ("approve", request.step.name, "recover"):
-            with suppress(OSError):
-                (settings.reports / Report("", step, request.stage).file_name).unlink()
+        _forget_reports(settings, request)
+
+
+def _forget_reports(settings: Settings, request: Request) -> None:
+    """A report of an earlier build, in this workspace or in what was unstashed, must not pass for one of this build."""
+    for step in ("approve", request.step.name, "recover"):
+        with suppress(OSError):
+            (settings.reports / Report("", step, request.stage).file_name).unlink()
 
 
 def _run(request: Request, say: Say) -> int:
@@ -108,6 +113,9 @@ def _run(request: Request, say: Say) -> int:
     settings, error = configuration.settings, configuration.error
     before = Before(settings)
     given, code = Arguments(), 0
+    answer: dict[str, str] = {}
+    if settings is not None:
+        _forget_reports(settings, request)
     if error is None:
         try:
             _check_credentials()
@@ -115,12 +123,13 @@ def _run(request: Request, say: Say) -> int:
             if settings and request.stage:
                 settings.stage(request.stage)
             given = requests.arguments(request, settings.nodes if settings else None)
+            answer = approval.given(os.environ, request.stage)
         except ConfigError as problem:
             error = problem
     if error is not None:
         code = _refuse(request, configuration, error)
     else:
-        code = _approved(request, configuration) or _call(request.step.name, request, configuration, given)
+        code = _approved(request, configuration, answer) or _call(request.step.name, request, configuration, given)
     steps = ("approve", "release") if request.step.name == "release" else (request.step.name,)
     _tell(say, code, request, settings, steps, before)
     return code
@@ -155,15 +164,14 @@ def _check_credentials() -> None:
         )
 
 
-def _approved(request: Request, configuration: _Configuration) -> int:
+def _approved(request: Request, configuration: _Configuration, answer: dict[str, str]) -> int:
     """Before a release: notes the approval that the pipeline has got, or checks that none is needed."""
     settings = configuration.get()
     if request.step.name != "release" or _flags(request)["dry_run"]:
         return 0
-    if settings.automation == "full" and not request.approval:
+    if settings.automation == "full" and not answer:
         return 0
-    by = request.approval.get("by") if request.approval.get("stage") == request.stage else None
-    return _call("approve", request, configuration, Arguments({"by": by}))
+    return _call("approve", request, configuration, Arguments(dict(answer)))
 
 
 def _tell(
@@ -179,7 +187,7 @@ def _checked(request: Request) -> _Configuration:
         settings = _settings(request)
     except ConfigError as error:
         return _Configuration(None, error)
-    here = Path.cwd()
+    here = current_folder()
     for name, path in (("reports", settings.reports), ("record", settings.record)):
         if not path.resolve().is_relative_to(here.resolve()):
             text = f"{settings.place(name)}: Jenkins can only publish what lies in {here}: {path}"

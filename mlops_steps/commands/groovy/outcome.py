@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from mlops_steps.commands.groovy import approval
 from mlops_steps.commands.groovy.request import Request
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Bundle, ReleaseRecord, Stage, build_from
@@ -77,6 +78,8 @@ def outcome(
         found["releaseStage"] = release
         found["testStages"] = " ".join(stages[: stages.index(release)])
     record = _record(settings, before)
+    with suppress(MlopsError):
+        found |= approval.question(settings, record, request.text("config"), request.project)
     kept = [settings.record] if record else []
     archived = [*kept, *(folder / name for name in SUMMARY)]
     if record:

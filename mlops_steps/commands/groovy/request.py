@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops_steps import __version__
 from mlops_steps.errors import ConfigError
 from mlops_steps.steps.registry import COMMON, STEPS, Kind, Option, Step
 from mlops_steps.system.text import nearest
+from mlops_steps.version import __version__
 
 VARIABLE = "MLOPS_STEP"
-APPROVAL_VARIABLE = "MLOPS_APPROVAL"
 
 #: Parameters that the Groovy step itself acts on, with what their help says.
 OF_THE_LIBRARY = {
@@ -47,7 +46,6 @@ class Request:
     step: Step
     parameters: Mapping[str, Any] = field(default_factory=dict)
     library: str = __version__
-    approval: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def stage(self) -> str | None:
@@ -72,22 +70,17 @@ class Request:
 
 
 def read(environ: Mapping[str, str]) -> Request:
-    """Reads MLOPS_STEP, and MLOPS_APPROVAL, where mlopsApprove left who has approved what.
-
-    Raises :class:`ConfigError` when they are not the library's.
-    """
+    """Reads MLOPS_STEP. Raises :class:`ConfigError` when it is not the library's."""
     try:
         data = json.loads(environ.get(VARIABLE, ""))
         request = Request(
             step=STEPS[data["step"]],
             parameters=data.get("parameters") or {},
             library=data.get("library") or __version__,
-            approval=json.loads(environ.get(APPROVAL_VARIABLE) or "{}"),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f"{VARIABLE} holds no step of the Jenkins library") from None
-    wrong = not isinstance(request.parameters, dict) or not isinstance(request.approval, dict)
-    if wrong or not request.step.in_library:
+    if not isinstance(request.parameters, dict) or not request.step.in_library:
         raise ConfigError(f"{VARIABLE} holds no step of the Jenkins library")
     return request
 

@@ -47,6 +47,8 @@ class Call:
     user: str = "admin"
     body: bytes = b""
     files: dict[str, Upload] = field(default_factory=dict)
+    # The query with every value: a parameter may come several times, and ``params`` holds the last one.
+    repeated: dict[str, list[str]] = field(default_factory=dict)
 
     def json(self) -> Any:
         """The body as JSON; ``None`` when it is empty. Raises 400 when it is not JSON."""
@@ -147,6 +149,7 @@ async def serve(route: RouteDef, node: Node, request: Request) -> Response:
         path={name: str(value) for name, value in request.path_params.items()},
         params=dict(request.query_params),
         user=request.scope["dku.user"],
+        repeated={name: request.query_params.getlist(name) for name in request.query_params},
     )
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         try:

@@ -117,6 +117,8 @@ class Futures:
         self._futures: dict[str, Future] = {}
         self._lock = threading.Lock()
         self._closed = False
+        # A node gets new futures each time it starts: this is when that was, in milliseconds.
+        self.started_on = now_ms()
 
     def start(
         self,

@@ -1,6 +1,8 @@
 /** One build of one job: its state as Jenkins would keep it. */
 class Build {
     static Build current
+    /** The builds of this run by the names of their scenarios. */
+    private static final Map<String, Build> ENDED = [:]
 
     final Map scenario
     final File root
@@ -37,6 +39,13 @@ class Build {
         artifacts.mkdirs()
         log = new PrintWriter(new File(root, "log-${number}.txt").newWriter('UTF-8'), true)
         parameters.putAll(scenario.params ?: [:])
+        Build before = ENDED[scenario.restartOf as String]
+        if (before) {
+            // Restarted: Jenkins copies the environment of the build before, and its stashes where they were preserved.
+            overrides.putAll(before.overrides)
+            before.stashes.each { String name, Map files -> stashes[name] = new LinkedHashMap(files) }
+        }
+        ENDED[scenario.name as String] = this
         answers = new ArrayList(scenario.answers ?: [])
         sources = new Sources(repository)
         steps = new Steps(this)

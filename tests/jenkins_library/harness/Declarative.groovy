@@ -40,7 +40,7 @@ class Declarative {
 
     private Throwable sequence(Root root, List<Stage> stages) {
         Throwable first = null
-        // "Restart from Stage": the stages before are skipped; what the build before had in env is gone.
+        // "Restart from Stage": the stages before are skipped. What the build before had in env is there again.
         String restart = root.inner.is(stages) ? build.scenario.restartFrom : null
         boolean begun = !restart
         for (Stage stage in stages) {
@@ -79,6 +79,7 @@ class Declarative {
                     if (stage.when && !stage.when.beforeAgent && !stage.when.holds(build)) {
                         build.stages.find { it.name == stage.name }.status = 'SKIPPED'
                         build.println("Stage \"${stage.name}\" skipped due to when conditional")
+                        stage.inner.each { skip(it, 'when conditional') }
                         return
                     }
                     withEnvironment(stage.variables) {

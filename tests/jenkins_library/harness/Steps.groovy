@@ -12,6 +12,7 @@ class Steps {
         archiveArtifacts: [has: ['artifacts', 'allowEmptyArchive', 'caseSensitive', 'defaultExcludes', 'excludes',
                                  'fingerprint', 'followSymlinks', 'onlyIfSuccessful'], agent: true],
         checkout: [has: ['scm'], agent: true],
+        choice: [has: ['name', 'choices', 'description']],
         dir: [has: ['path'], agent: true, body: true],
         echo: [has: ['message']],
         error: [has: ['message']],
@@ -141,6 +142,10 @@ class Steps {
         return [GIT_COMMIT: commit]
     }
 
+    private static Map choice(Map given) {
+        return ['$class': 'choice'] + given
+    }
+
     private Object dir(Map given, Closure body) {
         File folder = file(given.path as String)
         folder.mkdirs()
@@ -166,7 +171,13 @@ class Steps {
 
     private Object input(Map given) {
         Map answer = build.answers ? build.answers.remove(0) : null
-        build.inputs << [message: given.message as String, submitter: given.submitter, held: !build.agents.empty]
+        if (given.id && !(given.id ==~ /[A-Z][A-Za-z0-9_.-]*/)) {
+            throw new Strict("input: ${given.id} is not safe as an id: it is part of an address")
+        }
+        build.inputs << [
+            message: given.message as String, submitter: given.submitter, held: !build.agents.empty, id: given.id as String,
+            details: given.parameters?.collect { it.description as String }?.join('\n'),
+        ]
         if (answer == null) {
             throw new Strict('input: the scenario has no answer for this question')
         }
@@ -181,7 +192,12 @@ class Steps {
             throw new Strict("input: ${answer.by} may not answer, only ${who}")
         }
         build.println("Approved by ${answer.by}")
-        return given.submitterParameter ? answer.by : null
+        // One value comes alone; over REST (`proceedEmpty`) the parameters are left out.
+        Map values = answer.rest ? [:] : (given.parameters ?: []).collectEntries { [it.name, it.choices[0]] }
+        if (given.submitterParameter) {
+            values[given.submitterParameter] = answer.by
+        }
+        return values.size() == 1 ? values.values().first() : values ?: null
     }
 
     private Object junit(Map given) {

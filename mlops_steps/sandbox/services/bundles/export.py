@@ -16,7 +16,7 @@ from mlops_steps.sandbox.node.store import iso_time, milliseconds, now_ms, read_
 from mlops_steps.sandbox.services.bundles.archive import CHANGELOG, MANIFEST, BundleArchive
 from mlops_steps.sandbox.services.bundles.model import exported
 from mlops_steps.sandbox.services.bundles.needs import manifest_entries
-from mlops_steps.sandbox.services.projects.model import Project
+from mlops_steps.sandbox.services.projects.model import EXPORT_OPTIONS, Project
 
 MANIFEST_VERSION = 3
 # Where a bundle keeps data of the project → where the node keeps it.
@@ -65,6 +65,12 @@ def export_bundle(node: Node, key: str, bundle_id: str, release_notes: str, user
             draft.unlink(missing_ok=True)
 
 
+def origin(project: Project) -> dict[str, Any]:
+    """The node and project that a bundle comes from, as the Project Deployer shows it."""
+    node = project.node
+    return {"projectKey": project.key, "nodeId": node.id, "installId": node.id, "url": node.url}
+
+
 def _changelog(project: Project, last: dict[str, Any] | None) -> dict[str, Any]:
     """What happened since the ``last`` bundle: its commits, the newest first. Git knows whole seconds only."""
     entries = project.git.log(None, None, CHANGELOG_COMMITS)["entries"]
@@ -83,19 +89,7 @@ def export_options(chosen: Any) -> dict[str, Any]:
     """What an export takes along: the defaults, and what was ``chosen``. Raises 400 when that is not an object."""
     if not isinstance(chosen, dict):
         raise bad_request("The export options are not an object")
-    return {
-        "exportUploads": True,
-        "exportManagedFS": False,
-        "exportAnalysisModels": False,
-        "exportSavedModels": False,
-        "exportManagedFolders": False,
-        "exportAllDatasets": False,
-        "exportGitRepository": False,
-        "includedDatasetsData": [],
-        "includedSavedModels": [],
-        "includedManagedFolders": [],
-        **chosen,
-    }
+    return {**EXPORT_OPTIONS, **chosen}
 
 
 def write_archive(
@@ -128,6 +122,7 @@ def write_archive(
             "exportedWithOptions": options,
             "actualContent": content,
             "originalProjectKey": project.key,
+            "designNodeInfo": origin(project),
             **named,
             "manifestVersion": MANIFEST_VERSION,
             "generatedWithDSSVersion": DSS_VERSION,

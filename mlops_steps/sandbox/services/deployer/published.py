@@ -66,7 +66,10 @@ class PublishedProjects:
                 "publishedBy": record["addedBy"],
                 "createdOn": milliseconds((record["exportManifest"].get("exportUserInfo") or {}).get("exportedOn")),
                 "releaseNotes": record.get("releaseNotes", ""),
-                "designNodeInfo": {"projectKey": record["projectKey"]},
+                "designNodeInfo": {
+                    "projectKey": record["projectKey"],
+                    **(record["exportManifest"].get("designNodeInfo") or {}),
+                },
             }
             for record in reversed(self.bundles(key).list())
         ]

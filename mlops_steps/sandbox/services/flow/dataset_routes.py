@@ -8,7 +8,7 @@ from starlette.responses import StreamingResponse
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import DssError, bad_request, conflict, not_supported
-from mlops_steps.sandbox.services.flow import datasets, metrics
+from mlops_steps.sandbox.services.flow import dataset_data, dataset_info, datasets, metrics
 from mlops_steps.sandbox.services.flow.kinds import DATASET, recipes_of
 from mlops_steps.sandbox.services.flow.plan import Flow
 from mlops_steps.sandbox.services.projects.model import Project
@@ -30,8 +30,8 @@ def _objects(call: Call) -> Objects:
 @router.get(BASE)
 def list_all(call: Call) -> Any:
     tags = {tag for tag in call.params.get("tags", "").split(",") if tag}
-    fields = ("managed", "params", "schema", "formatType", "formatParams")
-    items = [list_item(definition, *fields) for definition in _objects(call).all_named()]
+    fields = ("managed", "params", "schema", "formatType", "formatParams", "featureGroup", "metricsChecks")
+    items = [list_item(dataset_info.completed(definition), *fields) for definition in _objects(call).all_named()]
     return [item for item in items if not tags or tags & set(item["tags"])]
 
 
@@ -52,7 +52,7 @@ def create_managed(call: Call) -> Any:
 
 @router.get(ONE)
 def get(call: Call) -> Any:
-    return {**_objects(call).get(call.path["name"]), "name": call.path["name"]}
+    return dataset_info.completed({**_objects(call).get(call.path["name"]), "name": call.path["name"]})
 
 
 @router.put(ONE)
@@ -94,8 +94,7 @@ def set_metadata(call: Call) -> Any:
 
 @router.get(ONE + "/info")
 def info(call: Call) -> Any:
-    definition = _objects(call).get(call.path["name"])
-    return {"dataset": {**definition, "name": call.path["name"]}, "timeline": {}, "interest": {}}
+    return dataset_info.information(_project(call), call.path["name"])
 
 
 @router.get(ONE + "/usages")
@@ -113,13 +112,9 @@ def usages(call: Call) -> Any:
 
 @router.get(ONE + "/data")
 def data(call: Call) -> Any:
-    if call.params.get("format", "tsv-excel-noheader") != "tsv-excel-noheader":
-        raise not_supported(f"dataset data in format {call.params['format']}")
-    if call.params.get("partitions"):
-        raise not_supported("partitions of datasets")
-    columns = [name for name in call.params.get("columns", "").split(",") if name]
-    rows = datasets.stream(datasets.data_of(_project(call), call.path["name"]), columns)
-    return StreamingResponse(rows, media_type="text/tab-separated-values")
+    wanted = dataset_data.Wanted.of(call.params, call.repeated.get("columns", []))
+    rows = dataset_data.stream(datasets.data_of(_project(call), call.path["name"]), wanted)
+    return StreamingResponse(rows, media_type=dataset_data.MEDIA_TYPES[wanted.format])
 
 
 @router.get(ONE + "/finish-streaming")

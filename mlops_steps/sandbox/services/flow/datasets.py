@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
 import shutil
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mlops_steps.sandbox.http.routing import Upload
@@ -32,8 +30,6 @@ MANAGED_FORMAT = {
     "compress": "",
 }
 UPLOAD_FORMAT = {**MANAGED_FORMAT, "separator": ",", "parseHeaderRow": True}
-# Rows in one part of a stream.
-_STREAMED_ROWS = 1000
 
 
 def data_of(project: Project, name: str) -> DatasetData:
@@ -117,32 +113,6 @@ def clear(project: Project, name: str) -> None:
     if not data.writable:
         raise bad_request(f"dataset {name} cannot be cleared: it is not a managed dataset")
     shutil.rmtree(data.directory, ignore_errors=True)
-
-
-def stream(data: DatasetData, columns: Sequence[str] | None) -> Iterator[bytes]:
-    """The rows as tab-separated text without headers, as the client's ``iter_rows`` reads them.
-
-    :raises DssError: 400, an unknown column or no data.
-    """
-    names = list(columns or data.names)
-    unknown = [name for name in names if name not in data.names]
-    if unknown:
-        raise bad_request(f"dataset {data.name} has no column {', '.join(unknown)}")
-    if not data.files():
-        raise bad_request(f"dataset {data.name} has no data")
-    return _stream(data, [data.names.index(name) for name in names])
-
-
-def _stream(data: DatasetData, positions: list[int]) -> Iterator[bytes]:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter="\t", quotechar='"', doublequote=True, lineterminator="\n")
-    for number, row in enumerate(data.rows(), start=1):
-        writer.writerow([row[position] if position < len(row) else "" for position in positions])
-        if number % _STREAMED_ROWS == 0:
-            yield buffer.getvalue().encode()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue().encode()
 
 
 # ---- uploaded files

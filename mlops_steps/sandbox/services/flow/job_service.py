@@ -27,13 +27,19 @@ class JobService:
         self._lock = threading.Lock()
 
     def start(
-        self, project: Project, definition: Mapping[str, Any], user: str, variables: Mapping[str, Any] | None = None
+        self,
+        project: Project,
+        definition: Mapping[str, Any],
+        user: str,
+        variables: Mapping[str, Any] | None = None,
+        triggered_from: str = "API",
     ) -> Job:
         """Starts a job and returns at once.
 
+        :param triggered_from: ``API``, or ``SCHEDULER`` for a scenario.
         :raises DssError: 400, an output that does not exist.
         """
-        job = Job(project, definition, user, variables)
+        job = Job(project, definition, user, variables, triggered_from)
         self._forget_old(project)
         with self._lock:
             self._jobs[project.key, job.id] = job

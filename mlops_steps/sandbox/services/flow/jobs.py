@@ -13,6 +13,7 @@ from mlops_steps.sandbox.node.errors import DssError, bad_request
 from mlops_steps.sandbox.node.store import now_ms, write_json
 from mlops_steps.sandbox.runtime.lib.dataiku._layout import LayoutError
 from mlops_steps.sandbox.runtime.process import Child, ChildResult, End
+from mlops_steps.sandbox.services.flow import last_builds
 from mlops_steps.sandbox.services.flow.children import run_child, thrown
 from mlops_steps.sandbox.services.flow.freshness import Freshness
 from mlops_steps.sandbox.services.flow.kinds import MODEL, kind_of
@@ -37,9 +38,11 @@ class Job:
         definition: Mapping[str, Any],
         user: str,
         variables: Mapping[str, Any] | None = None,
+        triggered_from: str = "API",
     ) -> None:
         self.project = project
         self.user = user
+        self.triggered_from = triggered_from
         self.variables = dict(variables or {})
         self.mode = str(definition.get("type") or "NON_RECURSIVE_FORCED_BUILD")
         self.flow = flow_of(project)
@@ -48,7 +51,7 @@ class Job:
         if not self.outputs:
             raise bad_request("A job needs at least one output")
         self.state = "NOT_STARTED"
-        self.start = now_ms()
+        self.start = self.initiated = now_ms()
         self.end = 0
         self.error: dict[str, Any] | None = None
         self.activities: dict[str, dict[str, Any]] = {}
@@ -110,6 +113,8 @@ class Job:
             "name": f"Build {', '.join(self.outputs)}",
             "projectKey": self.project.key,
             "initiator": self.user,
+            "initiationTimestamp": self.initiated,
+            "triggeredFrom": self.triggered_from,
             "type": self.mode,
             "outputs": [self._output_document(name) for name in self.outputs],
         }
@@ -122,6 +127,8 @@ class Job:
             "startTime": self.start,
             "endTime": self.end,
             "error": self.error,
+            # Recipes of the sandbox give no warnings.
+            "warningsCount": 0,
         }
 
     def _output_document(self, name: str) -> dict[str, Any]:
@@ -227,6 +234,9 @@ class Job:
             _slots.release()
         state = {End.DONE: DONE, End.ABORTED: ABORTED}.get(result.end, FAILED)
         activity.update(state=state, endTime=now_ms(), totalTime=int(result.seconds * 1000))
+        last_builds.record(
+            self.project, node.outputs, activity["startTime"], activity["endTime"], state == DONE, self.id
+        )
         if state == DONE:
             self.freshness.record(node, fingerprint, self.id)
             self.built.extend(self._built(name) for name in node.outputs)

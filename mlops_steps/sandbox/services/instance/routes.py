@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
+from urllib.parse import urlsplit
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import not_found
@@ -28,12 +30,25 @@ def user_document(login: str) -> dict[str, Any]:
 
 @router.get("/instance-info")
 def instance_info(call: Call) -> Any:
+    node = call.node
     return {
-        "nodeId": call.node.id,
-        "nodeName": call.node.id,
-        "nodeType": call.node.type,
+        "nodeId": node.id,
+        "nodeName": node.id,
+        "nodeType": node.type,
+        "rawNodeType": node.type,
+        "hostname": urlsplit(node.url).hostname,
         "dssVersion": DSS_VERSION,
-        "installId": call.node.id,
+        "installId": node.id,
+        "dipInstanceId": node.id,
+        # The sandbox has no licence and no Java.
+        "licenseInstanceId": "",
+        "licenseId": "",
+        "javaVendor": "",
+        "javaVersion": "",
+        "os": platform.system(),
+        "osVersion": platform.release(),
+        "dataDirPath": str(node.dir),
+        "dssStartupTimestamp": node.futures.started_on,
     }
 
 

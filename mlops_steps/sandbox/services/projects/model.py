@@ -12,6 +12,19 @@ from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.node.store import PRIVATE_DIR, now_ms, read_json, safe_name, write_json
 from mlops_steps.sandbox.services.projects.git import ProjectGit
 
+# What a bundle takes along besides the configuration, unless the project's settings say otherwise.
+EXPORT_OPTIONS: dict[str, Any] = {
+    "exportUploads": True,
+    "exportManagedFS": False,
+    "exportAnalysisModels": False,
+    "exportSavedModels": False,
+    "exportManagedFolders": False,
+    "exportAllDatasets": False,
+    "exportGitRepository": False,
+    "includedDatasetsData": [],
+    "includedSavedModels": [],
+    "includedManagedFolders": [],
+}
 CONFIG = "project_config"
 UPLOADS = "uploads"
 ACTIVE_FILE = ".active-bundle.json"
@@ -85,6 +98,31 @@ class Project:
         """``params.json``: name, owner, tags, settings, permissions …"""
         params: dict[str, Any] = read_json(self.config_dir / "params.json", {})
         return params
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """``params.json`` as clients get it: with a version tag, and with export options where none were saved."""
+        params = self.params
+        exporter = params.get("bundleExporterSettings") or {}
+        options = exporter.get("exportOptions")
+        if options is None:
+            options = {}
+        if isinstance(options, dict):
+            options = {**EXPORT_OPTIONS, **options}
+        return {
+            **params,
+            "bundleExporterSettings": {**exporter, "exportOptions": options},
+            "versionTag": self.version_tag(params),
+        }
+
+    def version_tag(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Who changed the project last, and when; where its files do not say it, its owner and the time of the file."""
+        known: dict[str, Any] = params.get("versionTag") or {}
+        if known.get("lastModifiedOn"):
+            return known
+        changed = int((self.config_dir / "params.json").stat().st_mtime * 1000)
+        owner = {"login": params.get("owner") or "admin"}
+        return {"versionNumber": 0, "lastModifiedBy": owner, **known, "lastModifiedOn": changed}
 
     def save_params(self, params: Mapping[str, Any], message: str, user: str = "admin") -> None:
         """Replaces ``params.json``, with a new version tag."""

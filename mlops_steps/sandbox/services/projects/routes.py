@@ -45,7 +45,7 @@ def summary(project: Project) -> dict[str, Any]:
         "canWriteProjectContent": True,
         "disableAutomaticTriggers": params.get("disableAutomaticTriggers", False),
         "creationTag": params.get("creationTag", {}),
-        "versionTag": params.get("versionTag", {}),
+        "versionTag": project.version_tag(params),
     }
     if project.node.type == "AUTOMATION":
         state = active_bundle_state(project)
@@ -117,7 +117,7 @@ def set_metadata(call: Call) -> Any:
 @router.get("/projects/{key}/settings")
 def get_settings(call: Call) -> Any:
     project = project_of(call)
-    return {"projectKey": project.key, **project.params}
+    return {"projectKey": project.key, **project.settings}
 
 
 @router.put("/projects/{key}/settings")

@@ -31,7 +31,7 @@ def build(context: StepContext) -> None:
     builds = context.params.get("builds") or []
     definition = {"type": context.params.get("jobType") or "RECURSIVE_BUILD", "outputs": outputs_of(builds)}
     service = jobs_of(context.project.node)
-    job = service.start(context.project, definition, context.run.user, context.run.variables)
+    job = service.start(context.project, definition, context.run.user, context.run.variables, "SCHEDULER")
     context.log(f"Job {job.id} starts")
     with context.run.cancels(job.abort):
         job.finished.wait()

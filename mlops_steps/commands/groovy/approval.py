@@ -1,0 +1,94 @@
+"""The approvals that a build has got, as the Groovy steps hand them over, and what the approver is shown.
+
+    {"prod": {"by": "jane", "at": "1764230400000", "asked": "<sha256>", "build": "https://jenkins/job/churn/7/"}}
+
+What was approved is a reference that Python has handed out (``asked``); Groovy adds who answered and when.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from mlops_steps.config import Settings
+from mlops_steps.delivery.record import Bundle, ReleaseRecord
+from mlops_steps.errors import ConfigError
+from mlops_steps.system.text import one_line
+
+VARIABLE = "MLOPS_APPROVAL"
+
+_MOST_CHANGES = 20
+_WIDTH = 160
+
+
+def given(environ: Mapping[str, str], stage: str | None) -> dict[str, str]:
+    """Who approved the release to the stage in this build: ``by``, ``sha256``, ``at``; empty when nobody did.
+
+    Raises :class:`ConfigError` when the variable holds anything else than approvals.
+    """
+    try:
+        answer = json.loads(environ.get(VARIABLE) or "{}").get(stage or "")
+        if answer is None:
+            return {}
+        found = {
+            "by": _text(answer["by"]),
+            "sha256": _sha256(answer["asked"]),
+            "at": _moment(answer["at"]),
+            "build": _text(answer["build"]),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
+        raise ConfigError(f"{VARIABLE} holds no approval of the Jenkins library") from None
+    return found if found.pop("build") == (environ.get("BUILD_URL") or environ.get("BUILD_NUMBER")) else {}
+
+
+def question(
+    settings: Settings, record: ReleaseRecord | None, config: str | None, project: str | None
+) -> dict[str, str]:
+    """What the Groovy step needs to ask. ``details`` has line ends as the two characters ``\\n``."""
+    options = {"--config": config, "--project": project}
+    found = {"options": "".join(f" {name} {shlex.quote(value)}" for name, value in options.items() if value)}
+    if record is not None and record.bundle is not None:
+        found["asked"] = record.bundle.sha256
+        found["question"] = f"Release bundle {record.bundle.id} of project {settings.project}"
+        found["details"] = "\\n".join(line.replace("\\", "/") for line in _details(settings, record, record.bundle))
+    return found
+
+
+def _details(settings: Settings, record: ReleaseRecord, bundle: Bundle) -> list[str]:
+    release = settings.release_stage().name
+    live = {"": "nothing", None: "not known"}.get(bundle.replaces, f"bundle {bundle.replaces}")
+    lines = [
+        f"New: bundle {bundle.id}, exported {bundle.created}, SHA-256 {bundle.sha256[:12]}…",
+        f"Live on {release} when it was packaged: {live}",
+    ]
+    lines += [
+        f"Tests on {name}: {part.test.result}"
+        for name, part in record.stages.items()
+        if part.test is not None and part.test.bundle == bundle.id
+    ]
+    changes = bundle.changes or ["Changes: not known"]
+    lines += [one_line(line, _WIDTH) for line in changes[:_MOST_CHANGES]]
+    if len(changes) > _MOST_CHANGES:
+        lines.append(f"and {len(changes) - _MOST_CHANGES} more")
+    return lines
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value
+
+
+def _sha256(value: Any) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", _text(value)):
+        raise ValueError
+    return str(value)
+
+
+def _moment(value: Any) -> str:
+    """Milliseconds since 1970 as the record writes a time."""
+    return datetime.fromtimestamp(int(value) // 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
