@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,11 @@ def imported(client: dataikuapi.DSSClient, path: Path, **settings: Any) -> dict[
 
 
 def test_a_project_comes_back_from_its_export(design: dataikuapi.DSSClient, tiny: Project, export: Path) -> None:
-    assert not list(tiny.node.tmp_dir.glob("*.zip"))
+    # The draft goes after the answer was sent.
+    limit = time.monotonic() + 30
+    while list(tiny.node.tmp_dir.glob("*.zip")):
+        assert time.monotonic() < limit, "the exported file stays on the node"
+        time.sleep(0.05)
     answer = imported(design, export, targetProjectKey=f"{tiny.key}_BACK")
     assert (answer["success"], answer["usedProjectKey"]) == (True, f"{tiny.key}_BACK")
     project = design.get_project(f"{tiny.key}_BACK")
