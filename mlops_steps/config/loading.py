@@ -17,10 +17,9 @@ from mlops_steps.config.sections import NodeSettings, variable_prefix
 from mlops_steps.config.settings import DEFAULT_FILE, Settings
 from mlops_steps.errors import ConfigError
 from mlops_steps.system import secrets
-from mlops_steps.system.files import current_folder
+from mlops_steps.system.files import current_folder, read_secret
 
 _NO_FILE = "environment"
-_LARGEST_KEY = 16 * 1024
 _NODE_URL = re.compile(r"^MLOPS_([A-Z][A-Z0-9_]*)_URL$")
 _NODE_VARIABLES = {"_URL": "url", "_INFRA": "infra"}
 
@@ -260,13 +259,11 @@ def _read_key(node: NodeSettings, environ: Mapping[str, str]) -> None:
     if not text.strip() and file:
         source = f"{variable}_FILE" if environ.get(f"{variable}_FILE") else f"nodes.{node.name}.api_key_file"
         try:
-            with file.open("rb") as stream:
-                text = stream.read(_LARGEST_KEY).decode("utf-8-sig")
-        except (OSError, ValueError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or "not a text file"
+            text = read_secret(file)
+        except ValueError as error:
             node.set_api_key(
                 None,
-                f"the API key of node {node.name} cannot be read: {source}: {shown(file, 200)}: {reason}",
+                f"the API key of node {node.name} cannot be read: {source}: {shown(file, 200)}: {error}",
             )
             return
         if not text.strip():

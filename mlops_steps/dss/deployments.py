@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, expect
+from mlops_steps.dss.url_parts import node_id
 from mlops_steps.errors import CheckFailed, ConfigError, Refusal, SomebodyElse
 
 HEALTHY = "HEALTHY"

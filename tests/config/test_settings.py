@@ -380,7 +380,7 @@ class TestSecrets:
                 {"MLOPS_PROD_EU_API_KEY_FILE": "/nothing/here"},
                 "MLOPS_PROD_EU_API_KEY_FILE: /nothing/here: No such file",
             ),
-            ({"MLOPS_PROD_EU_API_KEY_FILE": "/dev/null"}, "is empty"),
+            ({"MLOPS_PROD_EU_API_KEY_FILE": "/dev/null"}, "/dev/null: not a regular file"),
             ({"MLOPS_PROD_EU_API_KEY": "two words-secret"}, "holds white space"),
             ({"MLOPS_PROD_EU_API_KEY": "kéy-secret"}, "characters that no key has"),
         ],
