@@ -19,7 +19,7 @@ def test_a_file_is_read_with_or_without_its_byte_order_mark_also_through_a_link(
 @pytest.mark.timeout(10)
 def test_what_may_never_end_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(ValueError, match="not a regular file"):
             read_secret(path)
 
