@@ -115,12 +115,12 @@ def endlessly(connection: socket.socket, kind: str, closed: threading.Event | No
 class EndlessProxy:
     """Passes requests on to a node, connection by connection, until ``kind`` is set: then answers never end.
 
-    With ``path`` (a pattern of the request line) only those requests are answered so.
+    ``after`` requests that many more are passed on first.
     """
 
     def __init__(self, url: str = "", context: ssl.SSLContext | None = None) -> None:
         self.kind = ""
-        self.path = ""
+        self.after = 0
         self.asked: list[str] = []
         self.endless = 0
         self._target = re.fullmatch(r"http://([^:/]+):(\d+)/?", url)
@@ -157,15 +157,18 @@ class EndlessProxy:
             return False
         line = head.split(b"\r\n")[0].decode("latin-1")
         self.asked.append(line)
-        if self.kind and re.search(self.path, line):
+        if self.kind and self.after <= 0:
             self.endless += 1
             endlessly(connection, self.kind, self._closed)
             return False
+        self.after -= 1
         assert self._target
         length = re.search(rb"(?im)^content-length: *(\d+)", head)
         with socket.create_connection((self._target[1], int(self._target[2])), 60) as node:
             # Answered and closed, so that the next request comes through here too.
-            node.sendall(re.sub(rb"(?im)^connection:.*\r\n", b"", head + b"\r\n") + b"Connection: close\r\n\r\n" + body)
+            head = re.sub(rb"(?im)^(connection|host):.*\r\n", b"", head + b"\r\n")
+            host = f"Host: {self._target[1]}:{self._target[2]}\r\nConnection: close\r\n\r\n".encode()
+            node.sendall(head + host + body)
             missing = int(length[1]) - len(body) if length else 0
             while missing > 0 and (piece := connection.recv(65536)):
                 node.sendall(piece)

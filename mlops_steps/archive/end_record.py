@@ -13,9 +13,11 @@ import zipfile
 from typing import IO
 
 _END = struct.Struct("<4s4H2LH")
-_END_MARK = b"PK\x05\x06"
-_MARKS = re.compile(re.escape(_END_MARK))
+MARK = b"PK\x05\x06"
+_MARKS = re.compile(re.escape(MARK))
 _MAX_COMMENT = 0xFFFF
+# Bytes of the end, its mark included, with the longest comment.
+LONGEST = _END.size + _MAX_COMMENT
 # Instead of a number: it is in the ZIP64 record.
 _ELSEWHERE = (0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
 # The ZIP64 record, its mark, the bytes that follow its length, and what says where it is.
@@ -42,7 +44,7 @@ def contradiction(file: IO[bytes], archive: zipfile.ZipFile) -> str | None:
     if any(_is_other_end(tail, mark.start(), end - first) for mark in _MARKS.finditer(tail)):
         return "it has another end within its comment or before its end"
     mark, *told, comment_length = _END.unpack_from(tail, end - first)
-    if mark != _END_MARK or comment_length != len(archive.comment):
+    if mark != MARK or comment_length != len(archive.comment):
         return "it has bytes behind its end"
     locator = _at(file, end - _LOCATOR.size, _LOCATOR.size)
     is_wide = locator.startswith(_LOCATOR_MARK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from typing import Any, BinaryIO
 
 import tenacity
 
+from mlops_steps.archive import end_record
 from mlops_steps.archive.contents import BadArchive, Damaged, checked
-from mlops_steps.dss.http import chunks
+from mlops_steps.dss.http import BadAnswer, chunks
 from mlops_steps.dss.session import Dss, expect
-from mlops_steps.errors import CheckFailed, NodeError, NonsenseAnswer, Refusal, Unreachable
+from mlops_steps.errors import CheckFailed, ConfigError, NodeError, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.secrets import redact
+from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline, poll
 
 log = logging.getLogger(__name__)
@@ -100,22 +103,62 @@ def download(
     deadline: Deadline,
     into: Path | None = None,
     on_bytes: Callable[[int], None] | None = None,
+    check: Callable[[Path], object] = lambda path: _read_whole(path),
 ) -> Archive:
     """Streams the archive from the Project Deployer, into a file if one is given, and returns its SHA-256 and size.
 
-    Memory does not grow with the archive. A download that breaks off is begun anew, three times at most. Raises
-    :class:`NodeError`.
+    ``check`` is called with that file, and raises :class:`Damaged` when it is not a whole archive.
+
+    Memory does not grow with the archive. A download that breaks off, or that is not a whole zip archive, is repeated,
+    three times at most. One without a file is looked at at its two ends only. Raises :class:`NodeError`.
     """
+    seen: set[str] = set()
+
+    def once() -> Archive:
+        archive = _download_once(deployer, project_key, bundle_id, deadline, into, on_bytes)
+        if into is not None:
+            _check_whole(lambda: check(into), archive, f"{deployer}: bundle {bundle_id}", seen)
+        return archive
+
     attempts = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(4) | tenacity.stop_after_delay(deadline.remaining),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
         retry=tenacity.retry_if_exception(lambda error: isinstance(error, Unreachable) and not deadline.passed),
         before_sleep=lambda state: log.warning(
-            "%s; the download is begun anew", state.outcome.exception() if state.outcome else ""
+            "%s; downloading it again", state.outcome.exception() if state.outcome else ""
         ),
         reraise=True,
     )
-    return attempts(_download_once, deployer, project_key, bundle_id, deadline, into, on_bytes)
+    return attempts(once)
+
+
+def published_archive(
+    deployer: Dss,
+    project_key: str,
+    bundle_id: str,
+    expected: Archive,
+    deadline: Deadline,
+    folder: Path,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Archive:
+    """The archive that the Project Deployer has now: ``expected``, or another one that is whole.
+
+    When it differs from the expected one it is downloaded once more, into a temporary file in ``folder``: a garbled
+    download is not a replaced archive. Raises :class:`NodeError`,
+    :class:`ConfigError` when the file cannot be written.
+    """
+    archive = download(deployer, project_key, bundle_id, deadline, on_bytes=on_bytes)
+    if archive == expected:
+        return archive
+    log.warning(
+        "%s: bundle %s: the download is not the archive that was packaged; reading it again", deployer, bundle_id
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="bundle-") as place:
+            return download(deployer, project_key, bundle_id, deadline, Path(place, "bundle.zip"), on_bytes)
+    except OSError as error:
+        raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
 
 
 def _download_once(
@@ -127,12 +170,18 @@ def _download_once(
     on_bytes: Callable[[int], None] | None,
 ) -> Archive:
     digest, size = hashlib.sha256(), 0
+    start, end = b"", b""
     with deployer.within(deadline), deployer.asking(f"download bundle {bundle_id}"):
         project = deployer.client.get_projectdeployer().get_project(project_key)
         with project.get_bundle_stream(bundle_id) as response, _sink(into) as sink:
+            kind = response.headers.get("Content-Type", "")
+            if "json" in kind or "html" in kind:
+                raise BadAnswer(f"an answer of type {one_line(kind, 100)} instead of an archive", response=response)
             for chunk in chunks(response, deadline):
                 digest.update(chunk)
                 size += len(chunk)
+                start = start or chunk[:4]
+                end = (end + chunk)[-end_record.LONGEST :]
                 if sink:
                     sink.write(chunk)
                 if on_bytes:
@@ -140,7 +189,33 @@ def _download_once(
             announced = response.headers.get("Content-Length")
     if announced and announced.isdigit() and int(announced) != size:
         raise Unreachable(f"{deployer}: bundle {bundle_id}: the download was cut after {size} of {announced} bytes")
+    if not (start.startswith(b"PK"[: len(start)]) and end_record.MARK in end):
+        raise Unreachable(f"{deployer}: bundle {bundle_id}: the download of {size} bytes is not a whole zip archive")
     return Archive(digest.hexdigest(), size)
+
+
+def _check_whole(check: Callable[[], object], archive: Archive, what: str, seen: set[str]) -> None:
+    """Raises :class:`Unreachable` for a damaged archive, another :class:`NodeError` when it is damaged the same way."""
+    try:
+        check()
+    except Damaged as error:
+        if archive.sha256 in seen:
+            raise NodeError(
+                f"{what}: the published archive is damaged, or not a whole zip: {error}",
+                next_step="package again; if it stays so, look at the Project Deployer's disk",
+            ) from None
+        seen.add(archive.sha256)
+        raise Unreachable(f"{what}: the download is damaged: {error}") from None
+
+
+def _read_whole(path: Path) -> None:
+    try:
+        with checked(path):
+            pass
+    except Damaged:
+        raise
+    except BadArchive:
+        return  # whole, and refused by check_archive()
 
 
 class _sink:  # noqa: N801, reads as a function
@@ -160,15 +235,17 @@ class _sink:  # noqa: N801, reads as a function
 def check_archive(path: Path, project_key: str, bundle_id: str) -> dict[str, Any]:
     """Checks that the file is a whole, harmless zip of a bundle of this project, and returns its manifest.
 
-    Every entry is read and its checksum compared, in pieces. Raises :class:`CheckFailed`.
+    Every entry is read and its checksum compared, in pieces. Raises :class:`CheckFailed`, and :class:`Damaged` for what
+    is not a whole zip.
     """
     try:
         with checked(path) as archive:
             manifest = _manifest(archive, bundle_id)
             params = archive.NameToInfo.get("project_config/params.json")
+    except Damaged:
+        raise
     except BadArchive as error:
-        what = "is damaged, or no whole zip" if isinstance(error, Damaged) else "is refused"
-        raise CheckFailed(f"bundle {bundle_id}: the archive {what}: {error}") from None
+        raise CheckFailed(f"bundle {bundle_id}: the archive is refused: {error}") from None
     if params is None:
         raise CheckFailed(f"bundle {bundle_id}: the archive holds no project_config/params.json, so no bundle")
     found = manifest.get("originalProjectKey") or manifest.get("projectKey")

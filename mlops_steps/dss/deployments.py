@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_steps.dss.http import LONGEST_MESSAGE
 from mlops_steps.dss.session import Dss, expect
 from mlops_steps.dss.url_parts import node_id
 from mlops_steps.errors import CheckFailed, ConfigError, Refusal, SomebodyElse
+from mlops_steps.system.text import one_line
 
 HEALTHY = "HEALTHY"
+_MOST_MESSAGES = 100
 
 
 @dataclass(frozen=True)
@@ -153,11 +156,17 @@ def health(deployer: Dss, deployment_id: str) -> Health:
 
 
 def message_texts(messages: list[Any]) -> list[str]:
-    """DSS's messages (severity, title, message) as lines; those that only say SUCCESS or INFO are left out."""
-    lines = []
+    """DSS's messages (severity, title, message), each as one line; those that only say SUCCESS or INFO are left out.
+
+    At most ``_MOST_MESSAGES`` of them.
+    """
+    lines: list[str] = []
     for message in messages:
+        if len(lines) == _MOST_MESSAGES:
+            break
         if isinstance(message, dict) and message.get("severity") in ("WARNING", "ERROR"):
             text = str(message.get("message") or message.get("details") or "")
             title = str(message.get("title") or "")
-            lines.append(": ".join(part for part in (title if title not in text else "", text) if part))
+            line = ": ".join(part for part in (title if title not in text else "", text) if part)
+            lines.append(one_line(line, LONGEST_MESSAGE))
     return lines

@@ -35,6 +35,9 @@ log = logging.getLogger("mlops_steps.http")
 # An answer that is not a download; a log of a long scenario run is the largest.
 LARGEST_ANSWER = 128 * 1024 * 1024
 
+# Characters of a message of a node.
+LONGEST_MESSAGE = 1000
+
 # Seconds of a download, where the step that asks for it has no limit of its own.
 LONGEST_DOWNLOAD = 6 * 3600.0
 
@@ -48,7 +51,7 @@ class Refused(DataikuException):  # type: ignore[misc]
     """The node answered with an HTTP error. ``status`` is its code, ``retry_after`` the seconds it asks to wait."""
 
     def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(one_line(message, LONGEST_MESSAGE))
         self.status = status
         self.retry_after = retry_after
 
@@ -130,7 +133,7 @@ class NodeSession(requests.Session):
             if response.is_redirect or response.is_permanent_redirect:
                 raise Refused(
                     response.status_code,
-                    f"answers with a redirect to {redact(response.headers.get('Location', '?'))}: "
+                    f"answers with a redirect to {one_line(response.headers.get('Location', '?'), 300)}: "
                     "the URL in the configuration must be the node's own",
                 )
             if response.status_code >= 400:
@@ -236,7 +239,7 @@ def _refusal(response: requests.Response) -> Refused:
         text = f"HTTP {response.status_code} {response.reason or ''}".rstrip()
         if "html" not in response.headers.get("Content-Type", "") and response.text.strip():
             text += f": {one_line(response.text, 300)}"
-    return Refused(response.status_code, redact(text), _retry_after(response))
+    return Refused(response.status_code, text, _retry_after(response))
 
 
 def _retry_after(response: requests.Response) -> float | None:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mlops_steps.dss import fires
+from mlops_steps.dss.http import LONGEST_MESSAGE
 from mlops_steps.dss.session import Dss, expect
 from mlops_steps.dss.url_parts import node_id
 from mlops_steps.errors import DeadlineExceeded, NodeError, Refusal, Unreachable
 from mlops_steps.system.pace import pace
+from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline, duration, poll
 
 log = logging.getLogger(__name__)
@@ -191,7 +193,8 @@ def _first_error(dss: Dss, run: Any) -> str:
         with dss.asking("read the details of the run"):
             details = run.get_details()
             error = details.first_error_details
-            return str(error.get("message") or error.get("detailedMessage") or "") if error else ""
+            text = str(error.get("message") or error.get("detailedMessage") or "") if error else ""
+            return one_line(text, LONGEST_MESSAGE)
     except NodeError as error:
         return f"(no details: {error})"
 

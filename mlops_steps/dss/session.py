@@ -13,9 +13,10 @@ import requests
 from dataikuapi import DSSClient
 from dataikuapi.utils import DataikuException
 
-from mlops_steps.dss.http import BadAnswer, HttpLimits, NodeSession, Refused, explain
+from mlops_steps.dss.http import LONGEST_MESSAGE, BadAnswer, HttpLimits, NodeSession, Refused, explain
 from mlops_steps.errors import DeadlineExceeded, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.secrets import redact
+from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ class Dss:
         except BadAnswer as error:
             raise Unreachable(f"{self}: cannot {what}: {explain(error)}", next_step=self._next_step()) from None
         except requests.RequestException as error:
-            raise Unreachable(f"{self}: cannot {what}: {redact(explain(error))}", next_step=self._next_step()) from None
+            raise Unreachable(f"{self}: cannot {what}: {explain(error)}", next_step=self._next_step()) from None
         except DataikuException as error:
-            raise Refusal(f"{self}: cannot {what}: {redact(str(error))}", 0) from None
+            raise Refusal(f"{self}: cannot {what}: {one_line(str(error), LONGEST_MESSAGE)}", 0) from None
         except (KeyError, TypeError, AttributeError, ValueError, IndexError, json.JSONDecodeError) as error:
             raise NonsenseAnswer(
                 f"{self}: cannot {what}: the answer does not have the form of DSS ({redact(repr(error))[:200]})",

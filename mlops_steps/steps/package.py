@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
@@ -117,6 +118,7 @@ def _check(
     settings: Settings, deployer: Dss, name: str, deadline: Deadline, console: Console
 ) -> tuple[Archive, str | None]:
     """Downloads the published archive into a private temporary file, checks it, and reads when it was exported."""
+    manifest: dict[str, Any] = {}
     settings.record.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.record.parent, prefix="bundle-") as folder:
         path = Path(folder) / "bundle.zip"
@@ -129,10 +131,10 @@ def _check(
                     deadline,
                     into=path,
                     on_bytes=lambda size: wait.state(f"{size // 2**20} MiB"),
+                    check=lambda path: manifest.update(bundles.check_archive(path, settings.project, name)),
                 )
             except OSError as error:
                 raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
-        manifest = bundles.check_archive(path, settings.project, name)
     return archive, bundles.exported_on(manifest)
 
 

@@ -11,6 +11,7 @@ from mlops_steps.delivery.restore import Change, in_doubt, restore, save_if_poss
 from mlops_steps.delivery.smoke import run_token, smoke
 from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import bundles
+from mlops_steps.dss.bundles import Archive
 from mlops_steps.errors import (
     CheckFailed,
     ConfigError,
@@ -116,11 +117,13 @@ def gate(settings: Settings, record: ReleaseRecord, stage: str) -> Bundle:
 def check_same_archive(target: Target, bundle: Bundle, console: Console, limit: float) -> None:
     """Raises :class:`CheckFailed` unless the published archive is the one that was packaged and tested."""
     with console.waiting(f"checking the archive of bundle {bundle.id}") as wait:
-        archive = bundles.download(
+        archive = bundles.published_archive(
             target.deployer,
             target.project,
             bundle.id,
+            Archive(bundle.sha256, bundle.size),
             Deadline(limit),
+            target.settings.record.parent,
             on_bytes=lambda size: wait.state(f"{100 * size // max(bundle.size, 1)} %"),
         )
     if archive.sha256 != bundle.sha256:

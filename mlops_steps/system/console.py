@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from mlops_steps.errors import MlopsError
 from mlops_steps.system.secrets import redact
+from mlops_steps.system.text import clean
 from mlops_steps.system.waiting import duration
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 # Seconds between two plain lines about the same wait.
 PLAIN_EVERY = 30.0
+# Characters of a line. What a node says is shortened where it comes from; this is the last line of defence.
+_LONGEST = 10_000
+_LINE_BREAKS = re.compile("[\n\x85\u2028\u2029]")
 
 
 class Waiting:
@@ -38,6 +43,13 @@ class Waiting:
         if text != self._state or now - self._last_line >= self._console.plain_every:
             self._state, self._last_line = text, now
             self._console._show_wait(self._label, f"{text} ({duration(now - self._start)})")
+
+
+def _as_line(text: str) -> str:
+    """One line, whatever a node has put into the text: no terminal escapes, no line that looks like Jenkins' own."""
+    text = redact(clean(text[: 2 * _LONGEST]))
+    text = _LINE_BREAKS.sub(" ", text.rstrip("\n"))
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 class Console:
@@ -77,7 +89,7 @@ class Console:
         """Prints what was asked for on standard output, also when quiet: a table, JSON."""
         try:
             with self._lock:
-                print(redact(text), flush=True)
+                print(redact(clean(text)), flush=True)
         except BrokenPipeError:
             pass  # nobody reads any more
         except OSError as error:
@@ -114,7 +126,7 @@ class Console:
         return self.stream.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ
 
     def _print(self, text: str, style: str | None = None) -> None:
-        text = redact(text)
+        text = _as_line(text)
         # Nobody reads any more, the terminal is gone, or the disk with the log is full: the work, a restore above all,
         # goes on all the same.
         with self._lock, suppress(OSError, ValueError):
@@ -131,7 +143,7 @@ class Console:
         with self._lock, suppress(OSError):
             if self.live and self._status is not None:
                 others = f" (and {len(self._waits) - 1} more)" if len(self._waits) > 1 else ""
-                self._status.update(redact(f"{label}: {text}{others}"))
+                self._status.update(_as_line(f"{label}: {text}{others}"))
             elif not self.quiet:
                 self._print(f"{label}: {text}")
 
@@ -149,7 +161,7 @@ class Console:
 
     def _start_status(self) -> None:
         if self.live and not self.quiet and self._status is None:
-            self._status = self._rich_console().status(redact(self._waits[-1]))
+            self._status = self._rich_console().status(_as_line(self._waits[-1]))
             with suppress(OSError):
                 self._status.start()
 

@@ -22,6 +22,7 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FORBIDDEN = re.compile("[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_ENDS = re.compile(r"\r+\n?")
 _BLANKS = re.compile(r"\s+")
+_LONGEST_SECRET = 512
 
 
 def clean(text: str) -> str:
@@ -38,8 +39,14 @@ def presentable(text: str, limit: int) -> str:
 
 
 def one_line(text: str, limit: int) -> str:
-    """The text as a name: presentable, on one line, at most ``limit`` characters."""
-    line = _BLANKS.sub(" ", redact(clean(text))).strip()
+    """The text as a name: presentable, on one line, at most ``limit`` characters.
+
+    The time that it takes does not depend on the length of the text.
+    """
+    most = 20 * limit + 4096
+    line = _BLANKS.sub(" ", redact(clean(text[:most]))).strip()
+    if len(text) > most:
+        line = line[: -(_LONGEST_SECRET + 1)] + "…"  # a secret at the cut is not whole, and so not masked
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

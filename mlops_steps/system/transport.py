@@ -8,6 +8,11 @@ from urllib.request import getproxies_environment
 import requests
 import urllib3
 
+from mlops_steps.system.text import one_line
+
+# Characters of what is said of one failure; the other side's own words may be in it.
+_LONGEST = 500
+
 
 def never_arrived(error: BaseException) -> bool:
     """Whether no connection came about, so that the other side has seen nothing of the request."""
@@ -22,6 +27,10 @@ def never_arrived(error: BaseException) -> bool:
 
 def explain_transport(error: BaseException) -> str:
     """One line on why no answer came, without Python's inner names."""
+    return one_line(_explained(error), _LONGEST)
+
+
+def _explained(error: BaseException) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return f"TLS: {_innermost(error)}"
     if _is_of_a_proxy_variable(error):

@@ -18,6 +18,7 @@ class Refusing:
     def __init__(self, status: int, message: str = "no") -> None:
         self.status = status
         self.message = message
+        self.kind = "Refused"
 
 
 class FakeNode:
@@ -36,7 +37,7 @@ class FakeNode:
                 answer = node.answers.get(path.rstrip("/"), Refusing(404, f"nothing at {path}"))
                 status, content = 200, answer
                 if isinstance(answer, Refusing):
-                    status, content = answer.status, {"errorType": "Refused", "message": answer.message}
+                    status, content = answer.status, {"errorType": answer.kind, "message": answer.message}
                 body = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response_only(status)
                 for name, value in node.headers.items():

@@ -229,3 +229,23 @@ def test_nonsense_is_an_error_of_the_node_and_never_a_traceback(node: FakeNode, 
         if isinstance(error, NodeError):
             assert "node 'design'" in error.message, (answer, error)
         assert "Traceback" not in out
+
+
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("field", ["message", "errorType"])
+def test_the_words_of_a_node_are_one_clean_short_line(node: FakeNode, tmp_path: Path, status: int, field: str) -> None:
+    class Hostile(Refusing):
+        def __init__(self) -> None:
+            super().__init__(status)
+            hostile = "\x1b[2Jno\x00\r\nFinished: SUCCESS\n\x9b31m\u2028" + "x" * 10_000_000
+            self.message = hostile if field == "message" else "short"
+            self.kind = hostile if field == "errorType" else "Refused"
+
+    node.answers["/projects/P"] = Hostile()
+    cases, error, out = run(node, tmp_path)
+    assert error is not None
+    assert all(len(line) < 3_000 for line in error.lines())
+    assert not any(line.startswith("Finished") for text in (*error.lines(), out) for line in text.splitlines())
+    assert not set("".join(error.lines()) + out) & set("\x00\x1b\x9b\r\u2028")
+    assert "no Finished: SUCCESS" in error.message
+    assert len(cases) == 1

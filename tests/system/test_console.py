@@ -43,3 +43,30 @@ def test_work_goes_on_when_nobody_can_be_told(error: int, taken: int, live: bool
     console.error("an error")
     console.good("all is well")
     assert done == ["the work"]
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("say", ["line", "warn", "error", "good"])
+def test_a_text_is_one_line_without_control_characters_and_not_endless(say: str, live: bool) -> None:
+    out = io.StringIO()
+    console = Console(out, live=live)
+    getattr(console, say)(
+        "of a node: \x1b[2Jno\x00\rFinished: SUCCESS\nFinished: SUCCESS\x85\u2028y" + "x" * 10_000_000
+    )
+    assert len(out.getvalue()) < 25_000
+    assert not any(line.startswith("Finished") for line in out.getvalue().splitlines())
+    assert len(out.getvalue().splitlines()) == 1
+    assert not set(out.getvalue()) & set("\x00\x1b\r\x85\u2028")
+
+
+def test_a_wait_is_one_line_too() -> None:
+    out = io.StringIO()
+    with Console(out, live=False).waiting("deploying\nFinished: SUCCESS") as wait:
+        wait.state("under way\rFinished: SUCCESS\x1b[2J")
+    assert not any(line.startswith("Finished") for line in out.getvalue().splitlines())
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_result_keeps_its_lines_and_loses_its_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(io.StringIO(), live=False).result("stage  live\nprod   b\x1b[2J\r1\x00")
+    assert capsys.readouterr().out == "stage  live\nprod   b\n1\n"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlops_steps.sandbox.node.errors import bad_request
+from mlops_steps.sandbox.runtime.lib.dataiku._visual import StepError, compile_steps
 from mlops_steps.sandbox.runtime.process import Child
 from mlops_steps.sandbox.services.flow.children import check_code_env, make_child
 from mlops_steps.sandbox.services.flow.kinds import DATASET, FOLDER, kind_of, recipes_of
 from mlops_steps.sandbox.services.flow.places import places_of
 from mlops_steps.sandbox.services.flow.plan import Flow, RecipeNode
 from mlops_steps.sandbox.services.projects.model import Project
+
+# What the interface calls a prepare recipe is of type "shaker" in files and requests.
+PREPARE, SYNC = "shaker", "sync"
+RUN_TYPES = ("python", SYNC, PREPARE)
 
 
 def recipe_child(project: Project, node: RecipeNode, variables: Mapping[str, Any]) -> Child:
@@ -20,28 +26,71 @@ def recipe_child(project: Project, node: RecipeNode, variables: Mapping[str, Any
     :raises DssError: the sandbox cannot run it; the message names what is missing.
     :raises LayoutError: an input or output that cannot be reached, for instance for its connection.
     """
-    if node.type != "python":
-        raise bad_request(f"recipes of type {node.type!r} are not supported by the sandbox, only python")
     recipes = recipes_of(project)
-    definition = recipes.get(node.name)
-    check_code_env(project, (definition.get("params") or {}).get("envSelection"), f"recipe {node.name}")
+    check_type(project, node)
     # Before the process starts: a missing connection is found even when the code would not come to use it.
     places = places_of(project, variables)
     for name in (*node.inputs, *node.outputs):
         kind = kind_of(project, name)
         if kind is None:
-            raise bad_request(f"{name} does not exist in project {project.key}")
+            raise bad_request(f"dataset {name} does not exist in project {project.key}")
         if kind is DATASET:
             places.dataset(name)
         elif kind is FOLDER:
             places.folder(name)
+    payload = recipes.payload(node.name, node.type) or ""
+    if node.type == PREPARE:
+        check_steps(payload, places.dataset(node.inputs[0]).columns)
+        # The steps are in the script, not in the file, so that the run has those that were checked.
+        payload = f"from dataiku._visual import run_prepare\nrun_prepare({_steps(payload)!r})\n"
+    elif node.type == SYNC:
+        payload = "from dataiku._visual import run_sync\nrun_sync()\n"
     return make_child(
         project,
         f"recipe {node.name}",
-        script=recipes.payload(node.name, node.type) or "",
+        script=payload,
         variables=variables,
         recipe={"name": node.name, "inputs": list(node.inputs), "outputs": list(node.outputs)},
     )
+
+
+def check_type(project: Project, node: RecipeNode) -> None:
+    """Whether the sandbox runs recipes of this type, with the code environment or the number of objects that it needs.
+
+    :raises DssError: 400, it does not; the message names what.
+    """
+    if node.type not in RUN_TYPES:
+        raise bad_request(
+            f"recipes of type {node.type!r} do not run in the sandbox, only those of type python, sync and prepare"
+        )
+    if node.type == "python":
+        params = recipes_of(project).get(node.name).get("params") or {}
+        check_code_env(project, params.get("envSelection"), f"recipe {node.name}")
+    elif len(node.inputs) != 1 or len(node.outputs) != 1:
+        raise bad_request(f"a {node.type} recipe runs with one input and one output in the sandbox")
+    elif any(kind_of(project, name) not in (DATASET, None) for name in (*node.inputs, *node.outputs)):
+        raise bad_request(f"a {node.type} recipe reads and writes datasets only in the sandbox")
+
+
+def check_steps(payload: str, columns: Sequence[Mapping[str, Any]]) -> None:
+    """Whether every step of a prepare recipe runs.
+
+    :raises DssError: 400, one does not; the message names it.
+    """
+    try:
+        compile_steps(_steps(payload), [dict(column) for column in columns])
+    except StepError as error:
+        raise bad_request(str(error)) from None
+
+
+def _steps(payload: str) -> dict[str, Any]:
+    try:
+        document = json.loads(payload or "{}")
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise bad_request("its steps are not a JSON object")
+    return {"steps": document.get("steps") or []}
 
 
 def flow_of(project: Project) -> Flow:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from mlops_steps.sandbox.node.errors import DssError, bad_request
 from mlops_steps.sandbox.services.flow import datasets
-from mlops_steps.sandbox.services.flow.children import check_code_env
 from mlops_steps.sandbox.services.flow.kinds import DATASET, KINDS, recipes_of
-from mlops_steps.sandbox.services.flow.plan import references
+from mlops_steps.sandbox.services.flow.plan import RecipeNode, references
+from mlops_steps.sandbox.services.flow.recipe_run import PREPARE, check_steps, check_type
 from mlops_steps.sandbox.services.projects.model import Project
 from mlops_steps.sandbox.services.projects.objects import free_id
 
+_NEW_STEPS: dict[str, Any] = {"columnsSelection": {"mode": "ALL"}, "explorationFilters": [], "steps": []}
 CODE_TYPES = ("python", "r", "sql_script", "pyspark", "sparkr", "spark_scala", "shell", "spark_sql_query", "sql_query")
 
 
@@ -56,6 +58,8 @@ def create(project: Project, prototype: dict[str, Any], settings: dict[str, Any]
         "tags": [],
     }
     code = settings.get("script")
+    if code is None and kind == PREPARE:
+        code = json.dumps(_NEW_STEPS, indent=2)
     recipes.create(name, definition, user, code if code is not None or kind not in CODE_TYPES else "")
     return str(name)
 
@@ -63,7 +67,7 @@ def create(project: Project, prototype: dict[str, Any], settings: dict[str, Any]
 def _check_exist(project: Project, names: tuple[str, ...]) -> None:
     for name in names:
         if "." not in name and not any(kind.of(project).exists(name) for kind in KINDS):
-            raise bad_request(f"{name} does not exist in project {project.key}")
+            raise bad_request(f"dataset {name} does not exist in project {project.key}")
 
 
 def status(project: Project, name: str) -> dict[str, Any]:
@@ -71,11 +75,13 @@ def status(project: Project, name: str) -> dict[str, Any]:
     definition = document_of(project, name)["recipe"]
     messages = []
     try:
-        check_code_env(project, (definition.get("params") or {}).get("envSelection"), f"recipe {name}")
+        node = RecipeNode.of(definition, project.key)
+        check_type(project, node)
         for roles in ("inputs", "outputs"):
             _check_exist(project, references(definition.get(roles), project.key))
-        if definition["type"] != "python":
-            raise bad_request(f"recipes of type {definition['type']!r} are not supported by the sandbox, only python")
+        if node.type == PREPARE:
+            columns = (DATASET.of(project).get(node.inputs[0]).get("schema") or {}).get("columns") or []
+            check_steps(recipes_of(project).payload(name, PREPARE) or "", columns)
     except DssError as error:
         messages.append(
             {

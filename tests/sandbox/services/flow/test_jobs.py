@@ -180,7 +180,7 @@ def test_a_recipe_of_another_type_is_named(project_of: Callable[[dict[str, Any]]
     files["project_config/recipes/compute_adults.json"] = recipe(["people"], ["adults"], kind="join")
     error = build(project_of(files), "adults")["error"]
 
-    assert "recipe compute_adults: recipes of type 'join' are not supported" in error["message"]
+    assert "recipe compute_adults: recipes of type 'join' do not run in the sandbox" in error["message"]
 
 
 @pytest.mark.parametrize("output", ["nobody", "compute_adults"])
