@@ -34,7 +34,7 @@ def infrastructures(deployer: Dss) -> list[Infrastructure]:
 
 def infrastructures_by_stage(deployer: Dss) -> list[Infrastructure]:
     """The same in the order of the deployer's stages. Raises :class:`NodeError`."""
-    with deployer.asking("list the stages"):
+    with deployer.asking("list the infrastructures"):
         handle = deployer.client.get_projectdeployer()
         stages = [
             str(expect(stage, dict, "a stage").get("id")) for stage in expect(handle.list_stages(), list, "stages")
