@@ -136,9 +136,14 @@ def _apply_environment(data: dict[str, Any], places: dict[Key, str], environ: Ma
 
 
 def _nodes_of_environment(environ: Mapping[str, str]) -> list[str]:
-    """The nodes that MLOPS_<NODE>_URL name: ``design`` first, names that begin with ``prod`` last."""
+    """The nodes that MLOPS_<NODE>_URL name: ``design`` first, names that begin with ``prod`` last.
+
+    A node with MLOPS_<NODE>_API_INFRA is an API node: no project is deployed there.
+    """
     found = [
-        match[1].lower().replace("_", "-") for name in environ if environ[name] and (match := _NODE_URL.match(name))
+        match[1].lower().replace("_", "-")
+        for name in environ
+        if environ[name] and (match := _NODE_URL.match(name)) and not environ.get(f"MLOPS_{match[1]}_API_INFRA")
     ]
     return sorted(
         found,

@@ -143,6 +143,14 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_file(load_text: 
     assert settings.test.parallel == 8
 
 
+def test_an_api_node_of_the_environment_is_no_stage(load_text: Load) -> None:
+    environ = {**SANDBOX, "MLOPS_API_PROD_1_URL": "http://127.0.0.1:9", "MLOPS_API_PROD_1_API_INFRA": "api-prod"}
+    settings = load_text("", environ)
+    assert [stage.name for stage in settings.stages()] == ["test", "prod"]
+    del environ["MLOPS_API_PROD_1_API_INFRA"]
+    assert "api-prod-1" in load_text("", environ).nodes
+
+
 def test_an_empty_variable_counts_as_not_set(load_text: Load) -> None:
     assert load_text(FULL, {"MLOPS_PROJECT": "", "MLOPS_CONFIG": "", "MLOPS_TEST_URL": ""}).project == "DKU_CHURN"
 

@@ -235,7 +235,7 @@ def test_a_plan_names_keys_and_removes_reports_of_earlier_builds(tmp_path: Path)
         path.write_text("<testsuite/>")
     ended = call("plan", "release", {"stage": "prod"}, tmp_path)
     assert ended.code == 0
-    assert ended.told == {"unstash": "true", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
+    assert ended.told == {"unstash": "", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
     assert not any(path.exists() for path in old)
     assert kept.exists()
 
@@ -261,8 +261,9 @@ def test_automation_stages_and_the_record_of_this_build_are_told(tmp_path: Path)
     assert ended.told["automation"] == "approval"
     assert (ended.told["releaseStage"], ended.told["testStages"]) == ("prod", "test")
     assert ended.told["bundle"] == "b1"
-    assert ended.told["description"] == "CHURN, bundle b1 | test: live, tests passed"
-    assert ended.told["stash"] == ended.told["record"] == ".mlops/release.json"
+    assert ended.told["description"] == "INTERRUPTED | CHURN, bundle b1 | test: live, tests passed"
+    assert ended.told["record"] == ".mlops/release.json"
+    assert ended.told["stash"] == f".mlops/stashed/{ended.told['stashName']}.json"
     assert ended.told["archive"] == ".mlops/release.json,.mlops/bundle.sha256"
     assert (tmp_path / ".mlops/bundle.sha256").read_text() == f"{'a' * 64}  b1.zip\n"
 
@@ -271,7 +272,7 @@ def test_the_record_of_another_build_is_not_taken_for_this_ones(tmp_path: Path) 
     record(tmp_path, {**BUILD, "BUILD_NUMBER": "11"})
     ended = call("recover", "validate", {}, tmp_path, **BUILD)
     assert "record" not in ended.told
-    assert ended.told["description"] == "CHURN"
+    assert ended.told["description"] == "INTERRUPTED | CHURN"
 
 
 @pytest.mark.parametrize(
@@ -357,7 +358,7 @@ def test_standard_output_is_for_the_library_alone(tmp_path: Path) -> None:
     ended = call("run", "status", {}, tmp_path, MLOPS_DESIGN_API_KEY="a-design-key")
     assert ended.code == 3
     assert set(ended.told) <= {"verdict", "report", "reports", "automation", "releaseStage", "testStages", "archive",
-                               "description", "stash", "options"}  # fmt: skip
+                               "description", "stash", "options", "stashName", "stashReplaces"}  # fmt: skip
     assert "stage  infrastructure" in ended.log
 
 
