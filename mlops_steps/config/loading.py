@@ -17,7 +17,7 @@ from mlops_steps.config.sections import NodeSettings, variable_prefix
 from mlops_steps.config.settings import DEFAULT_FILE, Settings
 from mlops_steps.errors import ConfigError
 from mlops_steps.system import secrets
-from mlops_steps.system.files import current_folder, read_secret
+from mlops_steps.system.files import current_folder
 
 _NO_FILE = "environment"
 _NODE_URL = re.compile(r"^MLOPS_([A-Z][A-Z0-9_]*)_URL$")
@@ -264,11 +264,12 @@ def _read_key(node: NodeSettings, environ: Mapping[str, str]) -> None:
     if not text.strip() and file:
         source = f"{variable}_FILE" if environ.get(f"{variable}_FILE") else f"nodes.{node.name}.api_key_file"
         try:
-            text = read_secret(file)
-        except ValueError as error:
+            text = secrets.read_secret(file)
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or "not a text file"
             node.set_api_key(
                 None,
-                f"the API key of node {node.name} cannot be read: {source}: {shown(file, 200)}: {error}",
+                f"the API key of node {node.name} cannot be read: {source}: {shown(file, 200)}: {reason}",
             )
             return
         if not text.strip():

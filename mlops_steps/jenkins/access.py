@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 from mlops_steps.config.fields import Url, is_plain_http
 from mlops_steps.errors import ConfigError
 from mlops_steps.system import secrets
-from mlops_steps.system.files import read_secret
 
 URL, USER, TOKEN, TOKEN_FILE = "JENKINS_URL", "JENKINS_USER", "JENKINS_API_TOKEN", "JENKINS_API_TOKEN_FILE"
 
@@ -75,9 +74,10 @@ def _token(environ: Mapping[str, str]) -> str:
     if not text.strip() and environ.get(TOKEN_FILE):
         source = TOKEN_FILE
         try:
-            text = read_secret(Path(environ[TOKEN_FILE]))
-        except ValueError as error:
-            raise ConfigError(f"the Jenkins API token cannot be read: {TOKEN_FILE}: {error}") from None
+            text = secrets.read_secret(Path(environ[TOKEN_FILE]))
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or "not a text file"
+            raise ConfigError(f"the Jenkins API token cannot be read: {TOKEN_FILE}: {reason}") from None
     token = text.strip()
     secrets.register(token)
     if not token:

@@ -1,17 +1,13 @@
-"""Files that are written whole or not at all, and files that hold a secret."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import stat
 from contextlib import suppress
 from pathlib import Path
 
 from mlops_steps.errors import ConfigError
-
-# Bytes of a file with a secret; what is longer is none.
-_LARGEST_SECRET = 16 * 1024
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o640) -> None:
@@ -44,23 +40,6 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def read_secret(path: Path) -> str:
-    """The text of a file that holds a key, a line or two.
-
-    Raises :class:`ValueError` that says why it cannot be read. A pipe or a device is refused: it might never end.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError("not a regular file")
-            return stream.read(_LARGEST_SECRET).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError("not a text file") from None
-    except OSError as error:
-        raise ValueError(error.strerror or "not a text file") from None
 
 
 def current_folder() -> Path:

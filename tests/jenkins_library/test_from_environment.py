@@ -131,6 +131,14 @@ def test_where_there_is_a_deployer_of_its_own_its_key_is_needed(tmp_path: Path) 
     assert {node.name for node in STEPS["release"].nodes(settings, "prod")} == {"deployer", "prod"}
 
 
+def test_a_gate_that_compares_with_the_champion_needs_the_key_of_its_node(tmp_path: Path) -> None:
+    file = tmp_path / "mlops.yml"
+    file.write_text("gates: [{gate: champion, dataset: d, key: k, label: l, metric: mae, prediction: p}]")
+    settings = load(file, NODES, {})
+    assert [node.name for node in STEPS["test"].nodes(settings, "test")] == ["design", "test", "prod"]
+    assert [node.name for node in STEPS["deploy"].nodes(settings, "test")] == ["design", "test"]
+
+
 @pytest.mark.parametrize(
     ("step", "stage", "options", "leaves"),
     [

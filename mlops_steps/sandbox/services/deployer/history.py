@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -135,8 +136,13 @@ class History:
         return sorted((int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdigit()), reverse=True)
 
     def list(self) -> list[dict[str, Any]]:
-        """The updates, the newest first."""
-        return [self._read(stamp) for stamp in self._stamps()]
+        """The updates without their logs, the newest first."""
+        found = []
+        for stamp in self._stamps():
+            path = self.folder / f"{stamp}.json"
+            item = _summary(path, path.stat().st_mtime_ns)
+            found.append(dict(item) if item["status"] != RUNNING else _without_logs(self._read(stamp)))
+        return found
 
     def get(self, timestamp: str) -> dict[str, Any]:
         """One update. Raises 404."""
@@ -168,3 +174,13 @@ class History:
         text = "The deployer was stopped while the update ran: what is on the node must be looked at"
         lost = message("ERROR", f"{self.code}_INTERRUPTED", "Update interrupted", text, fatal=True)
         return {**record, "status": "ERROR", "infoMessages": report([lost])}
+
+
+def _without_logs(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "logs"}
+
+
+@functools.lru_cache(maxsize=20_000)
+def _summary(path: Path, _changed: int) -> dict[str, Any]:
+    """An update without its log. Kept until its record changes: clients ask for the whole list again and again."""
+    return _without_logs(read_json(path))
