@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +24,7 @@ from mlops_steps.gates.model import GateContext, GateVerdict
 from mlops_steps.rules.loading import BUILT_IN, load_rules
 from mlops_steps.system.team_code import team_function
 from tests.front_door.fake_node import KEY, FakeNode, Refusing
+from tests.support import commands
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
 
@@ -37,8 +37,7 @@ def node() -> Iterator[FakeNode]:
 
 
 def config(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mlops_steps", "config", *arguments]
-    return subprocess.run(command, cwd=folder, env={**CLEAN, **environ}, capture_output=True, text=True, timeout=60)
+    return commands.run(["config", *arguments], folder, {**CLEAN, **environ})
 
 
 def init(folder: Path, node: FakeNode, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
