@@ -50,10 +50,10 @@ class MlopsError(Exception):
         self.live = live
         self.next_step = next_step
 
-    def lines(self) -> list[str]:
-        """The whole message, first line first, without terminal colours."""
+    def lines(self, *, with_live: bool = True) -> list[str]:
+        """The whole message, first line first, without terminal colours; ``with_live``: with what is live now."""
         lines = [self.message]
-        if self.live:
+        if self.live and with_live:
             lines.append(f"  live now: {self.live}")
         if self.next_step:
             lines.append(f"  next: {self.next_step}")

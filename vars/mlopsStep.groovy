@@ -1,10 +1,14 @@
 import groovy.json.JsonOutput
+import groovy.transform.Field
 
 /*
  * The one step under all others. It carries parameters to a command of mlops-steps and brings back what came of it;
  * every decision is made in Python. Of the Map that `told` returns the documented keys are exit, verdict, bundle and
  * description.
  */
+
+/** Why this build is unstable: each step writes the description anew. */
+@Field String unstableBecause = ''
 
 /** The version of this library; mlops-steps on the agent has to be of the same one. */
 String version() {
@@ -14,22 +18,20 @@ String version() {
 /** Runs a command with the parameters of a step, publishes what it found, and ends as it ended. */
 Map call(String command, Map parameters) {
     String request = JsonOutput.toJson([step: command, library: version(), parameters: parameters])
-    Map ended = [:]
     List variables = ['MLOPS_STEP=' + request]
     if (command == 'release') {
         variables << 'MLOPS_APPROVAL=' + mlopsApprove.given()
     }
+    Map ended = [:]
     withEnv(variables) {
         Map plan = ask('plan', command)
         if (plan.exit == '127') {
             error('mlops-steps is not on this agent: call mlopsSetup() before the first step')
         }
-        if (plan.unstash) {
-            bringBack()
-        }
+        bringBack(plan)
         try {
             withCredentials(keys(plan, parameters)) {
-                ended = runToItsEnd(command)
+                ended = runToItsEnd(command, parameters)
             }
         } catch (missing) {
             if (missing.class.simpleName != 'CredentialNotFoundException') {
@@ -41,7 +43,6 @@ Map call(String command, Map parameters) {
             }
         }
     }
-    publish(ended)
     judge(command, parameters, ended)
     return ended
 }
@@ -78,7 +79,7 @@ private Map ask(String what, String command) {
     return found
 }
 
-private Map runToItsEnd(String command) {
+private Map runToItsEnd(String command, Map parameters) {
     try {
         Map ended = ask('run', command)
         if (!ended.verdict) {
@@ -88,30 +89,79 @@ private Map runToItsEnd(String command) {
     } catch (cut) {
         // Aborted, out of time, or the agent is gone. Jenkins waits 20 s for a step that it has stopped; a restore may
         // take longer, so another one sees to it.
-        publish(recover(command))
+        seeToIt(command, parameters)
         throw cut
     }
 }
 
-private Map recover(String command) {
+/** Recovers, and publishes what came of it. Whatever fails here, the first interruption is the one that goes on. */
+private void seeToIt(String command, Map parameters) {
+    Map ended = [:]
     try {
-        return ask('recover', command)
-    } catch (again) {
-        // A timeout block cuts off what its body still does 60 s after it has fired, once.
-        echo("mlops-steps ${command}: cut off once more; waiting for the restore to end")
-        return ask('recover', command)
+        ended = recover(command)
+    } catch (unseen) {
+        sayUnseen(command, parameters, isInterruption(unseen))
+        return
+    }
+    try {
+        publish(ended)
+    } catch (unpublished) {
+        echo("mlops-steps ${command}: not published: ${unpublished.message}")
+    }
+    if (isStopped(ended)) {
+        sayUnseen(command, parameters, true)
     }
 }
 
-/** The release record and the reports of the earlier steps, which may have run on another agent. */
-private void bringBack() {
+/** Waits for the restore. One more abort, or the second one of a timeout block, does not end that; the next one does. */
+private Map recover(String command) {
+    Map ended = [:]
     try {
-        unstash('mlops-steps')
-    } catch (none) {
-        if (none.class.simpleName != 'AbortException') {
-            throw none
+        ended = ask('recover', command)
+    } catch (again) {
+        if (!isInterruption(again)) {
+            throw again
         }
-        echo("nothing from an earlier step of this build: ${none.message}")
+    }
+    // Some versions of Jenkins throw nothing when the stopped process has ended by itself.
+    if (!ended.verdict || isStopped(ended)) {
+        echo("mlops-steps ${command}: aborted once more; still waiting for the restore to end")
+        ended = ask('recover', command)
+    }
+    return ended
+}
+
+private boolean isStopped(Map ended) {
+    return ended.exit in ['129', '130', '143']
+}
+
+private boolean isInterruption(Object thrown) {
+    return thrown.class.simpleName == 'FlowInterruptedException'
+}
+
+/** Nobody has seen the end of it: one line says so, and what to do. */
+private void sayUnseen(String command, Map parameters, boolean stoppedWaiting) {
+    String stage = parameters.stage ?: ''
+    String text = stoppedWaiting
+        ? "no longer waiting for the restore, which goes on in its own process while agent ${env.NODE_NAME} lives"
+        : "agent ${env.NODE_NAME} is lost"
+    String known = env.MLOPS_LIVE ? "Last known: ${env.MLOPS_LIVE}. " : ''
+    echo("mlops-steps ${command}: INTERRUPTED: ${text}; what became of ${stage ?: 'it'} was not seen. ${known}" +
+        (stage ? "On another agent, mlopsRecover(stage: '${stage}') finishes the restore, or finds that none is pending." : ''))
+    describe("INTERRUPTED | ${command} ${stage}: its end was not seen, see the log")
+}
+
+/** The release record and the reports of the earlier steps, which may have run on another agent. */
+private void bringBack(Map plan) {
+    for (String name in (plan.unstash ?: '').tokenize(',')) {
+        try {
+            unstash(name)
+        } catch (none) {
+            if (none.class.simpleName != 'AbortException') {
+                throw none
+            }
+            echo("nothing from an earlier step of this build: ${none.message}")
+        }
     }
 }
 
@@ -129,7 +179,7 @@ private List keys(Map plan, Map parameters) {
 
 private void publish(Map ended) {
     if (ended.description) {
-        currentBuild.description = ended.description
+        describe(ended.description)
     }
     if (ended.automation) {
         env.MLOPS_AUTOMATION = ended.automation
@@ -143,14 +193,19 @@ private void publish(Map ended) {
         env.MLOPS_QUESTION = ended.question
         env.MLOPS_DETAILS = ended.details
     }
+    if (ended.live) {
+        env.MLOPS_LIVE = ended.live
+    }
     if (ended.reports) {
-        env.MLOPS_REPORTS = ended.reports
+        env.MLOPS_REPORTS = without(env.MLOPS_REPORTS, ended.reports) + ended.reports
     }
     if (ended.record) {
         env.MLOPS_RECORD = ended.record
     }
     if (ended.stash) {
-        stash(name: 'mlops-steps', includes: ended.stash)
+        stash(name: ended.stashName, includes: ended.stash)
+        // Read only now: a parallel stage may have added its own.
+        env.MLOPS_STASHES = without(env.MLOPS_STASHES, ended.stashReplaces) + ended.stashName
     }
     if (ended.archive) {
         archiveArtifacts(artifacts: ended.archive)
@@ -160,14 +215,31 @@ private void publish(Map ended) {
     }
 }
 
+/** A list of names with commas less others, ready for one more. */
+private String without(String names, String others) {
+    String left = ''
+    for (String name in (names ?: '').tokenize(',')) {
+        if (!(name in (others ?: '').tokenize(','))) {
+            left += name + ','
+        }
+    }
+    return left
+}
+
+private void describe(String text) {
+    currentBuild.description = unstableBecause ? "${text} | ${unstableBecause}" : text
+}
+
 private void judge(String command, Map parameters, Map ended) {
     String said = "mlops-steps ${command}: ${ended.verdict}"
-    if (ended.exit == '0') {
-        return
+    boolean goesOn = ended.exit == '1' && parameters.failing == 'unstable'
+    if (goesOn) {
+        unstableBecause = (unstableBecause ? unstableBecause + ' | ' : '') + "UNSTABLE: ${command}: ${ended.verdict}"
     }
-    if (ended.exit == '1' && parameters.failing == 'unstable') {
+    publish(ended)
+    if (goesOn) {
         unstable(said)
-    } else {
+    } else if (ended.exit != '0') {
         error(said)
     }
 }

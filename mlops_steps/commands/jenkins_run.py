@@ -6,24 +6,27 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from mlops_steps.commands.jenkins_session import open_session, output_options
 from mlops_steps.commands.runner import run_command
-from mlops_steps.errors import ConfigError, Interrupted
+from mlops_steps.errors import ConfigError, ControllerError, Interrupted, NodeError
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Stop
 from mlops_steps.system.streams import leave
 
 if TYPE_CHECKING:
+    from mlops_steps.jenkins.builds import Build
     from mlops_steps.jenkins.session import Session
 
 
 @click.command()
 @click.argument("job")
 @click.option("--parameter", "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the build.")
+@click.option("--approve", is_flag=True, help="Answer the question of mlopsApprove with yes, where this user may.")
 @click.option("--no-wait", is_flag=True, help="Print the build's URL once it has begun, and leave it alone.")
 @click.option(
     "--queue-timeout", default="30m", show_default=True, metavar="TIME", help="Limit of the wait in the queue."
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 def run(
     job: str,
     parameters: tuple[str, ...],
+    approve: bool,
     no_wait: bool,
     queue_timeout: str,
     timeout: str,
@@ -43,23 +47,29 @@ def run(
 
     Prints the console as it grows on standard output, and on standard error at the end the stages and the tests: those
     that fail newly, still, and no longer, against the build before. Exit code 0 for SUCCESS, 1 for everything else.
-    On Ctrl-C it asks whether to stop the build.
+    When the build waits for an approval, it says so with the address. On Ctrl-C it asks whether to stop the build.
     """
 
     def call(console: Console) -> None:
-        from mlops_steps.jenkins.names import existing_item
+        from mlops_steps.jenkins.full_names import existing_item
 
         values = _values(parameters)
         limits = _seconds("--queue-timeout", queue_timeout), _seconds("--timeout", timeout)
         name = existing_item(job, "JOB")
         with open_session(console) as session:
-            _run(session, name, values, limits, no_wait, console)
+            _run(session, name, values, limits, no_wait, approve, console)
 
     leave(run_command("jenkins run", call, verbose=verbose, quiet=quiet))
 
 
 def _run(
-    session: Session, job: str, values: dict[str, str], limits: tuple[float, float], no_wait: bool, console: Console
+    session: Session,
+    job: str,
+    values: dict[str, str],
+    limits: tuple[float, float],
+    no_wait: bool,
+    approve: bool,
+    console: Console,
 ) -> None:
     from mlops_steps.jenkins import builds
     from mlops_steps.jenkins.run import check, follow, summary
@@ -74,10 +84,27 @@ def _run(
         return
     console.line(f"{build}: {build.url}")
     with _on_stop(console, str(build), lambda: builds.stop(session, build)):
-        end = follow(session, build, Deadline(limits[1]), _Output())
+        answer = partial(_asked, session, build, approve, console)
+        end = follow(session, build, Deadline(limits[1]), _Output(), answer)
     for line in summary(end):
         console.line(line)
     console.good(check(end))
+
+
+def _asked(session: Session, build: Build, approve: bool, console: Console, what: str, question: str | None) -> None:
+    """Says that the build waits for an answer, and gives it where that was asked for."""
+    from mlops_steps.jenkins import questions
+
+    console.line(f"{build} waits for {what}: {questions.page(session, build)}")
+    if approve and question:
+        try:
+            questions.approve(session, build, question)
+        except NodeError as error:
+            refused = isinstance(error, ControllerError) and error.status == 400
+            why = "this user is not among the approvers, or somebody has answered: " if refused else ""
+            console.warn(f"not approved: {why}{error.message}; the build goes on")
+        else:
+            console.good(f"{build}: approved")
 
 
 class _Output:

@@ -80,7 +80,7 @@ def run_command(name: str, call: Callable[[Console], None], *, verbose: int = 0,
 
 def _say(error: MlopsError, report: Report, console: Console) -> int:
     """Prints the error, and makes sure that the report tells it too; returns its exit code."""
-    console.failure(error)
+    console.failure(error, with_live=error.exit_code < ProductionInDoubt.exit_code)
     report.set(live=error.live, error=error.message)
     told = error.is_reported or any(error.message in case.message for case in report.failed)
     if not told:

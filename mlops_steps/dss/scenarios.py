@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from mlops_steps.dss import fires
 from mlops_steps.dss.http import LONGEST_MESSAGE
-from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, expect
+from mlops_steps.dss.url_parts import node_id
 from mlops_steps.errors import DeadlineExceeded, NodeError, Refusal, Unreachable
 from mlops_steps.system.pace import pace
 from mlops_steps.system.text import one_line
@@ -149,7 +149,7 @@ def _give_up(
     dss: Dss, project_key: str, scenario_id: str, run: Any, deadline: Deadline, stopped: bool
 ) -> ScenarioOutcome:
     """Aborts the run on the node and says what is known of it."""
-    why = "stopped by the step" if stopped else f"no end after {duration(deadline.seconds)}"
+    why = "stopped by the step" if stopped else f"timed out after {duration(deadline.seconds)}"
     message = f"{why}; aborted on the node"
     grace = Deadline(pace().grace)
     try:

@@ -23,6 +23,9 @@ AWAY = 300.0
 # Seconds between two questions for more of the console.
 _PAUSES = (0.5, 5.0)
 
+# Another text each time it is asked for: one line is enough for the quiet period.
+_QUIET = re.compile(r"(?<=quiet period\.) Expires in .*", re.IGNORECASE)
+
 _QUEUE_ITEM = re.compile(r"/queue/item/(\d+)/?$")
 
 
@@ -81,7 +84,7 @@ def wait_for_start(
             started = found.get("executable")
             if started:
                 return Build(job, int(started["number"]), str(started["url"]))
-            say(str(found.get("why") or "waiting"))
+            say(_QUIET.sub("", str(found.get("why") or "waiting")))
         return None
 
     return poll(ask, deadline=deadline, what=f"{job} waits in the queue", longest=5.0)
@@ -94,7 +97,7 @@ def console(session: Session, build: Build, deadline: Deadline) -> Iterator[str]
     """
     # The position is one of bytes: a character may be cut in two by it.
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    address = _address(session, build) + "logText/progressiveText"
+    address = place_of(session, build) + "logText/progressiveText"
     position, pause = 0, _PAUSES[0]
     while True:
         with errors_in_words(f"the console of {build}"), session.patient(min(AWAY, deadline.remaining)):
@@ -138,7 +141,7 @@ def cancel(session: Session, job: str, item: int) -> None:
 def ask_of_build(session: Session, build: Build, path: str, tree: str) -> Mapping[str, Any] | None:
     """The fields of ``tree`` of what a build has at ``path`` (``""``, ``"testReport/"``); ``None`` if empty."""
     with errors_in_words(f"{path or 'data'} of {build}"):
-        request = requests.Request("GET", f"{_address(session, build)}{path}api/json", params={"tree": tree})
+        request = requests.Request("GET", f"{place_of(session, build)}{path}api/json", params={"tree": tree})
         try:
             data = session.jenkins_request(request).json()
         except jenkins.NotFoundException:
@@ -148,7 +151,7 @@ def ask_of_build(session: Session, build: Build, path: str, tree: str) -> Mappin
         return data
 
 
-def _address(session: Session, build: Build) -> str:
+def place_of(session: Session, build: Build) -> str:
     """The build's address on the controller that was named; its own URL may lead elsewhere."""
     job: str = session.build_job_url(build.job).removesuffix("build")
     return f"{job}{build.number}/"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mlops_steps.errors import CheckFailed
 from mlops_steps.jenkins import builds, stages, test_results
 from mlops_steps.jenkins.builds import Build
+from mlops_steps.jenkins.questions import Questions
 from mlops_steps.jenkins.session import Session
 from mlops_steps.jenkins.stages import Stage
 from mlops_steps.jenkins.test_results import Summary
@@ -17,6 +19,8 @@ from mlops_steps.system.waiting import Deadline, duration
 
 # Names of tests that are listed of each kind.
 _LISTED = 20
+
+_NOTE = re.compile(r"\x1b\[8mha:[A-Za-z0-9+/=]*(?:\x1b\[0m)?")
 
 _MARKS = {"passed": "ok", "FAILED": "FAILED"}
 
@@ -33,15 +37,26 @@ class End:
     tests: Summary | None
 
 
-def follow(session: Session, build: Build, deadline: Deadline, write: Callable[[str], None]) -> End:
+def follow(
+    session: Session,
+    build: Build,
+    deadline: Deadline,
+    write: Callable[[str], None],
+    asked: Callable[[str, str | None], None] = lambda _what, _question: None,
+) -> End:
     """Hands the console to ``write`` line by line as it grows, and returns how the build ended.
 
+    ``asked`` is called when the build waits for an answer: for what, and the id of the question if mlopsApprove asks.
     Raises :class:`DeadlineExceeded` when it goes on for longer, :class:`ControllerError`.
     """
     skipped: dict[str, str] = {}
+    questions = Questions()
     for line in _lines(builds.console(session, build, deadline)):
         skipped.update(stages.skipped_in([line]))
         write(line)
+        question = questions.asked(line)
+        if question:
+            asked(*question)
     info = builds.wait_for_end(session, build, deadline)
     return End(
         build=build,
@@ -102,4 +117,5 @@ def _lines(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def _safe(line: str) -> str:
-    return redact(clean(line.rstrip("\r")))
+    """The line without Jenkins' own notes, which are an object in base64 between two escapes."""
+    return redact(clean(_NOTE.sub("", line.rstrip("\r"))))

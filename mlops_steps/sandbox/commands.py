@@ -17,6 +17,7 @@ from mlops_steps.sandbox.fault_commands import fault, faults_option, requests
 from mlops_steps.sandbox.session import command_environment, environment, export_lines, running
 from mlops_steps.sandbox.signals import Signals, Stopped
 from mlops_steps.system.console import Console
+from mlops_steps.system.files import write_atomically
 
 _dir = click.option(
     "--dir",
@@ -24,18 +25,18 @@ _dir = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that keeps the state of the nodes; used again, it goes on where it was.  [default: a temporary one]",
 )
-# Three nodes take three ports.
+# Seven nodes take seven ports.
 _port = click.option(
     "--port",
-    type=click.IntRange(1024, 65533),
+    type=click.IntRange(1024, 65529),
     metavar="BASE",
-    help="Port of the Design node; the Automation nodes take the next ones.  [default: free ports]",
+    help="Port of the Design node; the other nodes take the next ones.  [default: free ports]",
 )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def sandbox() -> None:
-    """Run DSS nodes on this machine: one Design node, two Automation nodes.
+    """Run DSS nodes on this machine: a Design node, two Automation nodes, four API nodes.
 
     They listen on loopback only, each with its own port and random key, speak the public API of DSS and really do the
     work. On the Design node is DKU_CHURN, a churn-prediction project in its first revision.
@@ -230,9 +231,7 @@ def _finish(console: Console, work: Callable[[Signals], int], stopped: Callable[
             code = stopped(stop.signal)
             console.line(f"stopped by {signal.Signals(stop.signal).name}")
         except MlopsError as error:
-            for number, line in enumerate(error.lines()):
-                console.error(f"{error.label}: {line}" if number == 0 else line)
-            code = error.exit_code
+            code = console.failure(error)
         except BrokenPipeError:
             # Whoever read the environment is gone; the nodes are stopped, nothing is left to say.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -242,12 +241,7 @@ def _finish(console: Console, work: Callable[[Signals], int], stopped: Callable[
 
 def _write_private(path: Path, text: str) -> None:
     """Writes a file that only its owner can read, from its first byte on."""
-    staged = path.with_name(f".{path.name}.new")
-    staged.unlink(missing_ok=True)
     try:
-        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        staged.replace(path)
+        write_atomically(path, text.encode(), mode=0o600)
     except OSError as error:
         raise ConfigError(f"The environment could not be written to {path}: {error.strerror}") from error

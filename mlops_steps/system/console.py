@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Seconds between two plain lines about the same wait.
 PLAIN_EVERY = 30.0
+# Seconds that a wait must last before it is worth a plain line.
+PLAIN_AFTER = 1.0
 # Characters of a line. What a node says is shortened where it comes from; this is the last line of defence.
 _LONGEST = 10_000
 _LINE_BREAKS = re.compile("[\n\x85\u2028\u2029]")
@@ -34,15 +36,43 @@ class Waiting:
         self._console = console
         self._label = label
         self._start = time.monotonic()
+        self._over = False
         self._state = ""
         self._last_line = self._start
+        self._timer: threading.Timer | None = None
+        if not console.live and not console.quiet:
+            self._timer = threading.Timer(PLAIN_AFTER, self._begin)
+            self._timer.daemon = True
+            self._timer.start()
 
     def state(self, text: str) -> None:
-        """Shows the state. Off a terminal a line is printed when the state changed or PLAIN_EVERY seconds passed."""
+        """Shows the state. Off a terminal a line is printed when the state changed or PLAIN_EVERY seconds passed.
+
+        Of a wait that is over within PLAIN_AFTER seconds nothing is printed there.
+        """
         now = time.monotonic()
-        if text != self._state or now - self._last_line >= self._console.plain_every:
-            self._state, self._last_line = text, now
-            self._console._show_wait(self._label, f"{text} ({duration(now - self._start)})")
+        with self._console._lock:
+            changed = text != self._state or now - self._last_line >= self._console.plain_every
+            if changed:
+                self._state, self._last_line = text, now
+            if changed and self._timer is None:
+                self._show(now)
+
+    def end(self) -> None:
+        """Says nothing more."""
+        with self._console._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._over = True
+
+    def _begin(self) -> None:
+        with self._console._lock:
+            self._timer = None
+            if not self._over:
+                self._show(time.monotonic())
+
+    def _show(self, now: float) -> None:
+        self._console._show_wait(self._label, f"{self._state} ({duration(now - self._start)})" if self._state else "")
 
 
 def _as_line(text: str) -> str:
@@ -95,9 +125,12 @@ class Console:
         except OSError as error:
             self.warn(f"standard output could not be written: {error.strerror}")
 
-    def failure(self, error: MlopsError) -> int:
-        """Prints an error that ends the command, its label first. Returns its exit code."""
-        for number, line in enumerate(error.lines()):
+    def failure(self, error: MlopsError, *, with_live: bool = True) -> int:
+        """Prints an error that ends the command, its label first. Returns its exit code.
+
+        ``with_live``: with what is live now; without it where that is printed as the very last line.
+        """
+        for number, line in enumerate(error.lines(with_live=with_live)):
             self.error(f"{error.label}: {line}" if number == 0 else line)
         return error.exit_code
 
@@ -113,11 +146,10 @@ class Console:
         with self._lock:
             self._waits.append(label)
             self._start_status()
-        if not self.live:
-            self.line(label)
         try:
             yield wait
         finally:
+            wait.end()
             with self._lock:
                 self._waits.remove(label)
                 self._stop_status()
@@ -145,7 +177,7 @@ class Console:
                 others = f" (and {len(self._waits) - 1} more)" if len(self._waits) > 1 else ""
                 self._status.update(_as_line(f"{label}: {text}{others}"))
             elif not self.quiet:
-                self._print(f"{label}: {text}")
+                self._print(f"{label}: {text}" if text else label)
 
     def _rich_console(self) -> RichConsole:
         if self._rich is None:

@@ -56,10 +56,17 @@ class FakeBuild:
     parameters: dict[str, str] = field(default_factory=dict)
     given: int = 0
     stopped: bool = False
+    question: str | None = None  # the id of a question that the last piece of the console waits for
+    approvers: tuple[str, ...] = (USER,)
+    approved: bool = False
+    asked: int = 0
 
     @property
     def building(self) -> bool:
         return not self.stopped and (self.endless or self.given < len(self.console))
+
+
+NOTE = b"\x1b[8mha:////4AbWGb7IqkUW5RZg" + b"A" * 160 + b"ZsYAAAA=\x1b[0m"
 
 
 @dataclass
@@ -88,6 +95,7 @@ class FakeController:
         self.next_builds: dict[str, list[FakeBuild]] = {}
         self.builds: dict[str, list[FakeBuild]] = {}
         self.queue: dict[int, dict[str, Any]] = {}
+        self.quiet_period = False
         self.queue_patience = 1  # questions that an item stays in the queue for
         self.findings: list[dict[str, Any]] = []
         self.posts: list[str] = []
@@ -253,6 +261,8 @@ class FakeController:
             return as_json({"_class": "hudson.model.Queue$LeftItem", "cancelled": True})
         if item["asked"] <= self.queue_patience:
             why = "Waiting for next available executor on 'linux'"
+            if self.quiet_period:
+                why = f"In the quiet period. Expires in {9 - item['asked'] / 10:.1f} sec"
             return as_json({"_class": "hudson.model.Queue$BuildableItem", "why": why, "stuck": False})
         if item["build"] is None:
             item["build"] = build = self.next_builds[item["job"]].pop(0)
@@ -278,6 +288,15 @@ class FakeController:
         if what == "stop" and method == "POST":
             build.stopped, build.result = True, "ABORTED"
             return Answer()
+        if build.question and what == f"input/{build.question}/proceedEmpty" and method == "POST":
+            build.asked += 1
+            if build.asked == 1:  # not there yet
+                return Answer(404, b"<html/>", "text/html")
+            if USER not in build.approvers:
+                reason = f"You need to be {','.join(build.approvers)} to submit this."
+                return Answer(400, f"<html><body><p>{reason}</p></body></html>".encode(), "text/html")
+            build.approved = True
+            return Answer()
         if what == "logText/progressiveText":
             return self._console(build, int(query.get("start", "0")))
         if what == "testReport/api/json" and build.tests is not None:
@@ -302,8 +321,10 @@ class FakeController:
         return Answer(404, b"<html/>", "text/html")
 
     def _console(self, build: FakeBuild, start: int) -> Answer:
-        build.given += 1
-        text = b"".join(build.console[: build.given])
+        if build.question is None or build.approved or build.given < len(build.console) - 1:
+            build.given += 1
+        # Notes, for links and colours, stand raw at the beginning of lines, as current controllers send them.
+        text = re.sub(rb"(?m)^(?=.)", NOTE, b"".join(build.console[: build.given]))
         headers = {"X-Text-Size": str(len(text))}
         if build.building:
             headers["X-More-Data"] = "true"

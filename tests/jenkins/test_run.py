@@ -47,11 +47,67 @@ def test_the_console_is_followed_to_a_green_end(controller: FakeController, jenk
     assert result.exit_code == 0, result.stderr
     assert "Started by user CI Bot\n[Pipeline] stage\n" in result.stdout
     assert result.stdout.endswith("😀\n")
-    assert "waits in the queue: Waiting for next available executor" in result.stderr
     assert "stages:\n  Validate  passed\n" in result.stderr
     assert "tests: none reported" in result.stderr
     assert "description: DKU_CHURN 7-abc: live on prod" in result.stderr
     assert "team/churn/release #1: SUCCESS after 3m4s, http://the-name-jenkins-knows-itself-by" in result.stderr
+
+
+QUESTION = "mlopsApprove: question Mlops-prod waits for an answer: http://jenkins/job/churn/1/input/\nInput requested\n"
+
+
+def test_the_notes_of_the_console_are_taken_out_with_their_content(
+    controller: FakeController, jenkins: Command
+) -> None:
+    controller.add_job("churn", FakeBuild(console=[b"Started\n[Pipe", b"line] echo\n\n", b"Finished: SUCCESS\n"]))
+    result = jenkins("run", "churn")
+    assert result.stdout == "Started\n[Pipeline] echo\n\nFinished: SUCCESS\n"
+
+
+@pytest.mark.parametrize("quiet_period", [True, False])
+def test_why_a_build_waits_in_the_queue_is_one_line(
+    controller: FakeController, jenkins: Command, monkeypatch: pytest.MonkeyPatch, quiet_period: bool
+) -> None:
+    monkeypatch.setattr("mlops_steps.system.console.PLAIN_AFTER", 0.01)
+    controller.queue_patience, controller.quiet_period = 4, quiet_period
+    controller.add_job("churn", FakeBuild())
+    result = jenkins("run", "churn")
+    (line,) = [line for line in result.stderr.splitlines() if "waits in the queue: " in line]
+    assert ("In the quiet period. (" if quiet_period else "Waiting for next available executor") in line
+
+
+def test_a_build_that_waits_for_an_approval_says_where(controller: FakeController, jenkins: Command) -> None:
+    build = FakeBuild(console=[b"Started\n" + QUESTION.encode(), b"Input requested\n", b"Finished: SUCCESS\n"])
+    controller.add_job("team/churn", build)
+    result = jenkins("run", "team/churn")
+    lines = [line for line in result.stderr.splitlines() if " waits for " in line]
+    assert lines == [
+        f"team/churn #1 waits for approval: {controller.url}/job/team/job/churn/1/input/",
+        f"team/churn #1 waits for input: {controller.url}/job/team/job/churn/1/input/",  # somebody else's question
+    ]
+
+
+def test_approve_answers_the_question(controller: FakeController, jenkins: Command) -> None:
+    console = [b"Started\n" + QUESTION.encode(), b"Finished: SUCCESS\n"]
+    build = FakeBuild(console=console, question="Mlops-prod")
+    controller.add_job("churn", build)
+    result = jenkins("run", "churn", "--approve")
+    assert result.exit_code == 0, result.stderr
+    assert build.approved
+    assert "churn #1: approved" in result.stderr
+
+
+def test_who_may_not_approve_is_told_and_the_build_goes_on_waiting(
+    controller: FakeController, jenkins: Command
+) -> None:
+    console = [b"Started\n" + QUESTION.encode(), b"Finished: SUCCESS\n"]
+    build = FakeBuild(console=console, question="Mlops-prod", approvers=("jane",))
+    controller.add_job("churn", build)
+    result = jenkins("run", "churn", "--approve", "--timeout", "3s")
+    assert result.exit_code == 3
+    assert "not approved: " in result.stderr
+    assert "this user is not among the approvers, or somebody has answered" in result.stderr
+    assert not build.approved
 
 
 def test_the_end_tells_stages_and_tests_against_the_build_before(controller: FakeController, jenkins: Command) -> None:
@@ -222,7 +278,7 @@ def test_the_wait_in_the_queue_has_a_limit(controller: FakeController, jenkins: 
     result = jenkins("run", "churn", "--queue-timeout", "0.3s")
 
     assert result.exit_code == 3
-    assert "time limit: churn waits in the queue: no end after 0.3s" in result.stderr
+    assert "time limit: churn waits in the queue: timed out after 0.3s" in result.stderr
 
 
 def test_a_build_has_a_limit_and_goes_on_beyond_it(controller: FakeController, jenkins: Command) -> None:
@@ -232,7 +288,7 @@ def test_a_build_has_a_limit_and_goes_on_beyond_it(controller: FakeController, j
     result = jenkins("run", "churn", "--timeout", "0.3s")
 
     assert result.exit_code == 3
-    assert "time limit: churn #1 goes on: no end after 0.3s" in result.stderr
+    assert "time limit: churn #1 goes on: timed out after 0.3s" in result.stderr
     assert not build.stopped
 
 

@@ -25,6 +25,7 @@ from mlops_steps.report import junit
 from mlops_steps.report.model import Report
 from mlops_steps.steps.registry import STEPS
 from mlops_steps.system.console import Console
+from tests.support import commands
 
 NODES = {
     "MLOPS_PROJECT": "CHURN",
@@ -52,19 +53,23 @@ def call(
     step: str,
     parameters: dict[str, Any],
     folder: Path,
-    command: tuple[str, ...] = ("-m", "mlops_steps"),
+    command: tuple[str, ...] = (),
     **environment: str,
 ) -> Ended:
     """Calls the command as the Groovy step does."""
     asked = {"step": step, "library": __version__, "parameters": parameters}
-    process = subprocess.run(
-        [sys.executable, *command, "from-environment", what],
-        cwd=folder,
-        env={**os.environ, **NODES, "MLOPS_STEP": json.dumps(asked), **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    whole = {**os.environ, **NODES, "MLOPS_STEP": json.dumps(asked), **environment}
+    if command:
+        process = subprocess.run(
+            [sys.executable, *command, "from-environment", what],
+            cwd=folder,
+            env=whole,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    else:
+        process = commands.run(["from-environment", what], folder, whole)
     lines = process.stdout.splitlines()
     return Ended(process.returncode, dict(line.split("=", 1) for line in lines), process.stderr)
 
@@ -129,6 +134,14 @@ def test_where_there_is_a_deployer_of_its_own_its_key_is_needed(tmp_path: Path) 
     assert {node.name for node in STEPS["package"].nodes(settings, None)} == {"design", "deployer"}
     assert {node.name for node in STEPS["status"].nodes(settings, None)} >= {"design", "deployer", "prod"}
     assert {node.name for node in STEPS["release"].nodes(settings, "prod")} == {"deployer", "prod"}
+
+
+def test_a_gate_that_compares_with_the_champion_needs_the_key_of_its_node(tmp_path: Path) -> None:
+    file = tmp_path / "mlops.yml"
+    file.write_text("gates: [{gate: champion, dataset: d, key: k, label: l, metric: mae, prediction: p}]")
+    settings = load(file, NODES, {})
+    assert [node.name for node in STEPS["test"].nodes(settings, "test")] == ["design", "test", "prod"]
+    assert [node.name for node in STEPS["deploy"].nodes(settings, "test")] == ["design", "test"]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +248,7 @@ def test_a_plan_names_keys_and_removes_reports_of_earlier_builds(tmp_path: Path)
         path.write_text("<testsuite/>")
     ended = call("plan", "release", {"stage": "prod"}, tmp_path)
     assert ended.code == 0
-    assert ended.told == {"unstash": "true", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
+    assert ended.told == {"unstash": "", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
     assert not any(path.exists() for path in old)
     assert kept.exists()
 
@@ -261,8 +274,9 @@ def test_automation_stages_and_the_record_of_this_build_are_told(tmp_path: Path)
     assert ended.told["automation"] == "approval"
     assert (ended.told["releaseStage"], ended.told["testStages"]) == ("prod", "test")
     assert ended.told["bundle"] == "b1"
-    assert ended.told["description"] == "CHURN, bundle b1 | test: live, tests passed"
-    assert ended.told["stash"] == ended.told["record"] == ".mlops/release.json"
+    assert ended.told["description"] == "INTERRUPTED | CHURN, bundle b1 | test: live, tests passed"
+    assert ended.told["record"] == ".mlops/release.json"
+    assert ended.told["stash"] == f".mlops/stashed/{ended.told['stashName']}.json"
     assert ended.told["archive"] == ".mlops/release.json,.mlops/bundle.sha256"
     assert (tmp_path / ".mlops/bundle.sha256").read_text() == f"{'a' * 64}  b1.zip\n"
 
@@ -271,7 +285,7 @@ def test_the_record_of_another_build_is_not_taken_for_this_ones(tmp_path: Path) 
     record(tmp_path, {**BUILD, "BUILD_NUMBER": "11"})
     ended = call("recover", "validate", {}, tmp_path, **BUILD)
     assert "record" not in ended.told
-    assert ended.told["description"] == "CHURN"
+    assert ended.told["description"] == "INTERRUPTED | CHURN"
 
 
 @pytest.mark.parametrize(
@@ -357,7 +371,7 @@ def test_standard_output_is_for_the_library_alone(tmp_path: Path) -> None:
     ended = call("run", "status", {}, tmp_path, MLOPS_DESIGN_API_KEY="a-design-key")
     assert ended.code == 3
     assert set(ended.told) <= {"verdict", "report", "reports", "automation", "releaseStage", "testStages", "archive",
-                               "description", "stash", "options"}  # fmt: skip
+                               "description", "stash", "options", "stashName", "stashReplaces"}  # fmt: skip
     assert "stage  infrastructure" in ended.log
 
 

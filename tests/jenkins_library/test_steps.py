@@ -21,6 +21,11 @@ CREDENTIALS = {"mlops-design": "design-key-1", "mlops-prod": "prod-key-1", "othe
 
 HOSTILE = """it's "quoted" $HOME ${PATH} $(id) `id` \\\\ \\n \t; rm -rf / # é 漢 \U0001f680 %s {{x}} & | > < *
 second line"""
+# The first two times it is stopped while it waits.
+INTERRUPTED_RECOVER = """
+echo "waiting $number" >&2; if [ "$number" = 2 ]; then sleep 9; fi; %s
+report recover; echo description=restored; end 0 done
+"""
 RELEASE = "node { mlopsRelease(stage: 'prod') }"
 APPROVE = (
     "node { mlopsRelease(stage: 'prod') }\nboolean may = mlopsApprove(approvers: ['jane', 'joe'])\necho \"may ${may}\""
@@ -74,6 +79,21 @@ def ran(
     slow = "echo working >&2; trap '' TERM; sleep 2; report release; end 0 done"
     recover = "trap '' TERM; sleep 2; report recover; echo description=restored; end 0 done"
     jobs.add("aborted", RELEASE + "\necho 'went on'", run=slow, recover=recover, abortAt="^working")
+    jobs.add("aborted twice", RELEASE, run=slow, recover=INTERRUPTED_RECOVER % "", abortAt=["^working", "^waiting 2"])
+    ends = '[ "$number" = 2 ] && end 143 interrupted; '
+    jobs.add("aborted twice, ends by itself", RELEASE, run=slow, recover=ends + recover, abortAt="^working")
+    jobs.add(
+        "aborted three times",
+        RELEASE,
+        run=slow,
+        recover=INTERRUPTED_RECOVER % "sleep 9;",
+        abortAt=["^working", "^waiting 2", "^waiting 3"],
+    )
+    known = f"{RELEASE}\n{RELEASE}"
+    second = (
+        f'if [ "$number" -lt 2 ]; then echo "live=Live on prod when it was packaged: bundle b0"; {GOOD}; fi; {slow}'
+    )
+    jobs.add("agent lost", known, run=second, recover=recover, agentLostAt="^working")
     jobs.add(
         "out of time",
         "node { timeout(time: 1, unit: 'SECONDS') { mlopsRelease(stage: 'prod') } }",
@@ -83,9 +103,10 @@ def ran(
     jobs.add(
         "agents",
         "node { mlopsDeploy(stage: 'test') }\nnode { mlopsRelease(stage: 'prod') }",
-        plan=KEYS + "; echo unstash=true",
+        plan=KEYS + "; echo unstash=$MLOPS_STASHES",
         run='mkdir -p .mlops; echo "$NODE_NAME" >> .mlops/r.json; report a; '
         "echo stash=.mlops/r.json,reports/mlops-a.xml; echo record=.mlops/r.json; "
+        "echo stashName=mlops-$number; echo stashReplaces=$MLOPS_STASHES; "
         "echo archive=.mlops/r.json; end 0 done",
         agents=["a1", "a2"],
     )
@@ -209,6 +230,7 @@ def test_a_failing_check_may_mark_the_build_unstable(ran: dict[str, Build]) -> N
     build = ran["unstable 1"]
     assert build.result == "UNSTABLE"
     assert "WARNING: mlops-steps release: ended 1" in build.log
+    assert build.description == "look | UNSTABLE: release: ended 1"
     assert "went on" in build.log
 
 
@@ -249,8 +271,40 @@ def test_a_restore_that_outlives_a_timeout_is_waited_for(ran: dict[str, Build]) 
     build = ran["out of time"]
     assert build.result == "ABORTED"
     assert calls(build) == ["plan", "run", "recover", "recover"]
-    assert "cut off once more; waiting for the restore to end" in build.log
+    assert "aborted once more; still waiting for the restore to end" in build.log
     assert build.tests("mlops-recover") == {"recover": "passed"}
+
+
+@pytest.mark.parametrize("name", ["aborted twice", "aborted twice, ends by itself"])
+def test_a_second_abort_does_not_end_the_wait_for_the_restore(ran: dict[str, Build], name: str) -> None:
+    build = ran[name]
+    assert build.result == "ABORTED"
+    assert calls(build) == ["plan", "run", "recover", "recover"]
+    assert "aborted once more; still waiting for the restore to end" in build.log
+    assert build.description == "restored"
+    assert build.tests("mlops-recover") == {"recover": "passed"}
+
+
+def test_a_third_abort_ends_the_wait_and_says_what_is_true(ran: dict[str, Build]) -> None:
+    build = ran["aborted three times"]
+    assert (build.result, calls(build)) == ("ABORTED", ["plan", "run", "recover", "recover"])
+    assert build.description == "INTERRUPTED | release prod: its end was not seen, see the log"
+    (line,) = [line for line in build.log.splitlines() if "INTERRUPTED" in line]
+    assert "no longer waiting for the restore, which goes on in its own process while agent agent-1 lives" in line
+    assert "mlopsRecover(stage: 'prod') finishes the restore, or finds that none is pending" in line
+
+
+def test_a_lost_agent_is_one_line_and_the_first_error_goes_on(ran: dict[str, Build]) -> None:
+    build = ran["agent lost"]
+    assert build.result == "FAILURE"
+    assert build.error.endswith("AgentOfflineException: Unable to create live FilePath for agent-1")
+    assert build.description == "INTERRUPTED | release prod: its end was not seen, see the log"
+    (line,) = [line for line in build.log.splitlines() if "INTERRUPTED" in line]
+    assert line == (
+        "mlops-steps release: INTERRUPTED: agent agent-1 is lost; what became of prod was not seen. Last known: Live "
+        "on prod when it was packaged: bundle b0. On another agent, mlopsRecover(stage: 'prod') finishes the restore, "
+        "or finds that none is pending."
+    )
 
 
 def test_what_a_step_wrote_goes_with_the_build_to_the_next_agent(ran: dict[str, Build]) -> None:
@@ -258,7 +312,8 @@ def test_what_a_step_wrote_goes_with_the_build_to_the_next_agent(ran: dict[str, 
     assert build.result == "SUCCESS", build.log
     assert (build.root / "a2/workspace/churn/.mlops/r.json").read_text() == "a1\na2\n"
     assert build.artifact(".mlops/r.json") == "a1\na2\n"
-    assert "nothing from an earlier step of this build: No such saved stash" in build.log
+    assert build.stashes == ["mlops-1", "mlops-3"]
+    assert build.environment["MLOPS_STASHES"] == "mlops-3"
 
 
 def test_set_up_takes_what_fits_and_the_steps_find_it(ran: dict[str, Build]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import time
 
 import pytest
 
@@ -45,6 +46,31 @@ def test_work_goes_on_when_nobody_can_be_told(error: int, taken: int, live: bool
     assert done == ["the work"]
 
 
+def test_off_a_terminal_a_short_wait_is_not_worth_a_line() -> None:
+    stream = io.StringIO()
+    console = Console(stream, live=False)
+    with console.waiting("looking") as wait:
+        wait.state("almost")
+    assert stream.getvalue() == ""
+
+
+def test_off_a_terminal_a_longer_wait_is_said_with_its_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops_steps.system.console.PLAIN_AFTER", 0.01)
+    stream = io.StringIO()
+    console = Console(stream, live=False)
+    with console.waiting("updating") as wait:
+        wait.state("running")
+        limit = time.monotonic() + 60
+        while not stream.getvalue() and time.monotonic() < limit:
+            time.sleep(0.01)
+        wait.state("running")
+        wait.state("healthy")
+    assert [line.partition(" (")[0] for line in stream.getvalue().splitlines()] == [
+        "updating: running",
+        "updating: healthy",
+    ]
+
+
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("say", ["line", "warn", "error", "good"])
 def test_a_text_is_one_line_without_control_characters_and_not_endless(say: str, live: bool) -> None:
@@ -59,10 +85,15 @@ def test_a_text_is_one_line_without_control_characters_and_not_endless(say: str,
     assert not set(out.getvalue()) & set("\x00\x1b\r\x85\u2028")
 
 
-def test_a_wait_is_one_line_too() -> None:
+def test_a_wait_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops_steps.system.console.PLAIN_AFTER", 0.01)
     out = io.StringIO()
     with Console(out, live=False).waiting("deploying\nFinished: SUCCESS") as wait:
         wait.state("under way\rFinished: SUCCESS\x1b[2J")
+        limit = time.monotonic() + 60
+        while not out.getvalue() and time.monotonic() < limit:
+            time.sleep(0.01)
+    assert "deploying" in out.getvalue()
     assert not any(line.startswith("Finished") for line in out.getvalue().splitlines())
     assert "\x1b" not in out.getvalue()
 

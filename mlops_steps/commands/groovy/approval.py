@@ -54,16 +54,15 @@ def question(
     if record is not None and record.bundle is not None:
         found["asked"] = record.bundle.sha256
         found["question"] = f"Release bundle {record.bundle.id} of project {settings.project}"
+        found["live"] = _live(settings, record.bundle)
         found["details"] = "\\n".join(line.replace("\\", "/") for line in _details(settings, record, record.bundle))
     return found
 
 
 def _details(settings: Settings, record: ReleaseRecord, bundle: Bundle) -> list[str]:
-    release = settings.release_stage().name
-    live = {"": "nothing", None: "not known"}.get(bundle.replaces, f"bundle {bundle.replaces}")
     lines = [
         f"New: bundle {bundle.id}, exported {bundle.created}, SHA-256 {bundle.sha256[:12]}…",
-        f"Live on {release} when it was packaged: {live}",
+        _live(settings, bundle),
     ]
     lines += [
         f"Tests on {name}: {part.test.result}"
@@ -75,6 +74,11 @@ def _details(settings: Settings, record: ReleaseRecord, bundle: Bundle) -> list[
     if len(changes) > _MOST_CHANGES:
         lines.append(f"and {len(changes) - _MOST_CHANGES} more")
     return lines
+
+
+def _live(settings: Settings, bundle: Bundle) -> str:
+    live = {"": "nothing", None: "not known"}.get(bundle.replaces, f"bundle {bundle.replaces}")
+    return f"Live on {settings.release_stage().name} when it was packaged: {live}"
 
 
 def _text(value: Any) -> str:

@@ -19,6 +19,7 @@ from mlops_steps.commands.groovy import approval
 from mlops_steps.commands.groovy import request as requests
 from mlops_steps.commands.groovy.outcome import Before, outcome
 from mlops_steps.commands.groovy.request import Arguments, Request
+from mlops_steps.commands.groovy.travel import Travel
 from mlops_steps.commands.runner import run_step
 from mlops_steps.config import Settings, load
 from mlops_steps.errors import ConfigError, MlopsError
@@ -94,8 +95,7 @@ def _plan(request: Request, say: Say) -> None:
     """What the Groovy step must know beforehand. A mistake is not told here: `run` tells it, in the report too."""
     with suppress(MlopsError):
         settings = _settings(request)
-        if request.step.reads_record:
-            say("unstash", "true")
+        say("unstash", ",".join(Travel(settings, os.environ).missing))
         nodes = request.step.nodes(settings, request.stage)
         say("keys", ",".join(f"{node.name} {node.variable}_API_KEY" for node in nodes))
         _forget_reports(settings, request)
@@ -111,7 +111,7 @@ def _forget_reports(settings: Settings, request: Request) -> None:
 def _run(request: Request, say: Say) -> int:
     configuration = _checked(request)
     settings, error = configuration.settings, configuration.error
-    before = Before(settings)
+    travel, before = _arrived(settings)
     given, code = Arguments(), 0
     answer: dict[str, str] = {}
     if settings is not None:
@@ -131,20 +131,31 @@ def _run(request: Request, say: Say) -> int:
     else:
         code = _approved(request, configuration, answer) or _call(request.step.name, request, configuration, given)
     steps = ("approve", "release") if request.step.name == "release" else (request.step.name,)
-    _tell(say, code, request, settings, steps, before)
+    _tell(say, outcome(code, request, settings, steps, before, travel))
     return code
+
+
+def _arrived(settings: Settings | None) -> tuple[Travel | None, Before]:
+    """Puts together the record that came with the build."""
+    if settings is None:
+        return None, Before(None)
+    travel = Travel(settings, os.environ)
+    with suppress(OSError):
+        return travel, Before(settings, arrived=travel.arrive())
+    return travel, Before(settings)
 
 
 def _recover(request: Request, say: Say) -> int:
     configuration = _checked(request)
     settings = configuration.settings
-    before = Before(settings)
+    travel, before = _arrived(settings)
     code = 0
     if configuration.error is not None:
         code = _refuse(request, configuration, configuration.error)
     elif settings and request.step.changes_production(settings, request.stage, _flags(request)):
         code = _call("recover", request, configuration, Arguments())
-    _tell(say, code, request, settings, ("approve", request.step.name, "recover"), before)
+    steps = ("approve", request.step.name, "recover")
+    _tell(say, outcome(code, request, settings, steps, before, travel, interrupted=True))
     return code
 
 
@@ -174,10 +185,8 @@ def _approved(request: Request, configuration: _Configuration, answer: dict[str,
     return _call("approve", request, configuration, Arguments(dict(answer)))
 
 
-def _tell(
-    say: Say, code: int, request: Request, settings: Settings | None, steps: tuple[str, ...], before: Before
-) -> None:
-    for name, value in outcome(code, request, settings, steps, before).items():
+def _tell(say: Say, found: dict[str, str]) -> None:
+    for name, value in found.items():
         say(name, value)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlops_steps.commands.groovy import approval
 from mlops_steps.commands.groovy.request import Request
+from mlops_steps.commands.groovy.travel import Travel
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Bundle, ReleaseRecord, Stage, build_from
 from mlops_steps.errors import MlopsError
@@ -33,12 +34,14 @@ PUBLISHED_VARIABLE = "MLOPS_REPORTS"
 SUMMARY = ("mlops-summary.html", "mlops-summary.css")
 
 _LONGEST = 400
+_SIGNALLED = 129
 
 
 class Before:
-    """The record as it was before the step."""
+    """The record as it was before the step; ``arrived``: it came with the build."""
 
-    def __init__(self, settings: Settings | None) -> None:
+    def __init__(self, settings: Settings | None, *, arrived: bool = False) -> None:
+        self.arrived = arrived
         self._path = settings.record if settings else None
         self._content = self._read()
 
@@ -54,11 +57,18 @@ class Before:
 
 
 def outcome(
-    code: int, request: Request, settings: Settings | None, steps: tuple[str, ...], before: Before
+    code: int,
+    request: Request,
+    settings: Settings | None,
+    steps: tuple[str, ...],
+    before: Before,
+    travel: Travel | None = None,
+    *,
+    interrupted: bool = False,
 ) -> dict[str, str]:
     """Names and values, each of one line. Paths are relative to the current folder.
 
-    ``steps`` are those that may have written a report.
+    ``steps`` are those that may have written a report; ``interrupted``: the step itself was, and was recovered.
     """
     folder = settings.reports if settings else Path("reports")
     reports = [path for step in steps if (path := folder / Report("", step, request.stage).file_name).is_file()]
@@ -80,18 +90,28 @@ def outcome(
     record = _record(settings, before)
     with suppress(MlopsError):
         found |= approval.question(settings, record, request.text("config"), request.project)
-    kept = [settings.record] if record else []
-    archived = [*kept, *(folder / name for name in SUMMARY)]
+    archived = [*([settings.record] if record else []), *(folder / name for name in SUMMARY)]
     if record:
         found["record"] = _relative(settings.record)
     if record and record.bundle:
         found["bundle"] = record.bundle.id
         with suppress(OSError):
             archived.append(_checksum(settings, record.bundle))
-    found["stash"] = _there([*(_relative(path) for path in kept), *all_reports])
+    if travel is not None:
+        found |= _stash(travel, all_reports, with_record=record is not None)
     found["archive"] = _there([_relative(path) for path in archived])
-    found["description"] = _description(code, settings, record, last)
+    found["description"] = _description(code, settings, record, last, interrupted=interrupted or code >= _SIGNALLED)
     return found
+
+
+def _stash(travel: Travel, reports: list[str], *, with_record: bool) -> dict[str, str]:
+    """What the next steps need, under a name of its own, and the stashes that it makes superfluous."""
+    try:
+        name, copy = travel.leave(with_record=with_record)
+    except OSError:
+        return {}
+    names = {"stashName": name, "stashReplaces": ",".join(travel.names)}
+    return {"stash": _there([_relative(copy), *reports]), **names}
 
 
 def _there(names: list[str]) -> str:
@@ -120,7 +140,7 @@ def _record(settings: Settings, before: Before) -> ReleaseRecord | None:
         return None
     build = build_from(os.environ)
     ours = build.number is not None and (record.build.number, record.build.job) == (build.number, build.job)
-    return record if ours or before.changed else None
+    return record if ours or before.changed or before.arrived else None
 
 
 def _checksum(settings: Settings, bundle: Bundle) -> Path:
@@ -130,9 +150,11 @@ def _checksum(settings: Settings, bundle: Bundle) -> Path:
     return path
 
 
-def _description(code: int, settings: Settings, record: ReleaseRecord | None, last: dict[str, str]) -> str:
-    """Project, bundle, and what is live; 4 and 5 leap to the eye."""
-    parts = [VERDICTS[code]] if code in (4, 5) else []
+def _description(
+    code: int, settings: Settings, record: ReleaseRecord | None, last: dict[str, str], *, interrupted: bool
+) -> str:
+    """Project, bundle, and what is live; 4, 5 and an interruption leap to the eye."""
+    parts = [VERDICTS[code]] if code in (4, 5) else ["INTERRUPTED"] if interrupted else []
     bundle = record.bundle.id if record and record.bundle else None
     parts.append(f"{settings.project}, bundle {bundle}" if bundle else settings.project)
     if record:
@@ -145,7 +167,7 @@ def _description(code: int, settings: Settings, record: ReleaseRecord | None, la
 def _state(stage: Stage, bundle: str | None) -> str | None:
     """What is live on a stage, as far as the record tells."""
     if stage.owed != "nothing":
-        return "in doubt, see the log"
+        return "its restore is pending, see the log"
     if stage.rollback and stage.rollback.result == "passed":
         return f"{stage.rollback.bundle or 'nothing'} (restored)"
     if stage.deploy is None or stage.deploy.bundle != bundle:

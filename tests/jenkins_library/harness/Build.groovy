@@ -29,7 +29,9 @@ class Build {
     String description
     String error
     volatile boolean abortAsked
-    private boolean aborted
+    private int aborts
+    /** The name of an agent that is gone for good. */
+    volatile String lost
     private int allocated
 
     Build(Map scenario, File repository) {
@@ -117,9 +119,13 @@ class Build {
             secrets.values().each { masked = masked.replace(it, '****') }
             log.println(masked)
             lines.add(masked)
-            String pattern = scenario.abortAt
-            if (pattern && !aborted && masked =~ pattern) {
-                aborted = abortAsked = true
+            List patterns = [scenario.abortAt].flatten().findAll()
+            if (aborts < patterns.size() && masked =~ patterns[aborts]) {
+                aborts++
+                abortAsked = true
+            }
+            if (scenario.agentLostAt && !lost && masked =~ scenario.agentLostAt) {
+                lost = agents.last().name
             }
         }
     }

@@ -1,4 +1,5 @@
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
+import org.jenkinsci.plugins.workflow.support.steps.AgentOfflineException
 
 /** The `sh` step: real processes, stopped as Jenkins stops them. */
 class Shell {
@@ -46,6 +47,10 @@ class Shell {
     private int await(Process process, List<Thread> readers) {
         while (process.alive || readers.any { it.alive }) {
             Thread.sleep(20)
+            if (build.lost == agent.name) {
+                alive("JENKINS_SERVER_COOKIE=${cookie}").each { ['kill', '-KILL', it].execute().waitFor() }
+                throw new AgentOfflineException("Unable to create live FilePath for ${agent.name}")
+            }
             String why = build.interruption()
             if (why) {
                 build.println(why)

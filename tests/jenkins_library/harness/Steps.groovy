@@ -1,6 +1,7 @@
 import hudson.AbortException
 import org.jenkinsci.plugins.credentialsbinding.impl.CredentialNotFoundException
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
+import org.jenkinsci.plugins.workflow.support.steps.AgentOfflineException
 
 /**
  * The pipeline steps of Jenkins that the library uses, no others. A step that is not here, and a parameter that it does
@@ -65,6 +66,9 @@ class Steps {
         }
         if (step.agent && !build.agents) {
             throw new Strict("${name}: needs an agent, and is called outside of one")
+        }
+        if (step.agent && build.lost == agent.name) {
+            throw new AgentOfflineException("Unable to create live FilePath for ${agent.name}")
         }
         Rules.atStep(name)
         checkSecrets(name, given)
@@ -270,6 +274,9 @@ class Steps {
         Map<String, File> found = matching((given.includes ?: '**') as String)
         if (!found && !given.allowEmpty) {
             throw new AbortException('No files included in stash')
+        }
+        if (build.stashes.containsKey(given.name as String)) {
+            throw new Strict("stash: ${given.name} is overwritten, which Jenkins warns of")
         }
         build.stashes[given.name as String] = found.collectEntries { path, match -> [path, match.bytes] }
     }

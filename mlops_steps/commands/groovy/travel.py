@@ -1,0 +1,151 @@
+"""The release record on its way through a build, from agent to agent, workspace to workspace, and parallel stages.
+
+Each step leaves a copy of the record in a stash of its own. A stash never replaces another, which Jenkins would warn
+of, and which would lose the record when a step that has none stashes its reports. Before a step, the copies that this
+workspace has not seen yet are unstashed, and merged here: each part (what is said of the bundle, and each stage) is
+taken from the copy in which it is the newest, by its generation: how many steps have changed it.
+
+``MLOPS_STASHES`` holds the names of the stashes that count, with commas. A copy is a file in the folder ``stashed``
+beside the record. ``base.json`` there is what this workspace has last merged or left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlops_steps.config import Settings
+from mlops_steps.delivery.record import LARGEST
+from mlops_steps.system.files import write_atomically
+
+VARIABLE = "MLOPS_STASHES"
+
+_BUNDLE = ""  # the part of a record that belongs to no stage
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A record as a dictionary (``None``: there is none), and the generation of each of its parts."""
+
+    record: dict[str, Any] | None = None
+    generations: Mapping[str, int] = field(default_factory=dict)
+    build: str = ""
+
+    def part(self, name: str) -> Any:
+        """What is said of the bundle (``""``), or of a stage; ``None`` when nothing is."""
+        if self.record is None:
+            return None
+        if name == _BUNDLE:
+            return {key: value for key, value in self.record.items() if key != "stages"}
+        return (self.record.get("stages") or {}).get(name)
+
+    def followed_by(self, record: dict[str, Any] | None, build: str) -> Copy:
+        """The copy after a step that has left this record: what it has changed is a generation newer."""
+        after = Copy(record, build=build)
+        names = {_BUNDLE, *self._stages(), *after._stages()}
+        changed = {name: self.part(name) != after.part(name) for name in names}
+        return Copy(record, {name: self.generations.get(name, 0) + changed[name] for name in names}, build)
+
+    def _stages(self) -> list[str]:
+        return list((self.record or {}).get("stages") or {})
+
+    def write(self, path: Path) -> None:
+        """Writes the copy. Raises :class:`OSError`."""
+        content = {"record": self.record, "generations": dict(self.generations), "build": self.build}
+        write_atomically(path, json.dumps(content).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Copy | None:
+        """Reads a copy; ``None`` when there is none, or when it is not one."""
+        data = _json(path)
+        record, generations = (data or {}).get("record"), (data or {}).get("generations")
+        if not isinstance(generations, dict) or not all(isinstance(one, int) for one in generations.values()):
+            return None
+        if record is not None and not (isinstance(record, dict) and isinstance(record.get("stages", {}), dict)):
+            return None
+        return cls(record, generations, str((data or {}).get("build", "")))
+
+
+def merged(copies: Sequence[Copy], build: str) -> Copy:
+    """The newest parts of all copies; of two that are equally new, that of the later copy."""
+    newest: dict[str, Copy] = {}
+    for copy in copies:
+        for name, generation in copy.generations.items():
+            if name not in newest or generation >= newest[name].generations[name]:
+                newest[name] = copy
+    record = newest[_BUNDLE].part(_BUNDLE) if _BUNDLE in newest else None
+    if record is not None:
+        parts = {name: copy.part(name) for name, copy in newest.items() if name != _BUNDLE}
+        record["stages"] = {name: part for name, part in parts.items() if part is not None}
+    return Copy(record, {name: copy.generations[name] for name, copy in newest.items()}, build)
+
+
+class Travel:
+    """The copies of one record in one workspace."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._record = settings.record
+        self._folder = settings.record.parent / "stashed"
+        self._build = f"{environ.get('JOB_NAME', '')}#{environ.get('BUILD_NUMBER', '')}"
+        place = hashlib.sha256(os.path.relpath(settings.record).encode()).hexdigest()[:8]
+        self._prefix = f"mlops-{place}-"  # records of several projects in one build do not mix
+        named = environ.get(VARIABLE, "").split(",")
+        self.names = [name for name in named if re.fullmatch(re.escape(self._prefix) + r"[0-9a-f]{16}", name)]
+
+    @property
+    def missing(self) -> list[str]:
+        """The stashes that this workspace has not got yet."""
+        return [name for name in self.names if not self._copy(name).is_file()]
+
+    def arrive(self) -> bool:
+        """Puts together the record of this build. Whether there was anything to put together."""
+        copies = [copy for name in self.names if (copy := Copy.read(self._copy(name))) is not None]
+        if not copies:
+            return False
+        here = self._base()
+        if here is not None:
+            copies.append(here.followed_by(_json(self._record), self._build))
+        found = merged(copies, self._build)
+        if found.record is not None and found.record != _json(self._record):
+            write_atomically(self._record, json.dumps(found.record, indent=2).encode() + b"\n")
+        found.write(self._folder / "base.json")
+        for old in self._folder.glob("mlops-*.json"):
+            if old.stem not in self.names and old.stem.startswith(self._prefix):
+                with suppress(OSError):
+                    old.unlink()
+        return True
+
+    def leave(self, *, with_record: bool) -> tuple[str, Path]:
+        """Writes the copy for the next steps: the name of its stash, and its file. Raises :class:`OSError`."""
+        base = self._base() or Copy()
+        record = _json(self._record) if with_record else base.record
+        copy = base.followed_by(record, self._build)
+        name = self._prefix + secrets.token_hex(8)
+        copy.write(self._copy(name))
+        copy.write(self._folder / "base.json")
+        return name, self._copy(name)
+
+    def _base(self) -> Copy | None:
+        found = Copy.read(self._folder / "base.json")
+        return found if found is not None and found.build == self._build else None
+
+    def _copy(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        if path.stat().st_size > 2 * LARGEST:
+            return None
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
