@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -19,6 +20,8 @@ Key = tuple[str, ...]
 _LARGEST = 256 * 1024
 _MOST_VALUES = 20_000
 _DEEPEST = 20
+# Brackets and indentations; each key may have two, a list within a list and the mapping in it.
+_DEEPEST_BRACKETS = 3 * _DEEPEST
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value")}
 # How the API keys of DSS begin.
 _KEY_PREFIX = "dkuaps-"
@@ -68,9 +71,47 @@ def read(path: Path) -> Document:
     return document
 
 
+class _TooMuch(Exception):
+    """More than a configuration holds. ``line`` is where."""
+
+    def __init__(self, text: str, line: int) -> None:
+        super().__init__(text)
+        self.line = line
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses what is nested deeply, or holds very much, while it reads: PyYAML's time grows with the square."""
+
+    _nodes = 0
+
+    def fetch_flow_collection_start(self, TokenClass: type) -> None:  # noqa: N803, the name in PyYAML
+        self._check_depth(self.flow_level + 1)
+        super().fetch_flow_collection_start(TokenClass)
+
+    def add_indent(self, column: int) -> bool:
+        self._check_depth(len(self.indents) + 1)
+        return bool(super().add_indent(column))
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._nodes += 1
+        if self._nodes > 2 * _MOST_VALUES:
+            raise _TooMuch("too many values: this is not a configuration", self._line)
+        return super().compose_node(parent, index)
+
+    def _check_depth(self, depth: int) -> None:
+        if depth > _DEEPEST_BRACKETS:
+            raise _TooMuch("nested too deeply", self._line)
+
+    @property
+    def _line(self) -> int:
+        return int(self.line) + 1
+
+
 def _compose(text: str, name: str) -> yaml.Node | None:
     try:
-        return yaml.compose(text, Loader=yaml.SafeLoader)
+        return yaml.compose(text, Loader=_Loader)
+    except _TooMuch as error:
+        raise ConfigError(f"{name}:{error.line}: {error}") from None
     except yaml.MarkedYAMLError as error:
         # The snippet that PyYAML would show may hold a secret.
         mark = error.problem_mark or error.context_mark

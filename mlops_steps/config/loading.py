@@ -20,7 +20,6 @@ from mlops_steps.system import secrets
 from mlops_steps.system.files import current_folder
 
 _NO_FILE = "environment"
-_LARGEST_KEY = 16 * 1024
 _NODE_URL = re.compile(r"^MLOPS_([A-Z][A-Z0-9_]*)_URL$")
 _NODE_VARIABLES = {"_URL": "url", "_INFRA": "infra"}
 
@@ -137,9 +136,14 @@ def _apply_environment(data: dict[str, Any], places: dict[Key, str], environ: Ma
 
 
 def _nodes_of_environment(environ: Mapping[str, str]) -> list[str]:
-    """The nodes that MLOPS_<NODE>_URL name: ``design`` first, names that begin with ``prod`` last."""
+    """The nodes that MLOPS_<NODE>_URL name: ``design`` first, names that begin with ``prod`` last.
+
+    A node with MLOPS_<NODE>_API_INFRA is an API node: no project is deployed there.
+    """
     found = [
-        match[1].lower().replace("_", "-") for name in environ if environ[name] and (match := _NODE_URL.match(name))
+        match[1].lower().replace("_", "-")
+        for name in environ
+        if environ[name] and (match := _NODE_URL.match(name)) and not environ.get(f"MLOPS_{match[1]}_API_INFRA")
     ]
     return sorted(
         found,
@@ -260,8 +264,7 @@ def _read_key(node: NodeSettings, environ: Mapping[str, str]) -> None:
     if not text.strip() and file:
         source = f"{variable}_FILE" if environ.get(f"{variable}_FILE") else f"nodes.{node.name}.api_key_file"
         try:
-            with file.open("rb") as stream:
-                text = stream.read(_LARGEST_KEY).decode("utf-8-sig")
+            text = secrets.read_secret(file)
         except (OSError, ValueError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or "not a text file"
             node.set_api_key(

@@ -58,7 +58,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario. ``is_test``: its id matches one of the patterns of `test.scenarios`, or it is marked as test."""
+    """A scenario. ``is_test``: its id matches one of the patterns of `test.scenarios`, or it is marked as test.
+
+    ``definition`` is empty for one that is neither active nor a test: only those that run are read in full.
+    """
 
     id: str
     name: str = ""

@@ -194,13 +194,18 @@ class _Reader:
 
     def scenario(self, item: Mapping[str, Any], scenarios: ScenarioFilter) -> Scenario:
         identifier = str(item["id"])
+        name = str(item.get("name") or identifier)
+        is_test = scenarios.is_test(identifier, bool(item.get("markedAsTest")))
+        # One request each: a project may have thousands that nobody runs any more.
+        if not is_test and identifier != scenarios.smoke_scenario and not item.get("active", True):
+            return Scenario(identifier, name, is_test)
 
         def question() -> Scenario:
             settings = self.project.get_scenario(_segment(identifier)).get_settings()
             definition = expect(settings.get_raw(), dict, "the scenario")
             marked = bool(item.get("markedAsTest") or definition.get("markedAsTest"))
             is_test = scenarios.is_test(identifier, marked)
-            return Scenario(identifier, str(item.get("name") or identifier), is_test, definition)
+            return Scenario(identifier, name, is_test, definition)
 
         return self.ask(f"read scenario {identifier}", question)
 

@@ -149,7 +149,7 @@ def _give_up(
     dss: Dss, project_key: str, scenario_id: str, run: Any, deadline: Deadline, stopped: bool
 ) -> ScenarioOutcome:
     """Aborts the run on the node and says what is known of it."""
-    why = "stopped by the step" if stopped else f"no end after {duration(deadline.seconds)}"
+    why = "stopped by the step" if stopped else f"timed out after {duration(deadline.seconds)}"
     message = f"{why}; aborted on the node"
     grace = Deadline(pace().grace)
     try:

@@ -16,8 +16,6 @@ from mlops_steps.system import secrets
 
 URL, USER, TOKEN, TOKEN_FILE = "JENKINS_URL", "JENKINS_USER", "JENKINS_API_TOKEN", "JENKINS_API_TOKEN_FILE"
 
-_LARGEST_TOKEN = 16 * 1024
-
 
 @dataclass(frozen=True)
 class Access:
@@ -76,8 +74,7 @@ def _token(environ: Mapping[str, str]) -> str:
     if not text.strip() and environ.get(TOKEN_FILE):
         source = TOKEN_FILE
         try:
-            with Path(environ[TOKEN_FILE]).open("rb") as stream:
-                text = stream.read(_LARGEST_TOKEN).decode("utf-8-sig")
+            text = secrets.read_secret(Path(environ[TOKEN_FILE]))
         except (OSError, ValueError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or "not a text file"
             raise ConfigError(f"the Jenkins API token cannot be read: {TOKEN_FILE}: {reason}") from None

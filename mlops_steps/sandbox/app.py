@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -11,13 +12,16 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.routing import Router as PathRouter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlops_steps.sandbox.faults.operations import BASE_PATHS, CONTROL_PATH
+from mlops_steps.sandbox.faults.operations import API_NODE_PATHS, BASE_PATHS, CONTROL_PATH
 from mlops_steps.sandbox.http.faulty import Faulty
 from mlops_steps.sandbox.http.routing import RouteDef, Router, serve
-from mlops_steps.sandbox.node.auth import is_authenticated
+from mlops_steps.sandbox.node.auth import is_authenticated, matches_any, presented_keys
 from mlops_steps.sandbox.node.errors import DssError, not_found, not_supported, unauthorized
 from mlops_steps.sandbox.node.node import DSS_VERSION, Node
 from mlops_steps.sandbox.services.admin import routes as admin
+from mlops_steps.sandbox.services.api_deployer import routes as api_deployer
+from mlops_steps.sandbox.services.api_node import routes as api_node
+from mlops_steps.sandbox.services.api_services import routes as api_services
 from mlops_steps.sandbox.services.bundles import routes as bundles
 from mlops_steps.sandbox.services.deployer import routes as deployer
 from mlops_steps.sandbox.services.faults import routes as faults
@@ -31,14 +35,14 @@ log = logging.getLogger(__name__)
 
 def create_app(node: Node) -> ASGIApp:
     """The application that serves ``node``."""
-    routers = services()
-    routes = [(route.method, route.path) for route in in_order(routers)]
-    node.faults.serve(routes)
-    return Faulty(node, Gate(node, routers))
+    areas = api_node_areas() if node.type == "API" else dss_areas()
+    routers = [router for area in areas for router in area.routers]
+    node.faults.serve([(route.method, route.path) for route in in_order(routers)])
+    return Faulty(node, Gate(node, [*areas, Area((CONTROL_PATH,), (faults.router,), _has_key_of_node)]))
 
 
 def services() -> list[Router]:
-    """The routers of all services."""
+    """The routers of all services of Design and Automation nodes."""
     return [
         instance.router,
         admin.router,
@@ -48,7 +52,56 @@ def services() -> list[Router]:
         bundles.design,
         bundles.automation,
         deployer.router,
+        api_services.router,
+        api_deployer.router,
     ]
+
+
+ROOT = ("",)
+# Request headers, names in lower case.
+Headers = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Area:
+    """Routes below some base paths, and who may use them. The paths of routers are relative to each of the bases."""
+
+    bases: tuple[str, ...]
+    routers: Sequence[Router]
+    admits: Callable[[Node, Headers], bool]
+
+    def holds(self, path: str) -> bool:
+        """Whether a path is below one of the bases; below the root, whether it is a path of these routes."""
+        if self.bases == ROOT:
+            return path.rstrip("/") in [route.path for router in self.routers for route in router.routes]
+        return any(path.startswith(f"{base}/") for base in self.bases)
+
+
+def dss_areas() -> list[Area]:
+    """What a Design node or an Automation node serves."""
+    return [Area(BASE_PATHS, services(), _has_key_of_node)]
+
+
+def api_node_areas() -> list[Area]:
+    """What an API node serves: calls of endpoints, the administration, and whether it is there at all."""
+    users, administration = API_NODE_PATHS
+    return [
+        Area((users,), (api_node.user,), _anybody),
+        Area((administration,), (api_node.admin,), _has_admin_key),
+        Area(ROOT, (api_node.open_to_all,), _anybody),
+    ]
+
+
+def _has_key_of_node(node: Node, headers: Headers) -> bool:
+    return is_authenticated(headers, node.api_key, node.tickets)
+
+
+def _has_admin_key(node: Node, headers: Headers) -> bool:
+    return any(matches_any(key, api_node.admin_keys(node)) for key in presented_keys(headers))
+
+
+def _anybody(_node: Node, _headers: Headers) -> bool:
+    return True
 
 
 class PathHandlers:
@@ -86,7 +139,7 @@ def path_routes(node: Node, routers: Iterable[Router]) -> list[BaseRoute]:
 def operation_name(scope: Scope) -> str:
     """Method and path relative to the base path, for messages."""
     path: str = scope["path"]
-    for base in BASE_PATHS:
+    for base in (*BASE_PATHS, *API_NODE_PATHS):
         path = path.removeprefix(base)
     return f"{scope['method']} {path or '/'}"
 
@@ -94,12 +147,19 @@ def operation_name(scope: Scope) -> str:
 class Gate:
     """Lets a request in when it was meant for this node and carries its key; turns errors into DSS error documents."""
 
-    def __init__(self, node: Node, routers: Iterable[Router]) -> None:
+    def __init__(self, node: Node, areas: Sequence[Area]) -> None:
         self.node = node
-        api = PathRouter(path_routes(node, routers), redirect_slashes=False, default=_unknown_operation)
-        bases = [Mount(base, app=api) for base in BASE_PATHS]
-        own = Mount(CONTROL_PATH, app=PathRouter(path_routes(node, [faults.router]), redirect_slashes=False))
-        self.paths = PathRouter([*bases, own], redirect_slashes=False, default=_outside_the_api)
+        # The area whose base is the root comes last: its routes are few, and named in full.
+        self.areas = sorted(areas, key=lambda area: area.bases == ROOT)
+        mounts: list[BaseRoute] = []
+        for area in self.areas:
+            routes = path_routes(node, area.routers)
+            if area.bases == ROOT:
+                mounts += routes
+                continue
+            api = PathRouter(routes, redirect_slashes=False, default=_unknown_operation)
+            mounts += [Mount(base, app=api) for base in area.bases]
+        self.paths = PathRouter(mounts, redirect_slashes=False, default=self._outside_the_api)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -127,17 +187,18 @@ class Gate:
 
     def _check_key(self, scope: Scope) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if not is_authenticated(headers, self.node.api_key, self.node.tickets):
+        area = next((area for area in self.areas if area.holds(scope["path"])), None)
+        if not (area.admits if area else _has_key_of_node)(self.node, headers):
             raise unauthorized(f"The API key is missing, or it is not a key of node {self.node.id}")
         scope["dku.user"] = "admin"
+
+    async def _outside_the_api(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+        bases = " and ".join(base for area in self.areas for base in area.bases if base not in (*ROOT, CONTROL_PATH))
+        raise not_found(f"{scope['path']} is not served; the public API is under {bases}")
 
 
 async def _unknown_operation(scope: Scope, _receive: Receive, _send: Send) -> None:
     raise not_supported(operation_name(scope))
-
-
-async def _outside_the_api(scope: Scope, _receive: Receive, _send: Send) -> None:
-    raise not_found(f"{scope['path']} is not served; the public API is under {' and '.join(BASE_PATHS)}")
 
 
 class AnswerWatch:

@@ -24,18 +24,18 @@ _dir = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that keeps the state of the nodes; used again, it goes on where it was.  [default: a temporary one]",
 )
-# Three nodes take three ports.
+# Seven nodes take seven ports.
 _port = click.option(
     "--port",
-    type=click.IntRange(1024, 65533),
+    type=click.IntRange(1024, 65529),
     metavar="BASE",
-    help="Port of the Design node; the Automation nodes take the next ones.  [default: free ports]",
+    help="Port of the Design node; the other nodes take the next ones.  [default: free ports]",
 )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def sandbox() -> None:
-    """Run DSS nodes on this machine: one Design node, two Automation nodes.
+    """Run DSS nodes on this machine: a Design node, two Automation nodes, four API nodes.
 
     They listen on loopback only, each with its own port and random key, speak the public API of DSS and really do the
     work. On the Design node is DKU_CHURN, a churn-prediction project in its first revision.

@@ -46,8 +46,11 @@ class NodeServer:
         )
 
     def start(self) -> None:
-        """Returns when the server accepts connections. Raises :class:`NodeError`."""
+        """Begins to serve; connections that come before it has begun wait."""
         self.thread.start()
+
+    def wait_until_started(self) -> None:
+        """Returns when the server accepts connections. Raises :class:`NodeError`."""
         limit = time.monotonic() + START_SECONDS
         while not self.server.started:
             if not self.thread.is_alive() or time.monotonic() > limit:

@@ -20,6 +20,7 @@ from mlops_steps.sandbox.node.futures import Futures
 from mlops_steps.sandbox.node.node import Node, NodeType
 from mlops_steps.sandbox.node.store import PRIVATE_DIR, read_json, write_json
 from mlops_steps.sandbox.server import HOST, NodeServer, bind, listen
+from mlops_steps.sandbox.services.api_node import model as api_node
 from mlops_steps.sandbox.services.bundles.activation import recover
 
 DEFAULT_PROJECT = "DKU_CHURN"
@@ -29,7 +30,10 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A node that a new sandbox gets. ``name`` is its entry in mlops.yml and in the environment variables."""
+    """A node that a sandbox gets. ``name`` is its entry in mlops.yml and in the environment variables.
+
+    ``infra`` is the infrastructure of the deployer that it belongs to: of the API Deployer for an API node.
+    """
 
     name: str
     id: str
@@ -42,6 +46,10 @@ NODES = (
     NodeSpec("design", "design", "DESIGN"),
     NodeSpec("test", "auto-test", "AUTOMATION", "auto-test", "Test"),
     NodeSpec("prod", "auto-prod", "AUTOMATION", "auto-prod", "Production"),
+    NodeSpec("api-dev-1", "api-dev-1", "API", "api-dev", "Development"),
+    NodeSpec("api-dev-2", "api-dev-2", "API", "api-dev", "Development"),
+    NodeSpec("api-prod-1", "api-prod-1", "API", "api-prod", "Production"),
+    NodeSpec("api-prod-2", "api-prod-2", "API", "api-prod", "Production"),
 )
 
 log = logging.getLogger(__name__)
@@ -91,12 +99,20 @@ class Sandbox:
         return {
             entry["infra"]: (self.nodes[node_id], entry["stage"])
             for node_id, entry in self._state["nodes"].items()
-            if entry.get("infra")
+            if entry["type"] == "AUTOMATION" and entry.get("infra")
         }
+
+    def api_infrastructures(self) -> dict[str, tuple[list[Node], str]]:
+        """Id of an infrastructure of the API Deployer → its API nodes and its stage."""
+        found: dict[str, tuple[list[Node], str]] = {}
+        for node_id, entry in self._state["nodes"].items():
+            if entry["type"] == "API":
+                found.setdefault(entry["infra"], ([], entry["stage"]))[0].append(self.nodes[node_id])
+        return found
 
     @property
     def design(self) -> Node:
-        """The Design node, which hosts the Project Deployer."""
+        """The Design node, which hosts the deployers."""
         return next(node for node in self.nodes.values() if node.type == "DESIGN")
 
     def node_names(self) -> list[str]:
@@ -117,11 +133,13 @@ class Sandbox:
         """The environment variables with which mlops-steps finds the nodes. Holds the keys."""
         environment = {"MLOPS_PROJECT": project or self._state["project"]}
         for node_id, entry in self._state["nodes"].items():
-            prefix = f"MLOPS_{entry['name'].upper()}"
+            prefix = f"MLOPS_{entry['name'].upper().replace('-', '_')}"
             environment[f"{prefix}_URL"] = self.nodes[node_id].url
             environment[f"{prefix}_API_KEY"] = self.nodes[node_id].api_key
             if entry.get("infra"):
-                environment[f"{prefix}_INFRA"] = entry["infra"]
+                # No stage of a project: nothing but this tells an API node from an Automation node.
+                name = "API_INFRA" if entry["type"] == "API" else "INFRA"
+                environment[f"{prefix}_{name}"] = entry["infra"]
         return environment
 
     def use_ports(self, base: int) -> None:
@@ -136,28 +154,41 @@ class Sandbox:
 
     def start(self) -> None:
         """Starts every node and returns when all of them answer. Raises :class:`NodeError`."""
-        for node_id in self.nodes:
-            self.start_node(node_id)
+        self._start_nodes(list(self.nodes))
 
     def start_node(self, node_id: str) -> None:
         """Starts one node, on its old port when that is free."""
-        with self._changing:
-            node = self.nodes[node_id]
-            recover(node)
-            node.futures = Futures(node.faults)
-            self._open_port(node_id)
+        self._start_nodes([node_id])
 
-    def _open_port(self, node_id: str) -> None:
+    def _start_nodes(self, node_ids: list[str]) -> None:
+        with self._changing:
+            for node_id in node_ids:
+                node = self.nodes[node_id]
+                if node.type != "API":
+                    recover(node)
+                node.futures = Futures(node.faults)
+            self._open_ports(node_ids)
+
+    def _open_ports(self, node_ids: list[str]) -> None:
+        """Begins to serve nodes, all at the same time, and returns when they answer."""
+        ports = [self._open_port(node_id) for node_id in node_ids]
+        if any(ports):
+            write_json(self.dir / STATE_FILE, self._state)
+        for node_id in node_ids:
+            self._servers[node_id].wait_until_started()
+
+    def _open_port(self, node_id: str) -> bool:
+        """Begins to serve a node; returns whether its port is a new one."""
         node, entry = self.nodes[node_id], self._state["nodes"][node_id]
         listener = listen(int(entry.get("port") or 0))
         port = listener.getsockname()[1]
         node.url = f"http://{HOST}:{port}"
-        if entry.get("port") != port:
-            entry["port"] = port
-            write_json(self.dir / STATE_FILE, self._state)
+        is_new = bool(entry.get("port") != port)
+        entry["port"] = port
         node.faults.refusing = False
         self._servers[node_id] = NodeServer(node, listener)
         self._servers[node_id].start()
+        return is_new
 
     def stop_node(self, node_id: str) -> None:
         """Stops one node: it can't be reached any more. Its state stays."""
@@ -169,8 +200,11 @@ class Sandbox:
                 server.stop()
 
     def _prepare_to_stop(self, node_id: str) -> None:
-        self.nodes[node_id].faults.let_go()
-        self.nodes[node_id].futures.close()
+        node = self.nodes[node_id]
+        node.faults.let_go()
+        node.futures.close()
+        if node.type == "API":
+            api_node.stop(node)
 
     def restart_node(self, node_id: str) -> None:
         """Stops a node and starts it again; what it holds in memory is gone. Nothing happens when it does not run."""
@@ -196,7 +230,7 @@ class Sandbox:
         with self._changing:
             if node_id in self._refused:
                 self._refused.discard(node_id)
-                self._open_port(node_id)
+                self._open_ports([node_id])
 
     def stop(self) -> None:
         """Stops every node. The state stays in the folder."""
@@ -234,6 +268,11 @@ def _state(directory: Path) -> dict[str, Any]:
         write_json(file, state)
     if not isinstance(state, dict) or state.get("version") != VERSION:
         raise ConfigError(f"{file} is of another version of mlops-steps: choose another folder, or delete this one")
+    added = {spec.id: _entry(spec) for spec in NODES if spec.id not in state["nodes"]}
+    if added:
+        # A sandbox from before there were these nodes.
+        state["nodes"].update(added)
+        write_json(file, state)
     return state
 
 

@@ -33,6 +33,7 @@ class Asks(Enum):
     DEPLOYER = "the node with the Project Deployer"
     STAGE = "the Automation node of the stage"
     STAGES = "all Automation nodes"
+    CHAMPION = "the Automation node of the release stage, where a gate compares with what is live there"
     ALL = "all nodes"
 
 
@@ -185,6 +186,8 @@ def _asked(what: Asks, settings: Settings, stage: str | None) -> list[NodeSettin
         return [settings.node("design")]
     if what is Asks.DEPLOYER:
         return [settings.deployer()]
+    if what is Asks.CHAMPION:
+        return [settings.release_stage()] if any(gate.gate == "champion" for gate in settings.gates) else []
     if what is Asks.STAGE:
         return [settings.stage(stage or "")]
     return settings.stages() if what is Asks.STAGES else list(settings.nodes.values())
@@ -250,10 +253,11 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "test",
-            "Run the test scenarios of the deployed project, and the team's own pytest suite.",
-            "Side by side, each with a time limit; every outcome is a test case, and the JUnit reports that DSS has "
-            "are merged in. See `test` in mlops.yml.",
+            "Run the test scenarios of the deployed project, the team's own pytest suite, and the gates.",
+            "Scenarios run in parallel, each with a time limit; every outcome is a test case, and the JUnit reports "
+            "that DSS has are merged in. See `test` and `gates` in mlops.yml.",
             options=(WAIT,),
+            asks=(Asks.DEPLOYER, Asks.STAGE, Asks.CHAMPION),
         ),
         Step(
             "approve",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from json import dumps
@@ -12,11 +13,11 @@ from mlops_steps.delivery.record import ReleaseRecord, load_for
 from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import bundles, scenarios, updates
 from mlops_steps.dss.session import connect
-from mlops_steps.errors import MlopsError, NodeError
+from mlops_steps.errors import ConfigError, MlopsError, NodeError
 from mlops_steps.steps.context import Context
 from mlops_steps.system.pace import pace
 from mlops_steps.system.text import one_line
-from mlops_steps.system.waiting import Aside, Deadline
+from mlops_steps.system.waiting import BackgroundCall, Deadline
 
 # Characters of one text of a node, and of a sentence of ours that may hold one.
 _LONGEST = 200
@@ -49,15 +50,22 @@ def run(context: Context, *, json: bool = False) -> None:
 
 
 def ask(context: Context) -> list[StageStatus]:
-    """Asks all stages at once and returns a row for each; one whose nodes cannot be asked says so in ``problem``."""
+    """Asks all stages at once and returns a row for each; one whose nodes cannot be asked says so in ``problem``.
+
+    Raises :class:`ConfigError` when a key is missing or cannot be read.
+    """
     settings, report, console = context.settings, context.report, context.console
     record = load_for(settings.record, settings.project)
-    asked = [(stage, Aside(lambda name=stage.name: _row(settings, record, name))) for stage in settings.stages()]  # type: ignore[misc]
+    asked = [
+        (stage, BackgroundCall(functools.partial(_row, settings, record, stage.name))) for stage in settings.stages()
+    ]
     found = []
-    for stage, aside in asked:
+    for stage, call in asked:
         try:
             with report.case(stage.name):
-                found.append(aside.result())
+                found.append(call.result())
+        except ConfigError:
+            raise
         except MlopsError as error:
             console.warn(f"{stage.name}: {error.message}")
             found.append(StageStatus(stage.name, str(stage.infra), problem=error.message))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from mlops_steps.delivery.lock import stage_lock
 from mlops_steps.delivery.record import Build, Outcome, ReleaseRecord, Result, load_for
 from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
 from mlops_steps.dss import automation, scenarios, updates
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
+from mlops_steps.gates import engine as gates
+from mlops_steps.gates.model import GateResult
+from mlops_steps.gates.samples import Samples, Version
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.steps.context import Context
@@ -33,6 +36,7 @@ def run(context: Context, stage: str) -> None:
     """
     settings, report, console = context.settings, context.report, context.console
     node = settings.stage(stage)
+    gates.check_extras(settings.gates)
     report.set(infrastructure=node.infra, automation_node=node.url)
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
         with report.case("active bundle"):
@@ -83,11 +87,12 @@ def _run_tests(target: Target, report: Report, console: Console, bundle: str, ke
     runs = _run_scenarios(target, report, console, bundle, key, chosen, attempt)
     if not runs.unreachable:
         run_suite(settings, report, console, settings.stage(target.stage), key)
+    measured = [] if runs.unreachable else _run_gates(target, report, console, bundle, key)
     tests = report.cases[before:]
     if not runs.unreachable:
         # Before the failures: a deployment in the meantime may be why there are any.
         _check_still_active(target, report, bundle, key)
-    _conclude(target.stage, tests, runs.results)
+    _conclude(target.stage, tests, runs.results, measured)
     return len(tests)
 
 
@@ -104,11 +109,35 @@ def _run_scenarios(
     return runs
 
 
-def _conclude(stage: str, cases: list[Case], results: list[Ran]) -> None:
+def _run_gates(target: Target, report: Report, console: Console, bundle: str, key: str) -> list[GateResult]:
+    """Judges the deployed bundle by the gates of the configuration, and returns what they found."""
+    settings = target.settings
+    if not settings.gates:
+        return []
+    with ExitStack() as stack, console.waiting(f"measuring {len(settings.gates)} gates") as wait:
+
+        def champion() -> Version | None:
+            released = stack.enter_context(open_target(settings, settings.release_stage().name))
+            with released.within(Deadline(pace().look)):
+                live = released.observe()
+            return Version(live.bundle, released.stage, released.node, _key(released, live)) if live.bundle else None
+
+        samples = Samples(Version(bundle, target.stage, target.node, key), champion, wait.state)
+        results = gates.run(settings, samples)
+    for case in gates.add_cases(report, settings, results):
+        if case.outcome is CaseOutcome.PASSED:
+            console.line(f"{case.name}: {case.stdout.splitlines()[0]}")
+        else:
+            console.warn(f"{case.name}: {case.message}")
+    return results
+
+
+def _conclude(stage: str, cases: list[Case], results: list[Ran], measured: list[GateResult]) -> None:
     """Raises the error with which the step ends, unless all went well."""
     failed = [case for case in cases if case.outcome in (CaseOutcome.FAILURE, CaseOutcome.ERROR)]
     names = [f"{case.name}: {case.message.splitlines()[0] if case.message else case.outcome.value}" for case in failed]
     broken = [ran.error for ran in results if ran.error]
+    unreachable = [found.error for found in measured if isinstance(found.error, NodeError)]
     error: MlopsError | None = None
     if broken:
         error = NodeError(
@@ -116,6 +145,8 @@ def _conclude(stage: str, cases: list[Case], results: list[Ran]) -> None:
             details=names,
             next_step=broken[0].next_step,
         )
+    elif unreachable:
+        error = NodeError(f"{stage}: {unreachable[0].message}", details=names, next_step=unreachable[0].next_step)
     elif failed:
         error = CheckFailed(f"{len(failed)} of {len(cases)} tests failed on {stage}", details=names)
     if error:

@@ -7,8 +7,12 @@ elsewhere (a node's error message, a scenario's log).
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import re
+import stat
 import threading
+from pathlib import Path
 from urllib.parse import quote
 
 MASK = "********"
@@ -33,6 +37,21 @@ def register(secret: str) -> None:
     global _forms
     with _lock:
         _forms = tuple(sorted(forms.union(_forms), key=len, reverse=True))
+
+
+def read_secret(path: Path, largest: int = 16 * 1024) -> str:
+    """The secret in a file: its text without the white space around it, ``largest`` bytes at most.
+
+    Raises ``OSError`` for what cannot be read or is not a regular file (a pipe that nobody writes to would never end),
+    ``ValueError`` for what is not UTF-8 text.
+    """
+    not_regular = OSError(errno.EINVAL, "not a regular file")
+    if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: a device may do something then
+        raise not_regular
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise not_regular
+        return file.read(largest).decode("utf-8-sig").strip()
 
 
 def redact(text: str) -> str:

@@ -14,7 +14,8 @@ from mlops_steps.errors import ConfigError, MlopsError, ReportError
 from mlops_steps.report import junit, junit_parse
 from mlops_steps.report.model import Case, Report
 from tests.archive.archives import bundle, harmless
-from tests.counts import count
+from tests.support.counts import count
+from tests.support.generated import numbers
 
 CASES = 6_000
 
@@ -68,7 +69,7 @@ def one_error(error: MlopsError, number: int) -> None:
 
 def test_any_configuration(tmp_path: Path) -> None:
     path = tmp_path / "mlops.yml"
-    for number in range(CASES // 2):
+    for number in numbers(CASES // 2):
         begun = time.monotonic()
         path.write_bytes(spoiled(Random(number), YAML, YAML_BITS))
         try:
@@ -83,7 +84,7 @@ def test_any_record() -> None:
     record = ReleaseRecord(project="P", bundle=Bundle(id="b", sha256="0" * 64, size=1))
     record.stages["prod"] = Stage(infra="i", deployment="d", owed="restore")
     data = record.model_dump_json(by_alias=True).encode()
-    for number in range(CASES):
+    for number in numbers(CASES):
         begun = time.monotonic()
         try:
             found = ReleaseRecord.parse(spoiled(Random(number), data, JSON_BITS), "release.json")
@@ -94,7 +95,7 @@ def test_any_record() -> None:
 
 
 def test_any_report_is_read_and_merged() -> None:
-    for number in range(CASES):
+    for number in numbers(CASES):
         begun = time.monotonic()
         data = spoiled(Random(number), XML, XML_BITS)
         try:
@@ -102,7 +103,7 @@ def test_any_report_is_read_and_merged() -> None:
             junit_parse.suite(data)
             merged = Report("P", "test", "uat")
             junit.merge(merged, [Case(**vars(case)) for case in cases], scope="TEST_A")
-            if number % 10 == 0:
+            if number % 7 == 0:
                 assert len(junit_parse.parse(junit.to_bytes(merged))) >= len(merged.cases)
         except ReportError as error:
             one_error(error, number)
@@ -113,7 +114,7 @@ def test_any_archive(tmp_path: Path) -> None:
     path = tmp_path / "b.zip"
     originals = [harmless("P"), bundle("P")]
     refused = 0
-    for number in range(CASES):
+    for number in numbers(CASES):
         begun = time.monotonic()
         random = Random(number)
         path.write_bytes(spoiled(random, random.choice(originals), ZIP_BITS))
@@ -124,5 +125,5 @@ def test_any_archive(tmp_path: Path) -> None:
             assert str(error).isprintable(), number
             refused += 1
         in_time(begun, number)
-    assert refused > CASES / 2
+    assert refused > len(numbers(CASES)) / 2
     assert [found.name for found in tmp_path.iterdir()] == ["b.zip"]

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import socket
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from textwrap import dedent
@@ -141,6 +144,14 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_file(load_text: 
     assert settings.project == "FROM_FLAG"
     assert settings.test.timeout == 600
     assert settings.test.parallel == 8
+
+
+def test_an_api_node_of_the_environment_is_no_stage(load_text: Load) -> None:
+    environ = {**SANDBOX, "MLOPS_API_PROD_1_URL": "http://127.0.0.1:9", "MLOPS_API_PROD_1_API_INFRA": "api-prod"}
+    settings = load_text("", environ)
+    assert [stage.name for stage in settings.stages()] == ["test", "prod"]
+    del environ["MLOPS_API_PROD_1_API_INFRA"]
+    assert "api-prod-1" in load_text("", environ).nodes
 
 
 def test_an_empty_variable_counts_as_not_set(load_text: Load) -> None:
@@ -380,7 +391,7 @@ class TestSecrets:
                 {"MLOPS_PROD_EU_API_KEY_FILE": "/nothing/here"},
                 "MLOPS_PROD_EU_API_KEY_FILE: /nothing/here: No such file",
             ),
-            ({"MLOPS_PROD_EU_API_KEY_FILE": "/dev/null"}, "is empty"),
+            ({"MLOPS_PROD_EU_API_KEY_FILE": "/dev/null"}, "not a regular file"),
             ({"MLOPS_PROD_EU_API_KEY": "two words-secret"}, "holds white space"),
             ({"MLOPS_PROD_EU_API_KEY": "kéy-secret"}, "characters that no key has"),
         ],
@@ -446,3 +457,41 @@ def test_settings_do_not_change(load_text: Load) -> None:
     settings = load_text(FULL)
     with pytest.raises(ValueError, match="frozen"):
         settings.project = "OTHER"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "{" * 100_000, "project: " + "[ " * 50_000, "[a," * 30_000, "- " * 50_000, "? " * 50_000],
+    ids=["lists", "mappings", "a value", "open lists", "dashes", "keys"],
+)
+def test_deep_nesting_is_refused_before_it_costs_time(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mlops.yml"
+    path.write_text(f"# a comment\n{text}")
+    start = time.process_time()
+    with pytest.raises(ConfigError, match=r"mlops\.yml:2: nested too deeply"):
+        load(path, {})
+    assert time.process_time() - start < 3  # it was 9 to 15 s
+
+
+def test_very_many_values_are_refused_with_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "mlops.yml"
+    path.write_text("\n".join(f"k{number}: v" for number in range(21_000)))
+    with pytest.raises(ConfigError, match=r"mlops\.yml:\d+: too many values"):
+        load(path, {})
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder", "socket"])
+def test_a_key_file_that_is_not_a_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "key"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        socket.socket(socket.AF_UNIX).bind(str(path))
+    (tmp_path / "mlops.yml").write_text("project: P\nnodes: {design: {url: 'http://127.0.0.1:9'}}\n")
+    settings = load(tmp_path / "mlops.yml", {"MLOPS_DESIGN_API_KEY_FILE": str(path)})
+    with pytest.raises(ConfigError, match=r"MLOPS_DESIGN_API_KEY_FILE: .*: not a regular file"):
+        settings.node("design").api_key()

@@ -6,18 +6,31 @@ import json
 import signal
 import time
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from mlops_steps.sandbox.faults.model import Fault
-from tests.faults.child import Child
 from tests.faults.matrix import Point
 from tests.faults.world import INFRA, NEW, OLD, SMOKE, STAGE, World, until
+from tests.support.commands import Child
 
 KILL, TERM, INT, HUP = "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"
-RERUN, RECOVER = "release again", "recover"
+RERUN, RECOVER = "the same again", "recover"
 KEPT, LOST, ARCHIVED = "kept", "lost", "from the archive"
+#: What follows a kill, and what became of the record in between.
+FOLLOWS = ((RERUN, KEPT), (RECOVER, KEPT), (RERUN, ARCHIVED), (RECOVER, LOST), (RECOVER, ARCHIVED))
+
+
+def moments(found: list[Point]) -> list[tuple[Point, str]]:
+    """Before each request has an effect; and after it, where it has one."""
+    return [
+        (point, act)
+        for point in found
+        for act in ("before", "after")
+        if act == "before" or not point.operation.startswith("GET ")
+    ]
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,10 @@ class Cut:
     then: str = RECOVER
     record: str = KEPT
     failing: bool = False
+
+    def shows(self) -> set[Hashable]:
+        """What the core of a sample shows: each signal with what follows it, and each operation."""
+        return {(self.signal, self.then, self.record), (*self.point.name, self.act, self.failing)}
 
     def __str__(self) -> str:
         failing = ", the smoke test fails" if self.failing else ""
@@ -53,11 +70,10 @@ class Ended:
 
 
 def play(world: World, cut: Cut, more: Fault | None = None) -> Ended:
-    """Cuts a release off, runs what follows, and checks what is true. Leaves the world as it was.
+    """Cuts a release off, runs what follows, and checks what is true.
 
     ``more`` is another fault, on the Automation node.
     """
-    world.reset()
     archived = world.settings.record.read_bytes()
     since = int(time.time() * 1000) - 1
     if cut.failing:
@@ -68,7 +84,7 @@ def play(world: World, cut: Cut, more: Fault | None = None) -> Ended:
     fault = Fault(kind="never", operation=point.operation, by="clients", after=point.nth, count=1, act=cut.act)
     held = world.sandbox.nodes[point.node].faults.add(fault)
     child = Child(["release", "--stage", STAGE, "--config", "steady.yml"], world.workspace, world.environment)
-    until(lambda: held.fired > 0 or not child.running, 30)
+    until(lambda: held.fired > 0 or not child.running)
     struck = held.fired > 0 and child.running
     restoring = _signalled(world, child, cut) if struck else 0.0
     first = child.wait()
@@ -113,7 +129,7 @@ def _signalled(world: World, child: Child, cut: Cut) -> float:
     if cut.signal == KILL:
         return 0.0
     start = time.monotonic()
-    until(lambda: _asked(world) > before or not child.running, 20)
+    until(lambda: _asked(world) > before or not child.running)
     began = time.monotonic() - start
     while child.running:
         child.send(signal.SIGTERM)

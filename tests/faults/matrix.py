@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_steps.sandbox.faults.board import LoggedRequest
+from mlops_steps.config import Settings
 from mlops_steps.sandbox.faults.model import Fault
-from tests.faults.world import INFRA, KEY, LONGEST, NEW, OLD, Attempt, World
+from tests.faults.world import INFRA, KEY, LONGEST, NEW, OLD, SMOKE, Attempt, World
 
 ONCE, FOR_EVER = "once", "for ever"
 
@@ -90,6 +91,11 @@ class Point:
     nth: int
     position: int
 
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Node, who asks, and operation, whichever of its times it is."""
+        return self.node, self.by, self.operation
+
     def __str__(self) -> str:
         again = f" #{self.nth + 1}" if self.nth else ""
         return f"{self.node}{' (asked by the deployer)' if self.by == 'deployer' else ''}: {self.operation}{again}"
@@ -109,16 +115,16 @@ class Case:
         return f"{self.kind}, {self.often}" + (f", at {self.point}" if self.point else "")
 
 
-def points(requests: list[LoggedRequest]) -> list[Point]:
-    """The requests of a clean release, each once."""
+def points(names: Iterable[tuple[str, str, str]]) -> list[Point]:
+    """The requests of a clean release, from node, asker and operation of each."""
     seen: Counter[tuple[str, str, str]] = Counter()
     positions: Counter[tuple[str, str]] = Counter()
     found = []
-    for request in requests:
-        name = (request.node, request.by, request.operation)
-        found.append(Point(*name, nth=seen[name], position=positions[request.node, request.by]))
+    for name in names:
+        node, by, _ = name
+        found.append(Point(*name, nth=seen[name], position=positions[node, by]))
         seen[name] += 1
-        positions[request.node, request.by] += 1
+        positions[node, by] += 1
     return found
 
 
@@ -157,6 +163,16 @@ def _restart(point: Point) -> Case:
     return Case(point.node, fault, "restart", ONCE, point)
 
 
+def kind_and_point(case: Case) -> set[Hashable]:
+    """What the core of a sample shows: each kind, once and for ever, and each request."""
+    return {(case.kind, case.often), *([case.point] if case.point else [])}
+
+
+def kind_and_operation(case: Case) -> set[Hashable]:
+    """What a smaller core shows: each kind, and each operation."""
+    return {case.kind, *([case.point.name] if case.point else [])}
+
+
 @dataclass
 class Finding:
     """What came of a case. ``wrong`` is empty when all that must be true is true."""
@@ -169,12 +185,13 @@ class Finding:
     said: str
 
 
-def play(world: World, case: Case) -> Finding:
-    """Releases under the fault, and checks what is true afterwards. Leaves the world as it was before."""
-    world.reset()
+def play(world: World, case: Case, settings: Settings | None = None, *, fails: bool = False) -> Finding:
+    """Releases under the fault, and checks what is true afterwards. With ``fails`` the smoke test fails."""
     since = int(time.time() * 1000) - 1
+    if fails:
+        world.sandbox.nodes[INFRA].faults.add("scenario-ends", outcome="FAILED", target=SMOKE)
     active = world.sandbox.nodes[case.node].faults.add(case.fault)
-    attempt = world.release()
+    attempt = world.release(settings)
     struck = active.fired > 0
     wrong = _said_and_true(world, attempt)
     world.clear()

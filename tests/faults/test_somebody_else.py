@@ -12,37 +12,29 @@ import pytest
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Outcome, Previous, ReleaseRecord
 from mlops_steps.steps import release, rollback
-from tests.faults import test_first_release
-from tests.faults.world import DEPLOYMENT, INFRA, KEY, NEW, OLD, PATIENT, SMOKE, STAGE, Attempt, World, until
+from tests.faults.world import DEPLOYMENT, FIRST, INFRA, KEY, NEW, OLD, PATIENT, SMOKE, STAGE, Attempt, World, until
 
 OTHER = "other-3"
-WORLDS = 1
-pytestmark = pytest.mark.usefixtures("quick")
 
 
-def with_another_bundle(world: World) -> World:
+def publish_other(world: World) -> None:
     project = world.design.get_project(KEY)
     project.export_bundle(OTHER)
     project.publish_bundle(OTHER)
-    return world
-
-
-@pytest.fixture(scope="module")
-def one_world(worlds: list[World]) -> World:
-    return with_another_bundle(worlds[0])
 
 
 @pytest.fixture
-def world(one_world: World) -> World:
-    one_world.reset()
+def world(one_world: World, quick: None) -> World:
+    one_world.reset("another bundle", publish_other)
     return one_world
 
 
-@pytest.fixture(scope="module")
-def new_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = with_another_bundle(test_first_release.NewWorld(tmp_path_factory.mktemp("new")))
-    yield made
-    made.close()
+@pytest.fixture
+def new_world(one_world: World, quick: None) -> World:
+    """Nothing was ever released."""
+    one_world.reset(FIRST)
+    publish_other(one_world)
+    return one_world
 
 
 def deploy_other(world: World) -> None:
@@ -110,7 +102,7 @@ def test_a_deployment_that_turns_unhealthy_during_the_smoke_test_is_put_back(wor
         until(lambda: world.deployed["bundleId"] == OLD)
         world.sandbox.nodes[INFRA].faults.clear()
 
-    impatient = world._settings("impatient.yml", {**PATIENT, "deploy": {"health_timeout": "1s"}})
+    impatient = world.configured({**PATIENT, "deploy": {"health_timeout": "1s"}})
     with during_the_smoke_test(world, turn_until_the_restore):
         attempt = released(world, impatient)
     assert attempt.code == 4
@@ -138,7 +130,6 @@ def test_the_same_release_again_goes_back_to_what_somebody_else_has_made_live(wo
 
 
 def test_a_first_release_that_fails_does_not_disable_what_somebody_else_has_deployed(new_world: World) -> None:
-    new_world.reset()
     fail_the_smoke_test(new_world)
     with during_the_smoke_test(new_world, lambda: deploy_other(new_world)):
         attempt = released(new_world)

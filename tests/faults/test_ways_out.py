@@ -14,18 +14,10 @@ from mlops_steps.delivery.targets.project_deployer import Target
 from mlops_steps.dss.http import NodeSession
 from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.steps import deploy, release
-from tests.faults.test_other_steps import SCENES, ready
+from tests.faults.scenes import SCENES, ready
 from tests.faults.world import INFRA, LIMITS, NEW, OLD, SMOKE, STAGE, Attempt, World
 
-WORLDS = 1
-pytestmark = pytest.mark.usefixtures("quick")
 HALF_AN_EMOJI = "the table is \ud83d\n" + "and so on " * 500_000
-
-
-@pytest.fixture
-def world(worlds: list[World]) -> World:
-    worlds[0].reset()
-    return worlds[0]
 
 
 def deployed(world: World, stage: str) -> Attempt:
@@ -100,7 +92,7 @@ def test_with_rollback_off_too_a_release_that_changed_nothing_says_so(world: Wor
     world.sandbox.design.faults.add(
         "error", status=403, operation="PUT /project-deployer/deployments/*/settings", count="for ever"
     )
-    settings = world._settings("off.yml", {**LIMITS, "release": {**LIMITS["release"], "rollback": "off"}})
+    settings = world.configured({**LIMITS, "release": {**LIMITS["release"], "rollback": "off"}})
     attempt = world.run(lambda context: release.run(context, STAGE), "release", settings)
     assert attempt.code == 3, attempt.said
     assert attempt.live == f"bundle {OLD} on {INFRA} (HEALTHY)"

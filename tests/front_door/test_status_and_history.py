@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -164,3 +165,16 @@ def test_release_notes_may_be_off_and_the_id_may_be_chosen(workspace: Workspace)
     assert workspace.record["bundle"]["id"] == "my-own.1"
     wrong = workspace.run("package", "--bundle-id", "../x")
     assert wrong.code == 2
+
+
+@pytest.mark.parametrize("step", ["status", "package", "validate"])
+def test_a_key_file_that_cannot_be_read_is_a_mistake_of_the_configuration_in_each_step(
+    workspace: Workspace, step: str
+) -> None:
+    os.mkfifo(workspace.folder / "key")
+    for name in [name for name in workspace.environment if name.endswith("_API_KEY")]:
+        del workspace.environment[name]
+        workspace.environment[f"{name}_FILE"] = str(workspace.folder / "key")
+    result = workspace.run(step)
+    assert result.code == 2, result.err
+    assert "Traceback" not in result.err

@@ -249,3 +249,25 @@ def test_the_words_of_a_node_are_one_clean_short_line(node: FakeNode, tmp_path: 
     assert not set("".join(error.lines()) + out) & set("\x00\x1b\x9b\r\u2028")
     assert "no Finished: SUCCESS" in error.message
     assert len(cases) == 1
+
+
+def test_the_number_of_requests_does_not_grow_with_scenarios_that_do_not_run(node: FakeNode, tmp_path: Path) -> None:
+    old = [{"projectKey": "P", "id": f"OLD_{number}", "active": False} for number in range(5_000)]
+    for scenario in ("TEST_SMOKE", "TEST_TWO", "NIGHTLY", "MARKED"):
+        node.answers[f"/projects/P/scenarios/{scenario}"] = {"type": "step_based", "params": {"steps": []}}
+    node.answers["/projects/P/scenarios"] = [
+        *old,
+        {"projectKey": "P", "id": "TEST_SMOKE", "active": False},
+        {"projectKey": "P", "id": "TEST_TWO", "active": False},
+        {"projectKey": "P", "id": "MARKED", "active": False, "markedAsTest": True},
+        {"projectKey": "P", "id": "NIGHTLY", "active": True},
+    ]
+    node.asked.clear()
+    _, error, out = run(node, tmp_path)
+    assert error is None, out
+    asked = [path for path in node.asked if path.startswith("/projects/P/scenarios/") and path[-1] != "/"]
+    assert sorted(asked) == [
+        f"/projects/P/scenarios/{name}" for name in ("MARKED", "NIGHTLY", "TEST_SMOKE", "TEST_TWO")
+    ]
+    assert len(node.asked) < 30
+    assert "5004 scenarios" in out

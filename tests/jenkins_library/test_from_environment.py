@@ -25,6 +25,7 @@ from mlops_steps.report import junit
 from mlops_steps.report.model import Report
 from mlops_steps.steps.registry import STEPS
 from mlops_steps.system.console import Console
+from tests.support import commands
 
 NODES = {
     "MLOPS_PROJECT": "CHURN",
@@ -52,19 +53,23 @@ def call(
     step: str,
     parameters: dict[str, Any],
     folder: Path,
-    command: tuple[str, ...] = ("-m", "mlops_steps"),
+    command: tuple[str, ...] = (),
     **environment: str,
 ) -> Ended:
     """Calls the command as the Groovy step does."""
     asked = {"step": step, "library": __version__, "parameters": parameters}
-    process = subprocess.run(
-        [sys.executable, *command, "from-environment", what],
-        cwd=folder,
-        env={**os.environ, **NODES, "MLOPS_STEP": json.dumps(asked), **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    whole = {**os.environ, **NODES, "MLOPS_STEP": json.dumps(asked), **environment}
+    if command:
+        process = subprocess.run(
+            [sys.executable, *command, "from-environment", what],
+            cwd=folder,
+            env=whole,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    else:
+        process = commands.run(["from-environment", what], folder, whole)
     lines = process.stdout.splitlines()
     return Ended(process.returncode, dict(line.split("=", 1) for line in lines), process.stderr)
 
@@ -129,6 +134,14 @@ def test_where_there_is_a_deployer_of_its_own_its_key_is_needed(tmp_path: Path) 
     assert {node.name for node in STEPS["package"].nodes(settings, None)} == {"design", "deployer"}
     assert {node.name for node in STEPS["status"].nodes(settings, None)} >= {"design", "deployer", "prod"}
     assert {node.name for node in STEPS["release"].nodes(settings, "prod")} == {"deployer", "prod"}
+
+
+def test_a_gate_that_compares_with_the_champion_needs_the_key_of_its_node(tmp_path: Path) -> None:
+    file = tmp_path / "mlops.yml"
+    file.write_text("gates: [{gate: champion, dataset: d, key: k, label: l, metric: mae, prediction: p}]")
+    settings = load(file, NODES, {})
+    assert [node.name for node in STEPS["test"].nodes(settings, "test")] == ["design", "test", "prod"]
+    assert [node.name for node in STEPS["deploy"].nodes(settings, "test")] == ["design", "test"]
 
 
 @pytest.mark.parametrize(

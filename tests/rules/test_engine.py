@@ -140,7 +140,7 @@ class TestBrokenRules:
             time.sleep(60)
             yield Finding("x")
 
-        assert "TimeoutError: no end after 0.3s" in self.outcome(tmp_path, team_rule)[2]
+        assert "TimeoutError: timed out after 0.3s" in self.outcome(tmp_path, team_rule)[2]
 
     def test_one_that_finds_without_end(self, tmp_path: Path) -> None:
         def team_rule(*_arguments: object) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shlex
 import signal
 import socket
@@ -183,8 +184,9 @@ class TestUp:
     def test_the_nodes_take_the_ports_that_were_asked_for(self, folder: Path, free_ports: int) -> None:
         with started("up", "--dir", folder, "--port", str(free_ports)) as process:
             variables = variables_of(read_until(process.stdout, "MLOPS_SANDBOX_DIR"))
-        ports = [int(variables[f"MLOPS_{name}_URL"].rpartition(":")[2]) for name in ("DESIGN", "TEST", "PROD")]
-        assert ports == [free_ports, free_ports + 1, free_ports + 2]
+        names = ("DESIGN", "TEST", "PROD", "API_DEV_1", "API_DEV_2", "API_PROD_1", "API_PROD_2")
+        ports = [int(variables[f"MLOPS_{name}_URL"].rpartition(":")[2]) for name in names]
+        assert ports == list(range(free_ports, free_ports + 7))
 
     def test_a_signal_that_interrupts_no_wait_stops_them(self, folder: Path, tmp_path: Path) -> None:
         """Given to another thread, as one that comes just before the wait, it interrupts nothing."""
@@ -260,9 +262,10 @@ def test_missing_git_is_said_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture
 def free_ports() -> int:
-    """The first of three free ports in a row, below those that the system gives out by itself."""
-    for base in range(21000, 32000, 3):
-        if all(_is_free(base + offset) for offset in range(3)):
+    """The first of seven free ports in a row, below those that the system gives out by itself."""
+    # At random: other tests look for ports at this moment.
+    for base in random.sample(range(21000, 32000, 7), 1000):
+        if all(_is_free(base + offset) for offset in range(7)):
             return base
     raise AssertionError("no three free ports")
 

@@ -12,6 +12,7 @@ import dataikuapi
 import pytest
 import requests
 
+from mlops_steps.config import load
 from mlops_steps.errors import ConfigError
 from mlops_steps.sandbox.node.errors import DssError
 from mlops_steps.sandbox.node.store import read_json, safe_name, write_json
@@ -27,8 +28,38 @@ def test_the_environment_names_every_node_with_its_key(sandbox: Sandbox) -> None
     assert (environment["MLOPS_TEST_INFRA"], environment["MLOPS_PROD_INFRA"]) == ("auto-test", "auto-prod")
 
 
+def test_the_environment_names_the_api_nodes_with_their_infrastructures(sandbox: Sandbox) -> None:
+    environment = sandbox.environment("MINE")
+    for infra in ("API_DEV", "API_PROD"):
+        for number in (1, 2):
+            prefix = f"MLOPS_{infra}_{number}"
+            admin = dataikuapi.APINodeAdminClient(environment[f"{prefix}_URL"], environment[f"{prefix}_API_KEY"])
+            assert isinstance(admin.list_services(), list)
+            assert environment[f"{prefix}_API_INFRA"] == infra.lower().replace("_", "-")
+            assert f"{prefix}_INFRA" not in environment
+
+
+def test_api_nodes_are_no_stages_of_a_pipeline(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "mlops.yml").write_text("")
+    settings = load(tmp_path / "mlops.yml", sandbox.environment())
+    assert [stage.name for stage in settings.stages()] == ["test", "prod"]
+
+
+def test_a_sandbox_from_before_there_were_api_nodes_gets_them(tmp_path: Path) -> None:
+    with Sandbox.open(tmp_path / "s") as first:
+        before = first.environment()
+    state = json.loads((tmp_path / "s" / "sandbox.json").read_text())
+    state["nodes"] = {name: entry for name, entry in state["nodes"].items() if entry["type"] != "API"}
+    (tmp_path / "s" / "sandbox.json").write_text(json.dumps(state))
+    with Sandbox.open(tmp_path / "s") as second:
+        after = second.environment()
+        assert set(after) == set(before)
+        assert after["MLOPS_PROD_API_KEY"] == before["MLOPS_PROD_API_KEY"]
+        assert requests.get(f"{after['MLOPS_API_PROD_2_URL']}/isAlive/", timeout=10).status_code == 200
+
+
 def test_every_node_has_a_key_of_its_own_that_others_can_not_read(sandbox: Sandbox) -> None:
-    assert len({node.api_key for node in sandbox.nodes.values()}) == 3
+    assert len({node.api_key for node in sandbox.nodes.values()}) == len(sandbox.nodes) == 7
     assert stat.S_IMODE((sandbox.dir / "sandbox.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(sandbox.nodes["design"].dir.stat().st_mode) == 0o700
 

@@ -13,7 +13,7 @@ from mlops_steps.dss.deployments import Deployment, Health
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, SomebodyElse
 from mlops_steps.system.console import Console
-from mlops_steps.system.waiting import Aside, Deadline, duration, poll
+from mlops_steps.system.waiting import BackgroundCall, Deadline, duration, poll
 
 if TYPE_CHECKING:
     from mlops_steps.config import Settings
@@ -83,7 +83,7 @@ class Target:
 
     def observe(self) -> Live:
         """Asks the deployer and the node, side by side, what is live. Raises :class:`NodeError`."""
-        active = Aside(lambda: automation.active_bundle(self.node, self.project))
+        active = BackgroundCall(lambda: automation.active_bundle(self.node, self.project))
         deployment = self.find_deployment()
         health = deployments.health(self.deployer, deployment.id) if deployment else None
         bundle = active.result()

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from mlops_steps.sandbox.faults.kinds import FOR_EVER
 from mlops_steps.sandbox.faults.model import BadFault, Fault, problems
-from mlops_steps.sandbox.faults.operations import DEPLOYER_AGENT, Templates
+from mlops_steps.sandbox.faults.operations import API_DEPLOYER_AGENT, DEPLOYER_AGENT, Templates
 
 KEPT_REQUESTS = 20_000
 # Seconds between two looks of one who waits for the end of a fault.
@@ -208,7 +208,7 @@ class NodeFaults:
         operation = self._templates.of(method, path)
         with self._lock:
             entry = LoggedRequest(next(self._numbers), now, self.node_id, method, path, operation)
-            entry.by = "deployer" if agent == DEPLOYER_AGENT else "clients"
+            entry.by = "deployer" if agent in (DEPLOYER_AGENT, API_DEPLOYER_AGENT) else "clients"
             self._log.append(entry)
         return entry
 

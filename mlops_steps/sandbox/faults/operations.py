@@ -7,14 +7,20 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD")
-#: How the Project Deployer calls itself in its requests to an Automation node.
+#: How the deployers call themselves in their requests to the nodes of their infrastructures.
 DEPLOYER_AGENT = "DSS Project Deployer"
+API_DEPLOYER_AGENT = "DSS API Deployer"
 # Outside of the public API.
 CONTROL_PATH = "/sandbox"
 BASE_PATHS = ("/dip/publicapi", "/public/api")
+#: Of an API node: calls of endpoints, and the administration.
+API_NODE_PATHS = ("/public/api", "/admin/api")
 
 _DEPLOYMENT = "/project-deployer/deployments/*"
 _SCENARIO = "/projects/*/scenarios/*"
+_PACKAGE = "/projects/*/apiservices/*/packages/*"
+_API_DEPLOYMENT = "/api-deployer/deployments/*"
+_API_SERVICE = "/services/*"
 
 #: Name → method and path, where ``*`` stands for one part of a path.
 OPERATIONS = {
@@ -53,12 +59,39 @@ OPERATIONS = {
     "run": f"GET {_SCENARIO}/*",
     "run log": f"GET {_SCENARIO}/*/log",
     "run report": f"GET {_SCENARIO}/*/scenario-run-report",
+    "api services": "GET /projects/*/apiservices",
+    "list packages": "GET /projects/*/apiservices/*/packages",
+    "create package": f"POST {_PACKAGE}",
+    "download package": f"GET {_PACKAGE}/archive",
+    "publish package": f"POST {_PACKAGE}/publish",
+    "published service": "GET /api-deployer/services/*",
+    "create published service": "POST /api-deployer/services",
+    "import version": "POST /api-deployer/services/*/versions",
+    "download version": "GET /api-deployer/services/*/versions/*",
+    "api infrastructure": "GET /api-deployer/infras/*/settings",
+    "list api deployments": "GET /api-deployer/deployments",
+    "create api deployment": "POST /api-deployer/deployments",
+    "api deployment": f"GET {_API_DEPLOYMENT}",
+    "api health": f"GET {_API_DEPLOYMENT}/status",
+    "api settings": f"GET {_API_DEPLOYMENT}/settings",
+    "save api settings": f"PUT {_API_DEPLOYMENT}/settings",
+    "start api update": f"POST {_API_DEPLOYMENT}/actions/update",
+    "list api updates": f"GET {_API_DEPLOYMENT}/update",
+    "api update": f"GET {_API_DEPLOYMENT}/update/*",
+    "run test queries": f"POST {_API_DEPLOYMENT}/actions/run-test-queries",
+    "predict": "POST /v1/*/*/predict",
+    "predict multi": "POST /v1/*/*/predict-multi",
+    "run function": "POST /v1/*/*/run",
+    "list generations": f"GET {_API_SERVICE}/generations",
+    "import generation": f"POST {_API_SERVICE}/generations/actions/importFromArchive",
+    "preload generation": f"POST {_API_SERVICE}/generations/*/preload",
+    "set mapping": f"POST {_API_SERVICE}/actions/setMapping",
 }
 
 
 def relative(path: str) -> str:
-    """The path without the base path of the public API and without a trailing slash."""
-    for base in BASE_PATHS:
+    """The path without the base path of the public API, or of an API node, and without a trailing slash."""
+    for base in (*BASE_PATHS, API_NODE_PATHS[1]):
         if path.startswith(base + "/"):
             path = path.removeprefix(base)
     return path.rstrip("/") or "/"

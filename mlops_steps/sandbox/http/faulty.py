@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops_steps.sandbox.faults.board import Active, LoggedRequest
-from mlops_steps.sandbox.faults.operations import BASE_PATHS
+from mlops_steps.sandbox.faults.operations import API_NODE_PATHS, BASE_PATHS
 from mlops_steps.sandbox.http.answers import instead, spoiled
 from mlops_steps.sandbox.http.protocol import TRANSPORT, reset
 from mlops_steps.sandbox.node.auth import matches_any, presented_keys
@@ -55,7 +55,12 @@ class Faulty:
             request.seconds = time.monotonic() - start
 
     def _is_from_outside(self, path: str, headers: dict[str, str]) -> bool:
-        """A request to the public API with the node's key; the node's own child processes have tickets."""
+        """A request to the public API with the node's key; the node's own child processes have tickets.
+
+        An API node has no such processes, and callers with keys of its services, or without any.
+        """
+        if self.node.type == "API":
+            return path.startswith(tuple(f"{base}/" for base in API_NODE_PATHS))
         if not path.startswith(tuple(f"{base}/" for base in BASE_PATHS)):
             return False
         return any(matches_any(key, [self.node.api_key]) for key in presented_keys(headers))

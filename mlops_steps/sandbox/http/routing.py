@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -45,6 +45,7 @@ class Call:
     path: dict[str, str]
     params: dict[str, str]
     user: str = "admin"
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     files: dict[str, Upload] = field(default_factory=dict)
     # The query with every value: a parameter may come several times, and ``params`` holds the last one.
@@ -137,7 +138,7 @@ def archive_response(path: Path, name: str) -> FileResponse:
 async def serve(route: RouteDef, node: Node, request: Request) -> Response:
     """Reads the request (uploads go to disk), runs the handler in a thread and makes its answer."""
     if route.only is not None and node.type != route.only:
-        kind = "a Design" if route.only == "DESIGN" else "an Automation"
+        kind = {"DESIGN": "a Design", "AUTOMATION": "an Automation", "API": "an API"}[route.only]
         raise DssError(
             403,
             "java.lang.IllegalStateException",
@@ -149,6 +150,7 @@ async def serve(route: RouteDef, node: Node, request: Request) -> Response:
         path={name: str(value) for name, value in request.path_params.items()},
         params=dict(request.query_params),
         user=request.scope["dku.user"],
+        headers=request.headers,
         repeated={name: request.query_params.getlist(name) for name in request.query_params},
     )
     if request.headers.get("content-type", "").startswith("multipart/form-data"):

@@ -11,7 +11,7 @@ from mlops_steps.sandbox.node.auth import Tickets
 from mlops_steps.sandbox.node.futures import Futures
 from mlops_steps.sandbox.node.store import PRIVATE_DIR, read_json, safe_name, write_json
 
-NodeType = Literal["DESIGN", "AUTOMATION"]
+NodeType = Literal["DESIGN", "AUTOMATION", "API"]
 # What every answer of a node names, and what exports are made with.
 DSS_VERSION = "13.5.2"
 TICKET_SECONDS = 6 * 3600.0
@@ -50,6 +50,9 @@ class Site(Protocol):
     def infrastructures(self) -> dict[str, tuple[Node, str]]:
         """Infrastructure id → its Automation node and its stage."""
 
+    def api_infrastructures(self) -> dict[str, tuple[list[Node], str]]:
+        """Id of an infrastructure of the API Deployer → its API nodes and its stage."""
+
     def restart_node(self, node_id: str) -> None:
         """Stops a node and starts it again; what it holds in memory is gone."""
 
@@ -58,7 +61,7 @@ class Site(Protocol):
 
 
 class Node:
-    """A Design node or an Automation node. ``url`` is known once the sandbox has started."""
+    """A Design node, an Automation node or an API node. ``url`` is known once the sandbox has started."""
 
     def __init__(self, site: Site, node_id: str, node_type: NodeType, directory: Path, api_key: str) -> None:
         self.site = site
@@ -76,9 +79,12 @@ class Node:
 
     def _create_folders(self) -> None:
         self.dir.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
-        for name in ("config", "projects", "data", "bundles", "scenarios", "tmp"):
-            (self.dir / name).mkdir(mode=PRIVATE_DIR, exist_ok=True)
+        folders: tuple[str, ...] = ("config", "projects", "data", "bundles", "scenarios", "tmp")
         defaults: dict[str, Any] = {"connections.json": DEFAULT_CONNECTIONS, "code-envs.json": [], "variables.json": {}}
+        if self.type == "API":
+            folders, defaults = ("services", "tmp"), {}
+        for name in folders:
+            (self.dir / name).mkdir(mode=PRIVATE_DIR, exist_ok=True)
         for name, document in defaults.items():
             if not (self.config_dir / name).exists():
                 write_json(self.config_dir / name, document)

@@ -134,23 +134,30 @@ class Child:
         return context_file, error_file
 
     def _environment(self, folder: Path, context_file: Path) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         return {
-            "LANG": "C.UTF-8",
-            **kept,
+            **child_environment(),
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "PYTHONPATH": os.pathsep.join([str(CHILD_SCRIPT.parent), *map(str, self.library)]),
-            "PYTHONIOENCODING": "utf-8",
-            "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            # Two recipes run side by side: one thread each is faster than many that fight for two cores.
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "MPLBACKEND": "Agg",
             "DKU_SANDBOX_CONTEXT": str(context_file),
             **self.environment,
         }
+
+
+def child_environment() -> dict[str, str]:
+    """The environment that every child process has: nothing of the node's own but where programs are."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {
+        "LANG": "C.UTF-8",
+        **kept,
+        "PYTHONIOENCODING": "utf-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # Two recipes run side by side: one thread each is faster than many that fight for two cores.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MPLBACKEND": "Agg",
+    }
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from mlops_steps.sandbox.app import services
+from mlops_steps.sandbox.app import api_node_areas, services
 from mlops_steps.sandbox.faults.operations import OPERATIONS
 
-SERVED = {f"{route.method} {re.sub(r'{[^}]*}', '*', route.path)}" for router in services() for route in router.routes}
+ROUTERS = [*services(), *(router for area in api_node_areas() for router in area.routers)]
+SERVED = {f"{route.method} {re.sub(r'{[^}]*}', '*', route.path)}" for router in ROUTERS for route in router.routes}
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

@@ -95,7 +95,7 @@ def test_an_interrupted_demo_stops_its_step_and_its_nodes(tmp_path: Path) -> Non
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "mlops_steps", "sandbox", "demo", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    log, limit = tmp_path / "out" / "revision-1" / "test.log", time.monotonic() + 60
+    log, limit = tmp_path / "out" / "revision-1" / "test.log", time.monotonic() + 240
     try:
         while not (log.is_file() and log.stat().st_size):
             assert process.poll() is None, process.communicate()[1]

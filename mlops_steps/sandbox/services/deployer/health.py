@@ -6,23 +6,15 @@ from typing import Any
 from urllib.parse import quote
 
 from mlops_steps.sandbox.node.errors import DssError
-from mlops_steps.sandbox.node.messages import Severity, message, report
+from mlops_steps.sandbox.node.messages import message, report
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
+from mlops_steps.sandbox.services.deployer.findings import Finding, check_updates
 from mlops_steps.sandbox.services.deployer.remote import AutomationNode, RemoteError
-from mlops_steps.sandbox.services.deployer.updates import RUNNING, Updates
+from mlops_steps.sandbox.services.deployer.updates import Updates
 
 # Lists that a sound project can give.
 _LISTS = ("datasets", "managedfolders", "recipes", "savedmodels", "scenarios")
 _OUTCOMES = {"SUCCESS": "successful", "WARNING": "warning", "FAILED": "failed", "ABORTED": "aborted"}
-
-
-class Finding(Exception):
-    """Why a deployment is not healthy."""
-
-    def __init__(self, health: str, severity: Severity, title: str, texts: list[str]) -> None:
-        super().__init__(health)
-        self.health = health
-        self.messages = [message(severity, f"DEPLOYMENT_{health}", title, text) for text in texts]
 
 
 def heavy_status(deployments: Deployments, deployment_id: str) -> dict[str, Any]:
@@ -57,23 +49,9 @@ def heavy_status(deployments: Deployments, deployment_id: str) -> dict[str, Any]
 
 
 def _check_updates(deployments: Deployments, deployment_id: str) -> None:
-    last = Updates(deployments).last(deployment_id)
-    if last is None:
-        raise Finding("UNKNOWN", "INFO", "Never deployed", ["The deployment was never updated"])
-    if last["status"] == RUNNING:
-        raise Finding("OUT_OF_SYNC", "WARNING", "Update under way", ["An update of the deployment is under way"])
-    if last["status"] in ("ERROR", "ABORTED"):
-        texts = [item["message"] for item in last["infoMessages"]["messages"] if item["severity"] == "ERROR"]
-        raise Finding("ERROR", "ERROR", "Last update failed", texts or ["The last update failed"])
-    pending = deployments.pending(deployment_id)
-    if pending:
-        settings = deployments.settings(deployment_id)
-        text = f"The settings were changed ({', '.join(pending)}) and the deployment was not updated since"
-        if "bundleId" in pending:
-            text += f": they name bundle {settings['bundleId']}"
-        raise Finding("OUT_OF_SYNC", "WARNING", "Not updated", [text])
-    if not deployments.settings(deployment_id)["enabled"]:
-        raise Finding("UNKNOWN", "INFO", "Disabled", ["The deployment is disabled"])
+    settings, pending = deployments.settings(deployment_id), deployments.pending(deployment_id)
+    named = f"bundle {settings['bundleId']}" if "bundleId" in pending else None
+    check_updates(Updates(deployments).last(deployment_id), pending, settings["enabled"], named)
 
 
 def _check_node(node: AutomationNode, settings: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from pathlib import Path
 from typing import Any, cast
@@ -58,21 +59,10 @@ class PublishedProjects:
 
     def packages(self, key: str) -> list[dict[str, Any]]:
         """The bundles as statuses list them, the newest first. Raises 404."""
-        return [
-            {
-                "id": record["bundleId"],
-                "name": record["bundleId"],
-                "publishedOn": record["addedOn"],
-                "publishedBy": record["addedBy"],
-                "createdOn": (record["exportManifest"].get("exportUserInfo") or {}).get("exportedOn"),
-                "releaseNotes": record.get("releaseNotes", ""),
-                "designNodeInfo": {
-                    "projectKey": record["projectKey"],
-                    **(record["exportManifest"].get("designNodeInfo") or {}),
-                },
-            }
-            for record in reversed(self.bundles(key).list())
-        ]
+        folder = self.bundles(key).dir
+        stored = [path for path in folder.glob("*.json") if not path.name.startswith(".")]
+        items = [_package(path, path.stat().st_mtime_ns) for path in stored]
+        return sorted((dict(item) for item in items if item), key=lambda item: -int(item["publishedOn"]))
 
     def publish(self, staged: BundleArchive, key: str, bundle_id: str, user: str, name: str | None) -> dict[str, Any]:
         """Moves a checked archive into a published project, which is created when there is none. Raises 400, 409."""
@@ -95,3 +85,21 @@ class PublishedProjects:
             return self.publish(archive, key, archive.bundle_id(file_name), user, name)
         finally:
             staged.unlink(missing_ok=True)
+
+
+@functools.lru_cache(maxsize=20_000)
+def _package(path: Path, _changed: int) -> dict[str, Any]:
+    """A bundle as statuses list it. Kept until its record changes: every status of a deployment lists all of them."""
+    record = read_json(path)
+    if record is None:
+        return {}
+    origin = record["exportManifest"].get("designNodeInfo") or {}
+    return {
+        "id": record["bundleId"],
+        "name": record["bundleId"],
+        "publishedOn": record["addedOn"],
+        "publishedBy": record["addedBy"],
+        "createdOn": (record["exportManifest"].get("exportUserInfo") or {}).get("exportedOn"),
+        "releaseNotes": record.get("releaseNotes", ""),
+        "designNodeInfo": {"projectKey": record["projectKey"], **origin},
+    }

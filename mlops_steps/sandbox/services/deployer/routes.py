@@ -219,8 +219,7 @@ def start_update(call: Call) -> Any:
 
 @router.get(BASE + "/deployments/{deployment}/update")
 def list_updates(call: Call) -> Any:
-    updates = Updates(_deployments(call)).list(call.path["deployment"])
-    return [{name: value for name, value in update.items() if name != "logs"} for update in updates]
+    return Updates(_deployments(call)).list(call.path["deployment"])
 
 
 @router.get(BASE + "/deployments/{deployment}/update/{timestamp}")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import time
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,26 +53,55 @@ def save(folder: Path, document: dict[str, Any]) -> None:
 
 
 def run_ids(project: Project, scenario_id: str) -> list[str]:
-    """The ids of the runs, newest first: an id begins with its date."""
-    return sorted((path.parent.name for path in scenario_dir(project, scenario_id).glob(f"*/{RUN_FILE}")), reverse=True)
+    """The ids of the runs, newest first: an id begins with its date. Only names are read, no run."""
+    try:
+        return sorted((path.name for path in scenario_dir(project, scenario_id).iterdir()), reverse=True)
+    except FileNotFoundError:
+        return []
+
+
+def _loaded(project: Project, scenario_id: str, run_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The runs of these ids, read one after the other. A run that is being made has no file yet: it is left out."""
+    for run_id in run_ids:
+        document: dict[str, Any] | None = read_json(run_dir(project, scenario_id, run_id) / RUN_FILE)
+        if document is not None:
+            yield document
+
+
+def run_of_fire(project: Project, scenario_id: str, fire_id: str) -> dict[str, Any] | None:
+    """The run that a trigger fire became: looked for among those since the time that the fire's id begins with."""
+    fired = fire_id.partition("-")[0]
+    first = run_stamp(int(fired)) if fired.isdecimal() and len(fired) < 15 else ""
+    ids = run_ids(project, scenario_id)[::-1]
+    for document in _loaded(project, scenario_id, ids[bisect_left(ids, first) :]):
+        if document["scenarioRun"]["trigger"].get("runId") == fire_id:
+            return document
+    return None
+
+
+def run_stamp(milliseconds: int) -> str:
+    """How the id of a run begins that starts at this time."""
+    whole, rest = divmod(milliseconds, 1000)
+    return f"{time.strftime('%Y-%m-%d-%H-%M-%S', time.gmtime(whole))}-{rest:03d}"
 
 
 def last_runs(project: Project, scenario_id: str, limit: int, finished_only: bool) -> list[dict[str, Any]]:
     """The newest runs, newest first (``scenarioRun`` only)."""
     found: list[dict[str, Any]] = []
-    for run_id in run_ids(project, scenario_id):
-        if len(found) >= limit:
-            break
-        run = load(project, scenario_id, run_id)["scenarioRun"]
+    if limit < 1:
+        return found
+    for document in _loaded(project, scenario_id, run_ids(project, scenario_id)):
+        run = document["scenarioRun"]
         if "result" in run or not finished_only:
             found.append(run)
+            if len(found) == limit:
+                break
     return found
 
 
 def last_run_of_bundle(project: Project, scenario_id: str, bundle_id: str | None) -> dict[str, Any] | None:
-    """The newest finished run, of those that ran with a bundle when one is given."""
-    for run_id in run_ids(project, scenario_id):
-        document = load(project, scenario_id, run_id)
+    """The newest finished run, of those that ran with a bundle when one is given; among the runs that are kept."""
+    for document in _loaded(project, scenario_id, run_ids(project, scenario_id)[:KEPT_RUNS]):
         run = document["scenarioRun"]
         if "result" in run and bundle_id in (None, run.get("bundleId")):
             return document

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -69,8 +68,7 @@ class ScenarioRun:
 
     def _new_id(self) -> str:
         for _ in range(1000):
-            whole, milliseconds = divmod(self.start, 1000)
-            run_id = f"{time.strftime('%Y-%m-%d-%H-%M-%S', time.gmtime(whole))}-{milliseconds:03d}"
+            run_id = records.run_stamp(self.start)
             try:
                 records.run_dir(self.project, self.scenario["id"], run_id).mkdir(parents=True)
             except FileExistsError:

@@ -216,10 +216,9 @@ class ScenarioService:
         fire = self.get_fire(project, scenario_id, trigger_run_id)
         if fire is not None:
             return fire.run.document() if fire.run is not None else None
-        for run_id in records.run_ids(project, scenario_id):
-            document = records.load(project, scenario_id, run_id)
-            if document["scenarioRun"]["trigger"].get("runId") == trigger_run_id:
-                return document
+        document = records.run_of_fire(project, scenario_id, trigger_run_id)
+        if document is not None:
+            return document
         raise not_found(f"scenario {scenario_id} of project {project.key} has no trigger fire {trigger_run_id}")
 
     def running(self, project: Project, scenario_id: str) -> ScenarioRun | None:

@@ -99,6 +99,8 @@ class Model:
         target: str | None = None,
         prediction_type: str = "BINARY_CLASSIFICATION",
         algorithm: str | None = None,
+        probabilities: Sequence[float] = (),
+        missing_handling: str = "DROP_ROW",
         files: Mapping[str, str | bytes] | None = None,
         activate: bool = True,
         version_id: str | None = None,
@@ -108,6 +110,9 @@ class Model:
         :param estimator: a fitted scikit-learn estimator; it is kept with joblib.
         :param metrics: by name, as DSS has them: ``accuracy``, ``auc``, ``f1``, ``precision``, ``recall``, ``logLoss``.
         :param features: the columns that the estimator wants, in order.
+        :param probabilities: of the last class, on held-out rows: an API node tells a percentile among them.
+        :param missing_handling: what an API node does with a record that lacks a feature: ``DROP_ROW`` ignores it,
+            ``PASS_ON`` gives it to the estimator with a gap.
         :param files: further files of the version, by name.
         :return: the id of the version, which is active now unless ``activate`` is False.
         """
@@ -117,6 +122,8 @@ class Model:
         version = version_id or str(trained)
         if "/" in version or version.startswith("."):
             raise ValueError(f"{version!r} is not the id of a version")
+        if missing_handling not in ("DROP_ROW", "PASS_ON"):
+            raise ValueError(f"{missing_handling!r} is no handling of missing values: use DROP_ROW or PASS_ON")
         staged = Path(tempfile.mkdtemp(dir=root, prefix="."))
         try:
             if estimator is not None:
@@ -135,6 +142,8 @@ class Model:
                 "target": target,
                 "features": list(features),
                 "classes": [_plain(label) for label in classes] if classes is not None else [],
+                "missingHandling": missing_handling,
+                "probaPercentiles": _percentiles(probabilities),
                 "recipe": (self._context.recipe or {}).get("name"),
             }
             write_document(staged / VERSION_FILE, document)
@@ -206,6 +215,12 @@ class Predictor:
         if with_prediction:
             result["prediction"] = self._estimator.predict(inputs)
         return result
+
+
+def _percentiles(values: Sequence[float]) -> list[float]:
+    """The 100 values below which 1 % to 100 % of the values are; ``[]`` for none."""
+    ordered = sorted(map(float, values))
+    return [ordered[len(ordered) * percent // 100 - (percent == 100)] for percent in range(1, 101)] if ordered else []
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""The API Deployer: infrastructures of API nodes, published services, deployments and their updates."""
