@@ -157,12 +157,12 @@ class Step:
 
     def run(self, context: Context, stage: str | None, options: Mapping[str, Any]) -> None:
         """Runs the step; ``options`` are keyword arguments of its ``run``. Raises what it raises."""
-        from mlops_steps.steps.turn import in_turn
+        from mlops_steps.delivery.turn import in_turn
 
         module = importlib.import_module(f"mlops_steps.steps.{self.name.replace('-', '_')}")
         own = {name: value for name, value in options.items() if name != WAIT.name}
         place = [stage] if self.has_stage else []
-        in_turn(context, options.get(WAIT.name), lambda: module.run(context, *place, **own))
+        in_turn(context.report, context.console, options.get(WAIT.name), lambda: module.run(context, *place, **own))
 
     def nodes(self, settings: Settings, stage: str | None) -> list[NodeSettings]:
         """The nodes whose keys it needs, in the order of the configuration.

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from mlops_steps.config.durations import parse_duration
 from mlops_steps.errors import Busy, ConfigError
-from mlops_steps.steps.context import Context
+from mlops_steps.report.model import Report
+from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
 
-def in_turn(context: Context, wait: str | None, call: Callable[[], None]) -> None:
+def in_turn(report: Report, console: Console, wait: str | None, call: Callable[[], None]) -> None:
     """Calls the step; while another run keeps the stage, again and again, for the duration ``wait`` at most.
 
     A step that finds the stage taken has changed nothing, so it begins from its beginning, with an empty report.
@@ -30,9 +31,9 @@ def in_turn(context: Context, wait: str | None, call: Callable[[], None]) -> Non
             if deadline.passed:
                 raise
             if busy is None:
-                context.console.line(f"{error.message}; waiting {wait} at most")
+                console.line(f"{error.message}; waiting {wait} at most")
             busy = error
-            context.report.take_back(0)
+            report.take_back(0)
             time.sleep(min(pace().longest, 5.0, deadline.remaining))
         else:
             return

@@ -10,11 +10,11 @@ import pytest
 
 from mlops_steps.config import load
 from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.turn import in_turn
 from mlops_steps.errors import Busy, ConfigError, NodeError
 from mlops_steps.report.model import Report
 from mlops_steps.steps.context import Context
 from mlops_steps.steps.registry import STEPS
-from mlops_steps.steps.turn import in_turn
 from mlops_steps.system.console import Console
 
 NODES = {
@@ -61,7 +61,7 @@ def test_a_step_that_waits_begins_again_when_the_other_one_has_ended(context: Co
         with stage_lock(context.settings, "prod", context.console):
             pass
 
-    in_turn(context, "30m", step)
+    in_turn(context.report, context.console, "30m", step)
     assert len(tries) == 2
     assert [case.name for case in context.report.cases] == ["gate"]  # of the try that counts
     (line,) = said(context)
@@ -74,7 +74,7 @@ def test_without_a_wait_the_step_fails_at_once(context: Context) -> None:
         raise Busy("stage prod: other #7 is at work on it")
 
     with pytest.raises(Busy):
-        in_turn(context, None, step)
+        in_turn(context.report, context.console, None, step)
     assert said(context) == []
 
 
@@ -83,7 +83,7 @@ def test_the_wait_has_an_end(context: Context) -> None:
         raise Busy("stage prod: other #7 is at work on it")
 
     with pytest.raises(Busy):
-        in_turn(context, "0.1s", step)
+        in_turn(context.report, context.console, "0.1s", step)
 
 
 def test_nothing_else_is_tried_again(context: Context) -> None:
@@ -94,13 +94,13 @@ def test_nothing_else_is_tried_again(context: Context) -> None:
         raise NodeError("node: no answer")
 
     with pytest.raises(NodeError):
-        in_turn(context, "30m", step)
+        in_turn(context.report, context.console, "30m", step)
     assert len(tries) == 1
 
 
 def test_what_is_no_duration_is_refused(context: Context) -> None:
     with pytest.raises(ConfigError, match="wait: must be a duration such as 30m"):
-        in_turn(context, "soon", lambda: None)
+        in_turn(context.report, context.console, "soon", lambda: None)
 
 
 @pytest.mark.parametrize("name", ["deploy", "test", "release", "rollback"])
