@@ -16,7 +16,7 @@ from mlops_steps.delivery.record import build_from
 from mlops_steps.delivery.targets.project_deployer import Target
 from mlops_steps.dss import claims
 from mlops_steps.dss.claims import Claim
-from mlops_steps.errors import DeadlineExceeded, MlopsError, NodeError, Refusal, Unreachable
+from mlops_steps.errors import Busy, DeadlineExceeded, MlopsError, Refusal, Unreachable
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Stop
 from mlops_steps.system.pace import pace
@@ -77,7 +77,7 @@ def _take(target: Target, mine: Claim, console: Console) -> bool:
             others, dead = _others(target, mine)
             target.found_dead = target.found_dead or dead
             if others and not target.takes_over:
-                raise NodeError(
+                raise Busy(
                     f"stage {target.stage}: {others[0]} is at work on {target.infra}; "
                     "two releases of one stage must not mix; nothing was changed",
                     next_step="wait until it has ended, then run the step again; if it is dead, run "

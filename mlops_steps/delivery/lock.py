@@ -12,11 +12,12 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from mlops_steps.config import Settings
-from mlops_steps.errors import DeadlineExceeded, NodeError
+from mlops_steps.delivery.record import build_from
+from mlops_steps.errors import Busy, DeadlineExceeded
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline, poll
 
@@ -41,7 +42,7 @@ def lock_folder(settings: Settings) -> Path:
 def stage_lock(settings: Settings, stage: str, console: Console, wait: float = 0.0) -> Iterator[None]:
     """Holds the lock of the stage's infrastructure, waiting ``wait`` seconds at most for the one who has it.
 
-    Raises :class:`NodeError` when another process keeps it.
+    Raises :class:`Busy` when another process keeps it.
     """
     folder = lock_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
@@ -50,9 +51,16 @@ def stage_lock(settings: Settings, stage: str, console: Console, wait: float = 0
     with path.open("a+") as file:
         _take(file.fileno(), path, stage, console, wait)
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.write(f"{whoami()}\n")
         file.flush()
         yield
+
+
+def whoami() -> str:
+    """Job and build, and the process."""
+    build = build_from(os.environ)
+    process = f"process {os.getpid()} on {socket.gethostname()}"
+    return f"{build.job} #{build.number} ({process})" if build.job and build.number else process
 
 
 def _take(handle: int, path: Path, stage: str, console: Console, wait: float) -> None:
@@ -67,10 +75,10 @@ def _take(handle: int, path: Path, stage: str, console: Console, wait: float) ->
         return
     owner = path.read_text(errors="replace").strip()[:200] or "another process"
     try:
-        with console.waiting(f"{owner} works on stage {stage}; waiting for it"):
+        with console.waiting(f"{owner} works on stage {stage}; waiting for it") if wait else nullcontext():
             poll(take, deadline=Deadline(wait), what="the lock", longest=1.0)
     except DeadlineExceeded:
-        raise NodeError(
+        raise Busy(
             f"stage {stage}: {owner} is at work on it; two releases of one stage must not mix",
             next_step="wait until it has ended, then run the step again",
         ) from None

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from mlops_steps.config.bundle_ids import BUNDLE_ID
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.files import write_atomically
 from mlops_steps.system.secrets import redact
@@ -65,8 +66,7 @@ class Outcome(_Part):
 class Bundle(_Part):
     """The bundle this record is about. ``sha256`` and ``size`` (bytes) are of the archive on the Project Deployer."""
 
-    # Part of URLs: what `package` accepts as a bundle id, and nothing else.
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    id: str = Field(pattern=BUNDLE_ID)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size: int = Field(ge=0)
     #: When it was exported.

@@ -52,7 +52,7 @@ class Claim:
         return cls(infra, token, place, owner, build, until=int(parts[-1][:15]))
 
     def __str__(self) -> str:
-        return f"{self.owner}{f' ({self.build})' if self.build else ''}"
+        return f"{self.build} ({self.owner})" if self.build else self.owner
 
 
 def read(deployer: Dss, project_key: str, infra: str) -> list[Claim]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlops_steps.dss.http import LONGEST_MESSAGE
-from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, expect
+from mlops_steps.dss.url_parts import node_id
 from mlops_steps.errors import CheckFailed, ConfigError, Refusal, SomebodyElse
 from mlops_steps.system.text import one_line
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from mlops_steps.dss import fires
 from mlops_steps.dss.http import LONGEST_MESSAGE
-from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, expect
+from mlops_steps.dss.url_parts import node_id
 from mlops_steps.errors import DeadlineExceeded, NodeError, Refusal, Unreachable
 from mlops_steps.system.pace import pace
 from mlops_steps.system.text import one_line

@@ -82,4 +82,4 @@ def _broken(rule_id: str, origin: str, error: BaseException) -> Rule:
         raise error
 
     failing: Callable[..., Iterator[Finding]] = check
-    return Rule(rule_id, failing, origin=origin, help="this rule could not be loaded")
+    return Rule(rule_id, failing, origin=origin)

@@ -386,13 +386,16 @@ def test_two_builds_on_one_agent_do_not_work_on_one_stage_at_once(
     stage = "prod" if step in ("release", "rollback") else "test"
     approval = json.dumps({"prod": ANSWER})
     keys = {f"MLOPS_{node}_API_KEY": f"key-of-{node}" for node in ("DESIGN", "TEST", "PROD")}
+    monkeypatch.setenv("JOB_NAME", "other")
+    monkeypatch.setenv("BUILD_NUMBER", "7")
     with stage_lock(settings, stage, Console(quiet=True)):
         ended = call(
             "run", step, {"stage": stage}, tmp_path, TMPDIR=str(shared), MLOPS_APPROVAL=approval, **keys, **BUILD
         )
     assert ended.code == 3
-    assert f"stage {stage}: process {os.getpid()} on " in ended.told["verdict"]
+    assert f"stage {stage}: other #7 (process {os.getpid()} on " in ended.told["verdict"]
     assert "is at work on it" in ended.told["verdict"]
+    assert "waiting" not in ended.log
     assert (tmp_path / ended.told["report"].split(",")[-1]).is_file()
 
 

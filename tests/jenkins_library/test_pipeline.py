@@ -154,7 +154,7 @@ def ran(builds: Callable[[Sequence[Scenario]], dict[str, Build]], jobs: Jobs) ->
 
     slow = jobs.project("SLOW", released=True, automation="full")
     slow.workspace.variables(smoke="hang")
-    at_the_smoke_test = "^smoke test TEST_SMOKE on auto-prod: running"
+    at_the_smoke_test = "^smoke test TEST_SMOKE on auto-prod"
     jobs.add("aborted", "SLOW", STEP_BY_STEP, abortAt=at_the_smoke_test, grace=0.3)
 
     jobs.project("ASKED", released=True)

@@ -135,6 +135,8 @@ def ran(
     manual = f"export STUB_automation=manual; {GOOD}"
     jobs.add("example manual", example, run=manual)
     jobs.add("example without release", example, params={"RELEASE": False})
+    for branch in ("main", "feature"):
+        jobs.add(f"example on {branch}", example, env={"BRANCH_NAME": branch}, answers=[{"by": "jane"}])
     jobs.add("example", example, answers=[{"by": "jane"}])
     jobs.add(
         "example restarted", example, restartOf="example", restartFrom="Release", number=2, answers=[{"by": "joe"}]
@@ -386,6 +388,14 @@ def test_the_example_can_be_told_not_to_release(ran: dict[str, Build]) -> None:
     assert build.result == "SUCCESS", build.log
     assert (build.statuses["Approve"], build.statuses["Production"]) == ("SKIPPED", "SKIPPED")
     assert "release" not in steps(build)
+
+
+@pytest.mark.parametrize(("branch", "status"), [("main", "SUCCESS"), ("feature", "SKIPPED")])
+def test_of_a_multibranch_job_only_main_releases(ran: dict[str, Build], branch: str, status: str) -> None:
+    build = ran[f"example on {branch}"]
+    assert build.result == "SUCCESS", build.log
+    assert (build.statuses["Test"], build.statuses["Production"]) == ("SUCCESS", status)
+    assert len(build.inputs) == (1 if branch == "main" else 0)
 
 
 def test_the_example_restarted_at_the_release_asks_again(ran: dict[str, Build]) -> None:

@@ -165,7 +165,6 @@ class TestLoading:
             "code-env-exists",
             "flow-complete",
         ]
-        assert all(built_in.help.endswith(".") for built_in in BUILT_IN)
 
     def results(self, tmp_path: Path, reference: str, code: str, file: str = "rules.py") -> list[Result]:
         path = tmp_path / file
