@@ -36,6 +36,11 @@ def _no_connection(name: str) -> DssError:
     return not_found(f"connection {name} does not exist")
 
 
+@router.get("/plugins")
+def list_plugins(_call: Call) -> Any:
+    return []
+
+
 @router.get("/admin/connections")
 def list_connections(call: Call) -> Any:
     return call.node.connections()
