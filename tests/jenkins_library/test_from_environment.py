@@ -384,7 +384,8 @@ def test_a_dry_run_asks_for_no_approval(tmp_path: Path) -> None:
 
 
 def test_standard_output_is_for_the_library_alone(tmp_path: Path) -> None:
-    ended = call("run", "status", {}, tmp_path, MLOPS_DESIGN_API_KEY="a-design-key")
+    keys = {f"MLOPS_{node}_API_KEY": f"key-of-{node}" for node in ("DESIGN", "TEST", "PROD")}
+    ended = call("run", "status", {}, tmp_path, **keys)
     assert ended.code == 3
     assert set(ended.told) <= {"verdict", "report", "reports", "automation", "releaseStage", "testStages", "archive",
                                "description", "stash", "options", "stashName", "stashReplaces"}  # fmt: skip
