@@ -103,13 +103,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Case:
-    """A fault at a point."""
+    """A fault at a point. Most cases are never played: ``settings`` become a fault when it is asked for."""
 
     node: str
-    fault: Fault
+    settings: dict[str, Any]
     kind: str
     often: str
     point: Point | None = None
+
+    @property
+    def fault(self) -> Fault:
+        return Fault(**self.settings)
 
     def __str__(self) -> str:
         return f"{self.kind}, {self.often}" + (f", at {self.point}" if self.point else "")
@@ -132,7 +136,7 @@ def cases(found: list[Point]) -> list[Case]:
     """Each kind of fault at each request, once and for ever; and the faults of the work."""
     made = at_requests(found)
     for kind, (node, settings) in OF_THE_WORK.items():
-        made += [Case(node, Fault(**settings, count=often), kind, often) for often in (ONCE, FOR_EVER)]
+        made += [Case(node, {**settings, "count": often}, kind, often) for often in (ONCE, FOR_EVER)]
     return made
 
 
@@ -146,21 +150,21 @@ def at_requests(found: list[Point]) -> list[Case]:
             if point.operation.startswith("GET ") and settings.get("act") == "after":
                 continue  # a request that changes nothing looks the same to its sender, before and after
             for often in (ONCE, FOR_EVER):
-                fault = Fault(**settings, operation=point.operation, by=point.by, after=point.nth, count=often)
-                made.append(Case(point.node, fault, kind, often, point))
+                at = {"operation": point.operation, "by": point.by, "after": point.nth, "count": often}
+                made.append(Case(point.node, {**settings, **at}, kind, often, point))
         if point.by == "clients":
             for kind, settings in OF_THE_NODE.items():
                 for often in (ONCE, FOR_EVER):
-                    fault = Fault(**settings, by="clients", after=point.position, count=often)
-                    made.append(Case(point.node, fault, kind, often, point))
+                    at = {"by": "clients", "after": point.position, "count": often}
+                    made.append(Case(point.node, {**settings, **at}, kind, often, point))
             made.append(_restart(point))
     return made
 
 
 def _restart(point: Point) -> Case:
     """The node is restarted after it has answered."""
-    fault = Fault(kind="restart", operation=point.operation, by=point.by, after=point.nth)
-    return Case(point.node, fault, "restart", ONCE, point)
+    settings = {"kind": "restart", "operation": point.operation, "by": point.by, "after": point.nth}
+    return Case(point.node, settings, "restart", ONCE, point)
 
 
 def kind_and_point(case: Case) -> set[Hashable]:
