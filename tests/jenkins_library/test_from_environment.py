@@ -247,7 +247,7 @@ def test_a_plan_names_keys_and_removes_reports_of_earlier_builds(tmp_path: Path)
         path.write_text("<testsuite/>")
     ended = call("plan", "release", {"stage": "prod"}, tmp_path)
     assert ended.code == 0
-    assert ended.told == {"unstash": "", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
+    assert ended.told == {"note": "true", "unstash": "", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
     assert not any(path.exists() for path in old)
     assert kept.exists()
 
@@ -260,6 +260,22 @@ def test_the_configuration_is_loaded_once_in_a_process(tmp_path: Path, what: str
     ended = call(what, "release", {"stage": "prod"}, tmp_path, command, MLOPS_APPROVAL=approval, **BUILD)
     assert what != "run" or "no API key for node" in ended.told["verdict"]  # approve and release have run
     assert "configurations read: 1" in ended.log
+
+
+@pytest.mark.parametrize(
+    ("step", "parameters"),
+    [("release", {"stage": "prod", "dryRun": True}), ("deploy", {"stage": "test"}), ("recover", {"stage": "prod"})],
+)
+def test_nothing_is_noted_where_production_is_not_about_to_change(
+    tmp_path: Path, step: str, parameters: dict[str, Any]
+) -> None:
+    assert "note" not in call("plan", step, parameters, tmp_path).told
+
+
+def test_a_look_that_fails_is_left_to_the_step(tmp_path: Path) -> None:
+    record(tmp_path, BUILD)
+    ended = call("note", "release", {"stage": "prod"}, tmp_path, **BUILD)
+    assert (ended.code, ended.told) == (0, {})
 
 
 def test_a_plan_says_nothing_of_a_mistake(tmp_path: Path) -> None:
@@ -367,7 +383,8 @@ def test_a_dry_run_asks_for_no_approval(tmp_path: Path) -> None:
 
 
 def test_standard_output_is_for_the_library_alone(tmp_path: Path) -> None:
-    ended = call("run", "status", {}, tmp_path, MLOPS_DESIGN_API_KEY="a-design-key")
+    keys = {f"MLOPS_{node}_API_KEY": f"key-of-{node}" for node in ("DESIGN", "TEST", "PROD")}
+    ended = call("run", "status", {}, tmp_path, **keys)
     assert ended.code == 3
     assert set(ended.told) <= {"verdict", "report", "reports", "automation", "releaseStage", "testStages", "archive",
                                "description", "stash", "options", "stashName", "stashReplaces"}  # fmt: skip
