@@ -18,7 +18,8 @@ from mlops_steps.commands.groovy import request as requests
 from mlops_steps.commands.groovy.outcome import Before, outcome
 from mlops_steps.commands.groovy.request import Arguments, Request
 from mlops_steps.config import Settings, load
-from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.exclusive import stage_lock
+from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Approval, Bundle, Outcome, ReleaseRecord, build_from
 from mlops_steps.errors import ConfigError
 from mlops_steps.report import junit
@@ -99,11 +100,9 @@ def record(folder: Path, environ: dict[str, str]) -> ReleaseRecord:
     """A record of a bundle that was tested."""
     made = ReleaseRecord(project="CHURN", build=build_from(environ))
     made.begin(Bundle(id="b1", sha256="a" * 64, size=1))
-    stage = made.stage("test", "auto-test", "CHURN-on-auto-test")
-    for name in ("deploy", "test"):
-        outcome = Outcome(bundle="b1")
-        outcome.end("passed")
-        setattr(stage, name, outcome)
+    made.stage("test").test = Outcome(bundle="b1").end("passed")
+    unit = made.unit("test", "auto-test", "CHURN-on-auto-test")
+    unit.version, unit.phase, unit.deploy = "b1", Phase.LIVE, Outcome(bundle="b1").end("passed")
     made.save(folder / ".mlops/release.json")
     return made
 
@@ -248,7 +247,7 @@ def test_a_plan_names_keys_and_removes_reports_of_earlier_builds(tmp_path: Path)
         path.write_text("<testsuite/>")
     ended = call("plan", "release", {"stage": "prod"}, tmp_path)
     assert ended.code == 0
-    assert ended.told == {"unstash": "", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
+    assert ended.told == {"note": "true", "unstash": "", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
     assert not any(path.exists() for path in old)
     assert kept.exists()
 
@@ -261,6 +260,22 @@ def test_the_configuration_is_loaded_once_in_a_process(tmp_path: Path, what: str
     ended = call(what, "release", {"stage": "prod"}, tmp_path, command, MLOPS_APPROVAL=approval, **BUILD)
     assert what != "run" or "no API key for node" in ended.told["verdict"]  # approve and release have run
     assert "configurations read: 1" in ended.log
+
+
+@pytest.mark.parametrize(
+    ("step", "parameters"),
+    [("release", {"stage": "prod", "dryRun": True}), ("deploy", {"stage": "test"}), ("recover", {"stage": "prod"})],
+)
+def test_nothing_is_noted_where_production_is_not_about_to_change(
+    tmp_path: Path, step: str, parameters: dict[str, Any]
+) -> None:
+    assert "note" not in call("plan", step, parameters, tmp_path).told
+
+
+def test_a_look_that_fails_is_left_to_the_step(tmp_path: Path) -> None:
+    record(tmp_path, BUILD)
+    ended = call("note", "release", {"stage": "prod"}, tmp_path, **BUILD)
+    assert (ended.code, ended.told) == (0, {})
 
 
 def test_a_plan_says_nothing_of_a_mistake(tmp_path: Path) -> None:
@@ -355,7 +370,7 @@ def test_an_approval_for_another_stage_does_not_count(tmp_path: Path) -> None:
 
 def test_an_approval_of_another_bundle_does_not_count(tmp_path: Path) -> None:
     made = record(tmp_path, BUILD)
-    made.stage("prod", "auto-prod", "CHURN-on-auto-prod").approval = Approval(by="jane", bundle="b0")
+    made.stage("prod").approval = Approval(by="jane", bundle="b0")
     made.save(tmp_path / ".mlops/release.json")
     ended = call("run", "release", {"stage": "prod"}, tmp_path, **BUILD)
     assert "nobody has approved the release of bundle b1" in ended.told["verdict"]
@@ -368,7 +383,8 @@ def test_a_dry_run_asks_for_no_approval(tmp_path: Path) -> None:
 
 
 def test_standard_output_is_for_the_library_alone(tmp_path: Path) -> None:
-    ended = call("run", "status", {}, tmp_path, MLOPS_DESIGN_API_KEY="a-design-key")
+    keys = {f"MLOPS_{node}_API_KEY": f"key-of-{node}" for node in ("DESIGN", "TEST", "PROD")}
+    ended = call("run", "status", {}, tmp_path, **keys)
     assert ended.code == 3
     assert set(ended.told) <= {"verdict", "report", "reports", "automation", "releaseStage", "testStages", "archive",
                                "description", "stash", "options", "stashName", "stashReplaces"}  # fmt: skip

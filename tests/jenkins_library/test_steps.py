@@ -39,7 +39,9 @@ class Jobs:
         self.folder = folder
         self.all: list[Scenario] = []
 
-    def add(self, name: str, script: str, run: str = GOOD, plan: str = KEYS, recover: str = "", **more: Any) -> None:
+    def add(
+        self, name: str, script: str, run: str = GOOD, plan: str = KEYS, recover: str = "", note: str = "", **more: Any
+    ) -> None:
         root = self.folder / str(len(self.all))
         environment = {
             **base_environment(self.folder / "home", STUB),
@@ -48,6 +50,7 @@ class Jobs:
             "STUB_plan": plan,
             "STUB_run": run,
             "STUB_recover": recover,
+            "STUB_note": more.pop("note", ""),
             **more.pop("env", {}),
         }
         settings = {"env": environment, "credentials": CREDENTIALS, "grace": 0.3, "secondGrace": 0.5, **more}
@@ -92,6 +95,15 @@ def ran(
     known = f"{RELEASE}\n{RELEASE}"
     second = (
         f'if [ "$number" -lt 2 ]; then echo "live=Live on prod when it was packaged: bundle b0"; {GOOD}; fi; {slow}'
+    )
+    jobs.add(
+        "agent lost after a note",
+        RELEASE,
+        plan=f"{KEYS}; echo note=true",
+        note="mkdir -p .mlops; echo noted >.mlops/before.json; echo archive=.mlops/before.json; "
+        "echo 'live=Live on prod before the release: bundle b0'",
+        run=slow,
+        agentLostAt="^working",
     )
     jobs.add("agent lost", known, run=second, recover=recover, agentLostAt="^working")
     jobs.add(
@@ -307,6 +319,14 @@ def test_a_lost_agent_is_one_line_and_the_first_error_goes_on(ran: dict[str, Bui
         "on prod when it was packaged: bundle b0. On another agent, mlopsRecover(stage: 'prod') finishes the restore, "
         "or finds that none is pending."
     )
+
+
+def test_what_was_live_is_archived_before_it_is_changed(ran: dict[str, Build]) -> None:
+    build = ran["agent lost after a note"]
+    assert calls(build) == ["plan", "note", "run"]
+    assert environment(build, 1)["MLOPS_PROD_API_KEY"] == "prod-key-1"
+    assert build.artifact(".mlops/before.json") == "noted\n"
+    assert "Last known: Live on prod before the release: bundle b0." in build.log
 
 
 def test_what_a_step_wrote_goes_with_the_build_to_the_next_agent(ran: dict[str, Build]) -> None:

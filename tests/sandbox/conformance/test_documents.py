@@ -14,6 +14,8 @@ def test_a_project_without_them_has_empty_lists(design: dataikuapi.DSSClient, ti
     assert project.list_jupyter_notebooks(as_type="listitems") == []
     assert project.get_wiki().list_articles() == []
     assert design.list_plugins() == []
+    assert design.get_general_settings().get_raw() == {}
+    assert design.get_licensing_status()["base"]["hasLicense"] is False
 
 
 def test_what_the_files_hold_is_shown(design: dataikuapi.DSSClient, tiny: Project) -> None:
