@@ -2,13 +2,21 @@
 VENV ?= .venv
 PYTHON ?= python3
 RUN = $(VENV)/bin
+# Much of a test is waiting: more workers than cores. A file stays with one of them, the cases of a matrix do not.
+JOBS ?= 6
+SIDE_BY_SIDE = -n $(JOBS) --dist loadscope --no-loadscope-reorder
+# Tests with generated cases: few of them in `make test`, all with the faults.
+GENERATED = $(shell grep -rl "support.generated" tests --include='test_*.py')
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test lint help-files format benchmarks clean
+.PHONY: help demo test coverage faults requests lint help-files format benchmarks clean
 
 help:
 	@echo "make demo        take the churn project through the whole pipeline, on the sandbox"
-	@echo "make test        run the tests, with branch coverage"
+	@echo "make test        run the tests, with a part of the faults that changes with the commit"
+	@echo "make coverage    the same, with branch coverage"
+	@echo "make faults      every fault at every request, every kill: an hour or more"
+	@echo "make requests    record the requests that the steps make, after a change to them"
 	@echo "make lint        ruff, mypy, import directions, Groovy, help of the Groovy steps"
 	@echo "make help-files  write the parameters into the help of the Groovy steps"
 	@echo "make benchmarks  compare with the baselines, print ratios"
@@ -21,10 +29,20 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	@tools/debian-packages groovy ant openssl
+	$(RUN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+
+coverage: $(VENV)/.installed
+	@tools/debian-packages groovy ant openssl
 	rm -f .coverage .coverage.*
-	$(RUN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(RUN)/coverage run -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 	$(RUN)/coverage combine --quiet
 	$(RUN)/coverage report
+
+faults: $(VENV)/.installed
+	MLOPS_FAULTS=all $(RUN)/python -m pytest $(SIDE_BY_SIDE) --durations=20 tests/faults $(GENERATED) $(PYTEST_ARGS)
+
+requests: $(VENV)/.installed
+	$(RUN)/python -m tests.faults.recorded
 
 lint: $(VENV)/.installed
 	$(RUN)/ruff check .

@@ -1,8 +1,9 @@
 """Pipeline steps that take Dataiku DSS projects to production from Jenkins.
 
-The names in ``__all__`` are the public API, for rules of your own (docs/validation.md), reports (docs/reports.md) and
-tests on the sandbox (docs/game-day.md). Semantic versioning covers them, and nothing else that can be imported. Each is
-imported when it is used: starting a step must be quick, and the sandbox is an extra.
+The names in ``__all__`` are the public API, for rules of your own (docs/validation.md), gates of your own
+(docs/gates.md), reports (docs/reports.md) and tests on the sandbox (docs/game-day.md). Semantic versioning covers
+them, and nothing else that can be imported. Each is imported when it is used: starting a step must be quick, and the
+sandbox is an extra.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from mlops_steps.errors import ConfigError as ConfigError
     from mlops_steps.errors import MlopsError as MlopsError
     from mlops_steps.errors import NodeError as NodeError
+    from mlops_steps.gates.model import GateContext as GateContext
+    from mlops_steps.gates.model import GateResult as GateResult
+    from mlops_steps.gates.model import GateVerdict as GateVerdict
     from mlops_steps.report.html import update as update_summary
     from mlops_steps.report.junit import read as read_report
     from mlops_steps.report.junit import write as write_report
@@ -37,6 +41,9 @@ _PLACES = {
     "CheckFailed": "mlops_steps.errors:CheckFailed",
     "ConfigError": "mlops_steps.errors:ConfigError",
     "Finding": "mlops_steps.rules.model:Finding",
+    "GateContext": "mlops_steps.gates.model:GateContext",
+    "GateResult": "mlops_steps.gates.model:GateResult",
+    "GateVerdict": "mlops_steps.gates.model:GateVerdict",
     "MlopsError": "mlops_steps.errors:MlopsError",
     "NodeError": "mlops_steps.errors:NodeError",
     "Outcome": "mlops_steps.report.model:Outcome",
@@ -57,6 +64,9 @@ __all__ = [
     "CheckFailed",
     "ConfigError",
     "Finding",
+    "GateContext",
+    "GateResult",
+    "GateVerdict",
     "MlopsError",
     "NodeError",
     "Outcome",

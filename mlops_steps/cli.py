@@ -60,7 +60,7 @@ def cli() -> None:
       mlops-steps release --stage prod   deploy, smoke test, rollback if it fails
 
     Settings are read from mlops.yml, keys from MLOPS_<NODE>_API_KEY or the file that MLOPS_<NODE>_API_KEY_FILE names.
-    Each step writes JUnit XML to reports/. Exit codes: 0 done, 1 a check did not hold, 2 usage or configuration,
+    Each step writes JUnit XML to reports/. Exit codes: 0 done, 1 a check failed, 2 usage or configuration,
     3 a node refused or was not reached, 4 rolled back, 5 production in doubt, 129, 130 and 143 interrupted.
 
     No Dataiku at hand? `mlops-steps sandbox demo` starts nodes on this machine and takes a real project through.

@@ -5,6 +5,7 @@
     │   └── SomebodyElse        1
     ├── ConfigError             2
     ├── NodeError               3
+    │   ├── Busy                3
     │   ├── ControllerError     3
     │   ├── DeadlineExceeded    3
     │   ├── NonsenseAnswer      3
@@ -98,6 +99,10 @@ class Refusal(NodeError):
     def __init__(self, message: str, status: int, *, next_step: str | None = None) -> None:
         super().__init__(message, next_step=next_step)
         self.status = status
+
+
+class Busy(NodeError):
+    """Another run is at work on the stage, so this one has changed nothing."""
 
 
 class Unreachable(NodeError):

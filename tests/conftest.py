@@ -7,12 +7,57 @@ from typing import Any
 
 import pytest
 
-from tests import counts
+from tests.support import counts, seed
 
 # A suite that is started in the background of a shell inherits an ignored SIGINT, and so would the commands it starts;
 # how they take Ctrl-C is what some tests are about.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The workers of pytest-xdist inherit the seed of the controller: all of them collect the same tests."""
+    if not hasattr(config, "workerinput"):
+        seed.fix()
+
+
+def pytest_report_header() -> str:
+    """Which part of the faults this run takes."""
+    if seed.what() != seed.SAMPLE:
+        return f"faults: {seed.WHAT}={seed.what()}"
+    return f"faults: part {seed.seed() % seed.SLICES + 1} of {seed.SLICES} ({seed.SEED}={seed.seed()})"
+
+
+#: What takes longest, first: what is last is shared out in the smallest pieces.
+LONGEST_FIRST = ("sandbox/play", "jenkins_library", "front_door", "faults/test_time_limits", "sandbox", "commands")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, and the cases of the matrices of faults last."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    found = next((at for at, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(f"tests/{name}")), None)
+    if found is not None:
+        return found
+    return len(LONGEST_FIRST) + _is_of_a_matrix(item.nodeid)
+
+
+def _is_of_a_matrix(nodeid: str) -> bool:
+    return nodeid.startswith("tests/faults/") and "[" in nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadscope`` a file stays together, for its fixtures; each case of a matrix goes its own way."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if _is_of_a_matrix(nodeid) else nodeid.partition("::")[0]
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -27,7 +72,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     """The controller takes it; a worker that crashed has handed on nothing."""
     found = (getattr(node, "workeroutput", None) or {}).get("counts")
     if found:
-        counts.take(found["told"], found["counted"])
+        counts.take(found)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

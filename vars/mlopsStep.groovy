@@ -31,6 +31,7 @@ Map call(String command, Map parameters) {
         bringBack(plan)
         try {
             withCredentials(keys(plan, parameters)) {
+                noteFirst(plan, command)
                 ended = runToItsEnd(command, parameters)
             }
         } catch (missing) {
@@ -77,6 +78,17 @@ private Map ask(String what, String command) {
         ''', "mlops-steps ${command}: ${what}")
     }
     return found
+}
+
+/** What is live is archived before it is changed: an agent that is lost in between cannot say it any more. */
+private void noteFirst(Map plan, String command) {
+    if (plan.note) {
+        Map noted = ask('note', command)
+        if (noted.archive) {
+            env.MLOPS_LIVE = noted.live
+            archiveArtifacts(artifacts: noted.archive)
+        }
+    }
 }
 
 private Map runToItsEnd(String command, Map parameters) {

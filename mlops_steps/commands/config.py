@@ -94,7 +94,7 @@ def _ask(project: str | None, console: Console) -> Found:
         key = _choose(wanted, keys)
         names = [scenario.id for scenario in scenarios.list_scenarios(design, key)]
         with connect(settings, settings.deployer()) as deployer:
-            infras = discovery.list_infrastructures(deployer)
+            infras = discovery.infrastructures_by_stage(deployer)
     known = {node.infra: node for node in settings.stages()}
     stages = []
     for infra, name in zip(infras, stage_names([(infra.id, infra.stage) for infra in infras]), strict=True):

@@ -51,7 +51,7 @@ def run(
     """
 
     def call(console: Console) -> None:
-        from mlops_steps.jenkins.names import existing_item
+        from mlops_steps.jenkins.full_names import existing_item
 
         values = _values(parameters)
         limits = _seconds("--queue-timeout", queue_timeout), _seconds("--timeout", timeout)

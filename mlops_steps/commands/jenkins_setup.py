@@ -110,7 +110,7 @@ def _apply(apply: Callable[[], None], done: int, total: int) -> None:
 def _wanted(
     console: Console, *, folder: str, job: str | None, with_credentials: bool, update_credentials: bool, **options: Any
 ) -> Wanted:
-    from mlops_steps.jenkins.names import new_item
+    from mlops_steps.jenkins.full_names import new_item
     from mlops_steps.jenkins.setup import Wanted
 
     if job and "/" in job:

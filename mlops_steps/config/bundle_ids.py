@@ -6,12 +6,13 @@ import re
 
 from mlops_steps.errors import ConfigError
 
-_BUNDLE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+#: What `package` accepts, and what becomes part of URLs.
+BUNDLE_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 def valid_bundle_id(text: str) -> str:
     """Returns the id if DSS takes it as a bundle id. Raises :class:`ConfigError`."""
-    if not _BUNDLE_ID.fullmatch(text) or ".." in text:
+    if not re.fullmatch(BUNDLE_ID, text) or ".." in text:
         raise ConfigError(
             f"{text[:120]!r} is no bundle id: letters, digits, '.', '_' and '-', at most 100, beginning with a letter "
             "or digit"

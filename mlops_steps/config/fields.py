@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 NODE_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,49}$"
 _PROJECT_KEY = r"^[A-Za-z0-9_]{1,200}$"
 _ID = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$"
+_GATE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}$"
 _SCENARIO_PATTERN = r"^[A-Za-z0-9_.*?\[\]!-]{1,200}$"
 _RULE_REFERENCE = r"^(?:[^:\x00-\x1f]+\.py|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_]\w*$"
 _BUNDLE_FIELDS = ("build", "commit", "project", "date")
@@ -123,6 +124,9 @@ ScenarioPattern = Annotated[
     str,
     _text(_SCENARIO_PATTERN, "must be a scenario id or a pattern: letters, digits, '_', '-', '.', '*', '?', '[…]'"),
     _schema(_SCENARIO_PATTERN),
+]
+GateName = Annotated[
+    str, _text(_GATE_NAME, "must be a name: letters, digits, '_', '-', '.' and spaces"), _schema(_GATE_NAME)
 ]
 RuleReference = Annotated[
     str,

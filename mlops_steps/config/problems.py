@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import BaseModel
 
 from mlops_steps.config.file import Key, Problem, shown
+from mlops_steps.config.gates import KINDS
 from mlops_steps.config.settings import Settings
 from mlops_steps.system.text import nearest
 
@@ -47,11 +48,12 @@ def explain(error: ValidationError, lines: Mapping[Key, int], places: Mapping[Ke
     problems = []
     for item in error.errors(include_url=False, include_input=True):
         key = tuple(str(word) for word in item["loc"])
+        kind, key = _without_gate_kind(key)
         # A union adds words of its own to the place of the error.
         known = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in places), ())
         if item["type"] != "missing" and known:
             key = known
-        text = _text(item, key)
+        text = _text(item, key, kind)
         place = places.get(key, "")
         line = next((lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in lines), 0)
         problems.append(Problem(line, text) if _in_file(place) else Problem(0, text, place))
@@ -62,8 +64,15 @@ def _in_file(place: str) -> bool:
     return place != COMMAND_LINE and not place.startswith("MLOPS_")
 
 
-def misplaced_key(key: Key) -> str:
-    """The text for a key that does not belong where it stands."""
+def _without_gate_kind(key: Key) -> tuple[str, Key]:
+    """The kind of the gate that a key belongs to, which is no key of the file, and the key without it."""
+    if key[:1] == ("gates",) and len(key) > 2 and key[2] in KINDS:
+        return key[2], (*key[:2], *key[3:])
+    return "", key
+
+
+def misplaced_key(key: Key, gate: str = "") -> str:
+    """The text for a key that does not belong where it stands; ``gate`` is the kind of the gate that holds it."""
     path = ".".join(shown(word) for word in key)
     name = key[-1]
     if _SECRET_WORD.search(name) and "file" not in name.lower():
@@ -71,7 +80,7 @@ def misplaced_key(key: Key) -> str:
             f"{path}: no secrets in this file: an API key comes from MLOPS_<NODE>_API_KEY, "
             "or from the file that MLOPS_<NODE>_API_KEY_FILE names"
         )
-    model = _model_at(key[:-1])
+    model = KINDS[gate] if gate and len(key) == 3 else _model_at(key[:-1])
     near = nearest(name, _names(model)) if model else ""
     if not near:
         elsewhere = [place for place in all_keys() if place.rpartition(".")[2] == name]
@@ -79,11 +88,15 @@ def misplaced_key(key: Key) -> str:
     return f"{path}: unknown key{near}"
 
 
-def _text(item: ErrorDetails, key: Key) -> str:
+def _text(item: ErrorDetails, key: Key, gate: str = "") -> str:
     kind = item["type"]
     path = ".".join(shown(word) for word in key) or "the configuration"
     if kind == "extra_forbidden":
-        return misplaced_key(key)
+        return misplaced_key(key, gate)
+    if kind == "union_tag_not_found":
+        return f"{path}.gate: is missing; it says which kind of gate this is: {', '.join(KINDS)}"
+    if kind == "union_tag_invalid":
+        return f"{path}.gate: must be one of {', '.join(KINDS)}{nearest(str(item['ctx']['tag']), KINDS)}"
     if kind == "missing" and key[-1:] == ("url",):
         return f"{path}: is missing (or set MLOPS_{key[1].upper().replace('-', '_')}_URL)"
     if kind == "missing" and key == ("project",):

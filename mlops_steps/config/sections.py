@@ -210,7 +210,7 @@ class HttpSettings(Section):
     """How nodes are asked."""
 
     connect_timeout: Duration = Field(default=10.0, description="Limit for a connection to be made.")
-    read_timeout: Duration = Field(default=60.0, description="Limit for a node to send something.")
+    read_timeout: Duration = Field(default=60.0, description="Limit of one request, its whole answer included.")
     retries: int = Field(
         default=5,
         ge=0,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mlops_steps.dss.names import node_id
 from mlops_steps.dss.session import Dss, expect
+from mlops_steps.dss.url_parts import node_id
 
 
 def active_bundle(node: Dss, project_key: str) -> str | None:

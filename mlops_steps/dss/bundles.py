@@ -8,6 +8,7 @@ import logging
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -262,14 +263,19 @@ def exported_on(manifest: dict[str, Any]) -> str | None:
     """
     user = manifest.get("exportUserInfo")
     value = (user if isinstance(user, dict) else {}).get("exportedOn", manifest.get("exportedOn"))
-    try:
-        if isinstance(value, str):
-            moment = datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%f%z")
-        else:
+    return _utc(value)
+
+
+def _utc(value: object) -> str | None:
+    """A time that DSS gives as text with an offset or in milliseconds, as UTC in ISO 8601; None for anything else."""
+    with suppress(ValueError, OverflowError, OSError):
+        try:
             moment = datetime.fromtimestamp(float(str(value)) / 1000, timezone.utc)
+        except ValueError:
+            form = "%Y-%m-%dT%H:%M:%S.%f%z" if "." in str(value) else "%Y-%m-%dT%H:%M:%S%z"
+            moment = datetime.strptime(str(value), form)
         return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return None
+    return None
 
 
 def _manifest(archive: zipfile.ZipFile, bundle_id: str) -> dict[str, Any]:
@@ -286,8 +292,9 @@ def _manifest(archive: zipfile.ZipFile, bundle_id: str) -> dict[str, Any]:
 
 
 def project_commits(design: Dss, project_key: str, most: int = 50) -> list[dict[str, str]]:
-    """The project's last commits on the Design node, newest first: id, author, message and time
-    (milliseconds since 1970).
+    """The project's last commits on the Design node, newest first: id, author, message and time (UTC in ISO 8601).
+
+    Nodes name the id ``commit`` or ``commitId``, and give the time as text or in milliseconds; what is missing is "".
 
     An empty list when the node does not tell (a key without the right to read the project's Git).
     """
@@ -303,10 +310,10 @@ def project_commits(design: Dss, project_key: str, most: int = 50) -> list[dict[
 
 def _commit(entry: dict[str, Any]) -> dict[str, str]:
     return {
-        "id": str(entry.get("commitId") or ""),
+        "id": str(entry.get("commit") or entry.get("commitId") or ""),
         "author": str(entry.get("author") or ""),
         "message": str(entry.get("message") or "").strip(),
-        "time": str(entry.get("timestamp") or ""),
+        "time": _utc(entry.get("timestamp")) or "",
     }
 
 

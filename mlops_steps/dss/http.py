@@ -23,7 +23,7 @@ import urllib3
 from dataikuapi.utils import DataikuException
 
 from mlops_steps.config.fields import is_loopback
-from mlops_steps.dss.names import check_url
+from mlops_steps.dss.url_parts import check_url
 from mlops_steps.system.request_limit import RequestLimit, mount
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.text import one_line

@@ -82,18 +82,3 @@ def project_exists(dss: Dss, key: str) -> bool:
             return False
         raise
     return True
-
-
-def infrastructures(deployer: Dss) -> dict[str, bool | None]:
-    """The infrastructures by id, and whether this key may deploy to them; ``None`` when the deployer does not tell.
-
-    Raises :class:`NodeError`.
-    """
-    with deployer.asking("list the infrastructures"):
-        items = expect(deployer.client.get_projectdeployer().list_infras(as_objects=False), list, "the list")
-        found: dict[str, bool | None] = {}
-        for item in items:
-            info = expect(expect(item, dict, "an infrastructure")["infraBasicInfo"], dict, "its description")
-            may = item.get("canDeploy")
-            found[expect(info["id"], str, "its id")] = may if isinstance(may, bool) else None
-        return found

@@ -16,15 +16,14 @@ import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
 
 from mlops_steps.errors import ConfigError, NodeError
+from mlops_steps.system.text import NOT_XML
 
-# What XML 1.0 can carry.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
 def carried(text: str, what: str) -> str:
     """The text, if XML can carry it. Raises :class:`ConfigError` with the place of what it cannot, never the text."""
-    if found := _NOT_XML.search(text):
+    if found := NOT_XML.search(text):
         raise ConfigError(f"{what} holds a character that XML cannot carry, at position {found.start() + 1}")
     return text
 

@@ -157,5 +157,5 @@ def _finish(rule: Rule, project: ProjectFacts, settings: Settings) -> _Finished:
     stopped.set()
     result = _Finished(list(finished.findings), finished.error, time.monotonic() - start)
     if thread.is_alive():
-        result.error = TimeoutError(f"no end after {duration(limit)}")
+        result.error = TimeoutError(f"timed out after {duration(limit)}")
     return result

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Any
 
 from mlops_steps.config import Settings
 from mlops_steps.errors import ConfigError
 from mlops_steps.rules import credentials, python_code, references, scenarios
 from mlops_steps.rules.model import Finding, Rule, as_rule
+from mlops_steps.system.team_code import team_module
 
 ENTRY_POINTS = "mlops_steps.rules"
 
@@ -70,7 +66,7 @@ def _from_reference(reference: str, settings: Settings, place: str) -> Rule:
     target, _, name = reference.rpartition(":")
     rule_id = name.strip("_").replace("_", "-")
     try:
-        module = _module_of(target, settings.root, place)
+        module = team_module(target, settings.root, place)
     except ConfigError:
         raise
     except (Exception, SystemExit) as error:  # the code of the team
@@ -81,34 +77,9 @@ def _from_reference(reference: str, settings: Settings, place: str) -> Rule:
     return as_rule(check, reference)
 
 
-def _module_of(target: str, root: Path, place: str) -> Any:
-    if not target.endswith(".py"):
-        _make_importable(root)
-        if importlib.util.find_spec(target.partition(".")[0]) is None:
-            raise ConfigError(f"{place}: there is no module {target}")
-        return importlib.import_module(target)
-    path = root / target
-    if not path.is_file():
-        raise ConfigError(f"{place}: no such file: {path}")
-    _make_importable(path.parent)
-    # A name of its own: the file may be called like a module that is needed here.
-    spec = importlib.util.spec_from_file_location(f"mlops_steps_team_rules.{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{place}: {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _make_importable(folder: Path) -> None:
-    """At the end of the search path, so that nothing there hides an installed module."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-
-
 def _broken(rule_id: str, origin: str, error: BaseException) -> Rule:
     def check(*_arguments: object) -> Iterator[Finding]:
         raise error
 
     failing: Callable[..., Iterator[Finding]] = check
-    return Rule(rule_id, failing, origin=origin, help="this rule could not be loaded")
+    return Rule(rule_id, failing, origin=origin)

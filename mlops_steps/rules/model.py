@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -37,12 +36,11 @@ class Rule:
     id: str
     check: Check
     severity: Severity = "error"
-    help: str = ""
     origin: str = "mlops-steps"
 
 
 def rule(rule_id: str, severity: Severity = "error") -> Callable[[F], F]:
-    """Gives a function the id and the severity that it has as a rule; its docstring is the rule's help."""
+    """Gives a function the id and the severity that it has as a rule."""
 
     def mark(check: F) -> F:
         check.__mlops_rule__ = (rule_id, severity)  # type: ignore[attr-defined]
@@ -56,4 +54,4 @@ def as_rule(check: Check, origin: str = "mlops-steps", rule_id: str | None = Non
     default_id = rule_id or getattr(check, "__name__", "rule").strip("_").replace("_", "-")
     marked: tuple[str, Severity] = getattr(check, "__mlops_rule__", (default_id, "error"))
     marked_id, severity = marked
-    return Rule(marked_id, check, severity, inspect.getdoc(check) or "", origin)
+    return Rule(marked_id, check, severity, origin)

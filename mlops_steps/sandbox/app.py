@@ -24,6 +24,7 @@ from mlops_steps.sandbox.services.api_node import routes as api_node
 from mlops_steps.sandbox.services.api_services import routes as api_services
 from mlops_steps.sandbox.services.bundles import routes as bundles
 from mlops_steps.sandbox.services.deployer import routes as deployer
+from mlops_steps.sandbox.services.documents import routes as documents
 from mlops_steps.sandbox.services.faults import routes as faults
 from mlops_steps.sandbox.services.flow import routes as flow
 from mlops_steps.sandbox.services.instance import routes as instance
@@ -48,6 +49,7 @@ def services() -> list[Router]:
         admin.router,
         projects.router,
         flow.router,
+        documents.router,
         scenarios.router,
         bundles.design,
         bundles.automation,

@@ -17,6 +17,7 @@ from mlops_steps.sandbox.fault_commands import fault, faults_option, requests
 from mlops_steps.sandbox.session import command_environment, environment, export_lines, running
 from mlops_steps.sandbox.signals import Signals, Stopped
 from mlops_steps.system.console import Console
+from mlops_steps.system.files import write_atomically
 
 _dir = click.option(
     "--dir",
@@ -233,9 +234,7 @@ def _finish(console: Console, work: Callable[[Signals], int], stopped: Callable[
             code = stopped(stop.signal)
             console.line(f"stopped by {signal.Signals(stop.signal).name}")
         except MlopsError as error:
-            for number, line in enumerate(error.lines()):
-                console.error(f"{error.label}: {line}" if number == 0 else line)
-            code = error.exit_code
+            code = console.failure(error)
         except BrokenPipeError:
             # Whoever read the environment is gone; the nodes are stopped, nothing is left to say.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -245,12 +244,7 @@ def _finish(console: Console, work: Callable[[Signals], int], stopped: Callable[
 
 def _write_private(path: Path, text: str) -> None:
     """Writes a file that only its owner can read, from its first byte on."""
-    staged = path.with_name(f".{path.name}.new")
-    staged.unlink(missing_ok=True)
     try:
-        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        staged.replace(path)
+        write_atomically(path, text.encode(), mode=0o600)
     except OSError as error:
         raise ConfigError(f"The environment could not be written to {path}: {error.strerror}") from error

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from mlops_steps.config import NodeSettings, Settings
+from mlops_steps.dss import discovery, projects
 from mlops_steps.dss import probe as dss
-from mlops_steps.dss import projects
 from mlops_steps.dss.probe import Probe, Trouble
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
@@ -200,7 +200,7 @@ def _check_project(examined: Examined, connection: Dss, project: str) -> None:
 
 
 def _check_deployer(examined: Examined, connection: Dss) -> None:
-    examined.infrastructures = dss.infrastructures(connection)
+    examined.infrastructures = {infra.id: infra.may_deploy for infra in discovery.infrastructures(connection)}
     examined.passed("deployer", f"infrastructures: {', '.join(sorted(examined.infrastructures)) or 'none'}")
 
 

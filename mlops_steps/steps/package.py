@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +84,7 @@ def _bundle_id(settings: Settings, build: Build, commits: list[dict[str, str]]) 
 
 
 def _commit_time(commit: Mapping[str, str]) -> str:
-    with suppress(ValueError, OverflowError, OSError):
-        moment = datetime.fromtimestamp(float(commit.get("time", "")) / 1000, timezone.utc)
-        return moment.strftime("%Y%m%dT%H%M%SZ")
-    return "local"
+    return re.sub(r"[-:]", "", commit.get("time", "")) or "local"
 
 
 def _export(

@@ -33,6 +33,7 @@ class Asks(Enum):
     DEPLOYER = "the node with the Project Deployer"
     STAGE = "the Automation node of the stage"
     STAGES = "all Automation nodes"
+    CHAMPION = "the Automation node of the release stage, where a gate compares with what is live there"
     ALL = "all nodes"
 
 
@@ -76,6 +77,16 @@ class Option:
         first, *rest = self.name.split("_")
         return first + "".join(word.capitalize() for word in rest)
 
+
+#: Of the steps that work on a stage alone. It is not passed to ``run``.
+WAIT = Option(
+    "wait",
+    "Wait that long (30m) for another run that is at work on the stage.",
+    default="fail at once",
+    metavar="TIME",
+    jenkins_help="How long to wait, such as '30m', when another build is at work on the stage.",
+    jenkins_default="the step fails at once",
+)
 
 #: Before the options of a step of a stage, and passed to ``run`` as its second argument.
 STAGE = Option("stage", "Stage, as named in mlops.yml.", short="-s", metavar="NAME", required=True)
@@ -146,8 +157,12 @@ class Step:
 
     def run(self, context: Context, stage: str | None, options: Mapping[str, Any]) -> None:
         """Runs the step; ``options`` are keyword arguments of its ``run``. Raises what it raises."""
+        from mlops_steps.delivery.turn import in_turn
+
         module = importlib.import_module(f"mlops_steps.steps.{self.name.replace('-', '_')}")
-        module.run(context, *([stage] if self.has_stage else []), **options)
+        own = {name: value for name, value in options.items() if name != WAIT.name}
+        place = [stage] if self.has_stage else []
+        in_turn(context.report, context.console, options.get(WAIT.name), lambda: module.run(context, *place, **own))
 
     def nodes(self, settings: Settings, stage: str | None) -> list[NodeSettings]:
         """The nodes whose keys it needs, in the order of the configuration.
@@ -171,6 +186,8 @@ def _asked(what: Asks, settings: Settings, stage: str | None) -> list[NodeSettin
         return [settings.node("design")]
     if what is Asks.DEPLOYER:
         return [settings.deployer()]
+    if what is Asks.CHAMPION:
+        return [settings.release_stage()] if any(gate.gate == "champion" for gate in settings.gates) else []
     if what is Asks.STAGE:
         return [settings.stage(stage or "")]
     return settings.stages() if what is Asks.STAGES else list(settings.nodes.values())
@@ -230,14 +247,17 @@ STEPS: dict[str, Step] = {
                     metavar="ID",
                     jenkins_help="A bundle that is published on the Project Deployer.",
                 ),
+                WAIT,
             ),
             changes=Changes.ON_RELEASE_STAGE,
         ),
         Step(
             "test",
-            "Run the test scenarios of the deployed project, and the team's own pytest suite.",
-            "Side by side, each with a time limit; every outcome is a test case, and the JUnit reports that DSS has "
-            "are merged in. See `test` in mlops.yml.",
+            "Run the test scenarios of the deployed project, the team's own pytest suite, and the gates.",
+            "Scenarios run in parallel, each with a time limit; every outcome is a test case, and the JUnit reports "
+            "that DSS has are merged in. See `test` and `gates` in mlops.yml.",
+            options=(WAIT,),
+            asks=(Asks.DEPLOYER, Asks.STAGE, Asks.CHAMPION),
         ),
         Step(
             "approve",
@@ -279,6 +299,7 @@ STEPS: dict[str, Step] = {
                     Kind.FLAG,
                     jenkins_help="Only say what would happen; change nothing, ask for no approval.",
                 ),
+                WAIT,
             ),
             changes=Changes.ALWAYS,
             harmless_with="dry_run",
@@ -302,6 +323,7 @@ STEPS: dict[str, Step] = {
                     metavar="BUNDLE",
                     jenkins_default="the bundle that was live before",
                 ),
+                WAIT,
             ),
             changes=Changes.ALWAYS,
         ),

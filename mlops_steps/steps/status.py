@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from json import dumps
@@ -9,14 +10,15 @@ from json import dumps
 from mlops_steps.config import Settings
 from mlops_steps.delivery import release_notes
 from mlops_steps.delivery.record import ReleaseRecord, load_for
-from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
 from mlops_steps.dss import bundles, scenarios, updates
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import ConfigError, MlopsError, NodeError
 from mlops_steps.steps.context import Context
 from mlops_steps.system.pace import pace
 from mlops_steps.system.text import one_line
-from mlops_steps.system.waiting import Aside, Deadline
+from mlops_steps.system.waiting import BackgroundCall, Deadline
 
 # Characters of one text of a node, and of a sentence of ours that may hold one.
 _LONGEST = 200
@@ -55,12 +57,14 @@ def ask(context: Context) -> list[StageStatus]:
     """
     settings, report, console = context.settings, context.report, context.console
     record = load_for(settings.record, settings.project)
-    asked = [(stage, Aside(lambda name=stage.name: _row(settings, record, name))) for stage in settings.stages()]  # type: ignore[misc]
+    asked = [
+        (stage, BackgroundCall(functools.partial(_row, settings, record, stage.name))) for stage in settings.stages()
+    ]
     found = []
-    for stage, aside in asked:
+    for stage, call in asked:
         try:
             with report.case(stage.name):
-                found.append(aside.result())
+                found.append(call.result())
         except ConfigError:
             raise
         except MlopsError as error:
@@ -104,7 +108,7 @@ def _origin(settings: Settings, bundle: str | None) -> release_notes.Origin:
         return release_notes.Origin()
 
 
-def _tested_on_node(target: Target, live: Live) -> str | None:
+def _tested_on_node(target: ProjectDeployerTarget, live: Live) -> str | None:
     """What DSS itself says of the test scenarios that ran on this stage with this bundle (DSS 13 and later)."""
     if live.deployment is None or live.bundle is None:
         return None
@@ -115,11 +119,11 @@ def _tested_on_node(target: Target, live: Live) -> str | None:
     return ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()) if count) or "no"
 
 
-def _since(target: Target, live: Live) -> str | None:
+def _since(target: ProjectDeployerTarget, live: Live) -> str | None:
     if live.deployment is None:
         return None
     for past in updates.history(target.deployer, live.deployment.id):
-        if past.status.upper() in ("SUCCESS", "WARNING", "DONE"):
+        if past.succeeded:
             return datetime.fromtimestamp(past.started / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
     return None
 

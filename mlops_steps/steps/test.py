@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.record import Build, Outcome, ReleaseRecord, Result, load_for
-from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
 from mlops_steps.dss import automation, scenarios, updates
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
+from mlops_steps.gates import engine as gates
+from mlops_steps.gates.model import GateResult
+from mlops_steps.gates.samples import Samples, Version
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.steps.context import Context
@@ -33,6 +37,7 @@ def run(context: Context, stage: str) -> None:
     """
     settings, report, console = context.settings, context.report, context.console
     node = settings.stage(stage)
+    gates.check_extras(settings.gates)
     report.set(infrastructure=node.infra, automation_node=node.url)
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
         with report.case("active bundle"):
@@ -44,14 +49,14 @@ def run(context: Context, stage: str) -> None:
         console.line(f"live on {stage}: {live}")
         with target.within(Deadline(pace().look)):
             attempt = _attempt(target, record, live, bundle, context.build)
-        with _noted(target, live, Outcome(bundle=bundle, attempt=attempt.name), console) as test:
+        with _noted(target, Outcome(bundle=bundle, attempt=attempt.name), console) as test:
             count = _run_tests(target, report, console, bundle, _key(target, live), attempt)
             test.message = f"{count} tests passed"
             console.good(f"tested: bundle {bundle} on {stage}: {test.message}")
 
 
-def _attempt(target: Target, record: ReleaseRecord, live: Live, bundle: str, build: Build) -> Attempt:
-    """A new attempt, or the one that was cut off: by the record, or without one by the number of the Jenkins build."""
+def _attempt(target: ProjectDeployerTarget, record: ReleaseRecord, live: Live, bundle: str, build: Build) -> Attempt:
+    """A new attempt, or the interrupted one: by the record, or without one by the number of the Jenkins build."""
     # Part of a name that DSS keeps: it must not hold what a job's name may hold.
     who = f"build.{hashlib.sha256(f'{build.job} {build.number}'.encode()).hexdigest()[:12]}" if build.number else "hand"
     part = record.stages.get(target.stage)
@@ -63,7 +68,9 @@ def _attempt(target: Target, record: ReleaseRecord, live: Live, bundle: str, bui
     return Attempt(f"test.{who}.{known.started if known else uuid.uuid4().hex}")
 
 
-def _run_tests(target: Target, report: Report, console: Console, bundle: str, key: str, attempt: Attempt) -> int:
+def _run_tests(
+    target: ProjectDeployerTarget, report: Report, console: Console, bundle: str, key: str, attempt: Attempt
+) -> int:
     """Runs all tests, and returns how many there were. Raises when not all of them passed."""
     settings = target.settings
     with report.case("scenarios"), target.within(Deadline(pace().look)):
@@ -83,16 +90,23 @@ def _run_tests(target: Target, report: Report, console: Console, bundle: str, ke
     runs = _run_scenarios(target, report, console, bundle, key, chosen, attempt)
     if not runs.unreachable:
         run_suite(settings, report, console, settings.stage(target.stage), key)
+    measured = [] if runs.unreachable else _run_gates(target, report, console, bundle, key)
     tests = report.cases[before:]
     if not runs.unreachable:
         # Before the failures: a deployment in the meantime may be why there are any.
         _check_still_active(target, report, bundle, key)
-    _conclude(target.stage, tests, runs.results)
+    _conclude(target.stage, tests, runs.results, measured)
     return len(tests)
 
 
 def _run_scenarios(
-    target: Target, report: Report, console: Console, bundle: str, key: str, chosen: list[str], attempt: Attempt
+    target: ProjectDeployerTarget,
+    report: Report,
+    console: Console,
+    bundle: str,
+    key: str,
+    chosen: list[str],
+    attempt: Attempt,
 ) -> ScenarioRuns:
     settings = target.settings
     runs = ScenarioRuns(settings, settings.stage(target.stage), key, chosen, console, attempt)
@@ -104,11 +118,37 @@ def _run_scenarios(
     return runs
 
 
-def _conclude(stage: str, cases: list[Case], results: list[Ran]) -> None:
+def _run_gates(
+    target: ProjectDeployerTarget, report: Report, console: Console, bundle: str, key: str
+) -> list[GateResult]:
+    """Judges the deployed bundle by the gates of the configuration, and returns what they found."""
+    settings = target.settings
+    if not settings.gates:
+        return []
+    with ExitStack() as stack, console.waiting(f"measuring {len(settings.gates)} gates") as wait:
+
+        def champion() -> Version | None:
+            released = stack.enter_context(open_target(settings, settings.release_stage().name))
+            with released.within(Deadline(pace().look)):
+                live = released.observe()
+            return Version(live.bundle, released.stage, released.node, _key(released, live)) if live.bundle else None
+
+        samples = Samples(Version(bundle, target.stage, target.node, key), champion, wait.state)
+        results = gates.run(settings, samples)
+    for case in gates.add_cases(report, settings, results):
+        if case.outcome is CaseOutcome.PASSED:
+            console.line(f"{case.name}: {case.stdout.splitlines()[0]}")
+        else:
+            console.warn(f"{case.name}: {case.message}")
+    return results
+
+
+def _conclude(stage: str, cases: list[Case], results: list[Ran], measured: list[GateResult]) -> None:
     """Raises the error with which the step ends, unless all went well."""
     failed = [case for case in cases if case.outcome in (CaseOutcome.FAILURE, CaseOutcome.ERROR)]
     names = [f"{case.name}: {case.message.splitlines()[0] if case.message else case.outcome.value}" for case in failed]
     broken = [ran.error for ran in results if ran.error]
+    unreachable = [found.error for found in measured if isinstance(found.error, NodeError)]
     error: MlopsError | None = None
     if broken:
         error = NodeError(
@@ -116,6 +156,8 @@ def _conclude(stage: str, cases: list[Case], results: list[Ran]) -> None:
             details=names,
             next_step=broken[0].next_step,
         )
+    elif unreachable:
+        error = NodeError(f"{stage}: {unreachable[0].message}", details=names, next_step=unreachable[0].next_step)
     elif failed:
         error = CheckFailed(f"{len(failed)} of {len(cases)} tests failed on {stage}", details=names)
     if error:
@@ -138,7 +180,7 @@ def _bundle_to_test(record: ReleaseRecord, live: Live, stage: str) -> str:
     return live.bundle
 
 
-def _check_still_active(target: Target, report: Report, bundle: str, key: str) -> None:
+def _check_still_active(target: ProjectDeployerTarget, report: Report, bundle: str, key: str) -> None:
     """Results that were found while somebody deployed something else are worth nothing."""
     with report.case("active bundle after the tests"), target.within(Deadline(pace().look)):
         active = automation.active_bundle(target.node, key)
@@ -150,15 +192,14 @@ def _check_still_active(target: Target, report: Report, bundle: str, key: str) -
 
 
 @contextmanager
-def _noted(target: Target, live: Live, test: Outcome, console: Console) -> Iterator[Outcome]:
+def _noted(target: ProjectDeployerTarget, test: Outcome, console: Console) -> Iterator[Outcome]:
     """Keeps the release record in step with what happens in the block."""
-    deployment = live.deployment.id if live.deployment else target.default_deployment
-    _note(target, deployment, test)
+    _note(target, test)
 
     def end(result: Result, message: str) -> None:
         test.end(result, message)
         try:
-            _note(target, deployment, test)
+            _note(target, test)
         except ConfigError as error:
             console.error(error.message)
 
@@ -174,14 +215,14 @@ def _noted(target: Target, live: Live, test: Outcome, console: Console) -> Itera
         end("error", f"interrupted: {error}")
         raise
     test.end("passed", test.message)
-    _note(target, deployment, test)
+    _note(target, test)
 
 
-def _note(target: Target, deployment: str, test: Outcome) -> None:
-    """Reads the record anew: another stage may be tested at the same time, in the same workspace."""
+def _note(target: ProjectDeployerTarget, test: Outcome) -> None:
+    """Reads the record again: another stage may be tested at the same time, in the same workspace."""
     path = target.settings.record
     record = load_for(path, target.project)
-    record.stage(target.stage, target.infra, deployment).test = test
+    record.stage(target.stage).test = test
     record.save(path)
 
 
@@ -197,6 +238,6 @@ def _describe(report: Report, record: ReleaseRecord, live: Live) -> None:
     )
 
 
-def _key(target: Target, live: Live) -> str:
+def _key(target: ProjectDeployerTarget, live: Live) -> str:
     """The key of the project on the Automation node."""
     return live.deployment.project_key if live.deployment else target.project

@@ -16,6 +16,8 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]+[0-~]"  # character sets
     r"|\x1b[0-~]"  # everything else with two characters
 )
+#: A character that XML 1.0 cannot carry.
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # What XML 1.0 allows, less the control characters that it merely discourages. Lone surrogates are not in it.
 _FORBIDDEN = re.compile("[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_ENDS = re.compile(r"\r+\n?")

@@ -38,7 +38,7 @@ class Deadline:
     def check(self, what: str) -> None:
         """Raises :class:`DeadlineExceeded` when the time is up."""
         if self.passed:
-            raise DeadlineExceeded(f"{what}: no end after {duration(self.seconds)}")
+            raise DeadlineExceeded(f"{what}: timed out after {duration(self.seconds)}")
 
 
 def poll(
@@ -79,7 +79,7 @@ def duration(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
-class Aside(Generic[T]):
+class BackgroundCall(Generic[T]):
     """A question asked in a thread of its own while the caller asks another one.
 
     The thread is a daemon, and nothing waits for it but :meth:`result`: a signal must not have to wait for an answer.

@@ -32,6 +32,8 @@ INSTALL_LIMIT = 1500.0  # seconds
 SHORT_LIMIT = 60.0  # seconds
 UNUSED_DAYS = 30  # after that an environment is removed when a new one is made
 
+# The line of a requirements file that is about this package itself.
+OWN_LINE = re.compile(r"(?mi)^mlops[-_.]steps\b")
 # What neither Git nor pip, nor anything that pip builds, has any business with.
 KEY_VARIABLE = re.compile(r"MLOPS_\w+_API_KEY(_FILE)?|JENKINS_API_\w+")
 
@@ -106,7 +108,15 @@ def _provide(wish: Wish) -> tuple[Path, str]:
         if source == "installed":
             found = f"mlops-steps {version} ({there})" if there else "no mlops-steps"
             raise Problem(f"the Jenkins library is {wish.version}, but on the PATH of this agent there is {found}")
-        source = "wheels" if wish.wheels else "git" if wish.repository else "index"
+        source = "wheels" if wish.wheels else "git" if wish.repository else ""
+        if not source:
+            found = f"mlops-steps {version} ({there})" if there else "no mlops-steps"
+            # Not from an index by itself: anybody may take a name there.
+            raise Problem(
+                f"the Jenkins library is {wish.version}, but on the PATH of this agent there is {found}, and nothing "
+                "says where to take it from: mlopsSetup(repository: '…') takes the library's repository, wheels: '…' a "
+                "folder, source: 'index' with sha256: '…' the package index"
+            )
     return _environment(wish, source)
 
 
@@ -152,6 +162,14 @@ def _package(wish: Wish, source: str) -> str:
             raise Problem("source: 'wheels' needs the folder: mlopsSetup(source: 'wheels', wheels: '/srv/wheels')")
         if not Path(wish.wheels).is_dir():
             raise Problem(f"wheels: no such folder on this agent: {Path(wish.wheels).absolute()}")
+    if source == "index":
+        text = _requirements(wish).read_text(encoding="utf-8")
+        if "--hash" not in text:
+            raise Problem(f"source: 'index' needs hashes, and {wish.requirements} holds none")
+        if not wish.sha256 and not OWN_LINE.search(text):
+            raise Problem(
+                "source: 'index' needs sha256: '…', the SHA-256 of the wheel of mlops-steps: anybody may publish one"
+            )
     if source != "git":
         return f"mlops-steps=={wish.version}"
     if not wish.repository:
@@ -240,7 +258,7 @@ def _make(wish: Wish, source: str, what: str, requirements: Path, folder: Path) 
         _run([*pip, *checked, "--requirement", str(own)], INSTALL_LIMIT, why)
         pip += ["--no-build-isolation"]
     _run([*pip, *checked, "--requirement", str(requirements)], INSTALL_LIMIT, why)
-    if re.search(r"(?mi)^mlops[-_.]steps\b", text):
+    if OWN_LINE.search(text):
         return
     pip += ["--no-deps"]
     why = f"{_without_user(what)} could not be installed"

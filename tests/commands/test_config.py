@@ -6,20 +6,25 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
 from mlops_steps.config import Settings, ValidateSettings, load
 from mlops_steps.config.first_file import Found, FoundStage, render, stage_names, write
+from mlops_steps.config.gates import KINDS
 from mlops_steps.config.problems import all_keys
 from mlops_steps.dss.facts import ProjectFacts
 from mlops_steps.errors import ConfigError
+from mlops_steps.gates.model import GateContext, GateVerdict
 from mlops_steps.rules.loading import BUILT_IN, load_rules
+from mlops_steps.system.team_code import team_function
 from tests.front_door.fake_node import KEY, FakeNode, Refusing
+from tests.support import commands
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
 
@@ -32,8 +37,7 @@ def node() -> Iterator[FakeNode]:
 
 
 def config(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mlops_steps", "config", *arguments]
-    return subprocess.run(command, cwd=folder, env={**CLEAN, **environ}, capture_output=True, text=True, timeout=60)
+    return commands.run(["config", *arguments], folder, {**CLEAN, **environ})
 
 
 def init(folder: Path, node: FakeNode, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -177,8 +181,8 @@ class TestSchema:
         assert result.returncode == 0
         schema = json.loads(result.stdout)
         assert set(schema["properties"]) == {
-            "project", "automation", "nodes", "validate", "package", "deploy", "test", "release", "http", "reports",
-            "record",
+            "project", "automation", "nodes", "validate", "package", "deploy", "test", "release", "gates", "http",
+            "reports", "record",
         }  # fmt: skip
         assert set(schema["$defs"]["NodeSettings"]["properties"]) == {
             "url", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",
@@ -225,6 +229,28 @@ class TestDocumentation:
             path.write_text(block, encoding="utf-8")
             settings = load(path, {"MLOPS_PROJECT": "P", "MLOPS_DESIGN_URL": "https://design.example.com"})
             assert settings.nodes["design"].url.startswith("https://design.example.com")
+
+    def test_the_gates_of_the_examples_are_valid(self, tmp_path: Path) -> None:
+        text = (self.DOCS / "gates.md").read_text(encoding="utf-8")
+        (block,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+        (own,) = re.findall(r"^    (- \{gate: custom.*)$", text, re.M)
+        path = tmp_path / "mlops.yml"
+        path.write_text(f"project: P\nnodes: {{design: {{url: 'https://h'}}}}\n{block}  {own}\n", encoding="utf-8")
+        assert [gate.name for gate in load(path, {}).gates] == ["metric", "champion", "slices", "calls"]
+        for kind, model in KINDS.items():
+            assert f"**{kind}**" in text
+            missing = [name for name in model.model_fields if name != "gate" and not re.search(rf"\b{name}\b", text)]
+            assert not missing, f"{kind}: {missing}"
+
+    def test_the_gate_of_the_example_works(self, tmp_path: Path) -> None:
+        (code,) = re.findall(r"```python\n(.*?)```", (self.DOCS / "gates.md").read_text(encoding="utf-8"), re.S)
+        (tmp_path / "gates.py").write_text(code, encoding="utf-8")
+        churn_rate = team_function("gates.py:churn_rate", tmp_path, "here")
+        rows = {"prediction": ["1", "0", "0", "0"]}
+        samples: Any = SimpleNamespace(candidate="c", read=lambda *_: rows)
+        few, many = (churn_rate(GateContext("P", "test", "b", samples, {"most": most})) for most in (0.1, 0.3))
+        assert (few.verdict, many.verdict) == (GateVerdict.FAILED, GateVerdict.PASSED)
+        assert many.value == 0.25
 
     def test_the_rule_of_the_example_works(self, tmp_path: Path) -> None:
         (code,) = re.findall(r"```python\n(.*?)```", (self.DOCS / "validation.md").read_text(encoding="utf-8"), re.S)

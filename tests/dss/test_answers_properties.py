@@ -18,7 +18,8 @@ from mlops_steps.dss.session import Dss
 from mlops_steps.errors import MlopsError
 from mlops_steps.system import waiting
 from mlops_steps.system.waiting import Deadline
-from tests.counts import count
+from tests.support.counts import count
+from tests.support.generated import numbers
 
 CASES = 1_000
 
@@ -89,10 +90,10 @@ QUESTIONS: dict[str, Callable[[Dss], Any]] = {
     "an update": lambda dss: updates.details(dss, "D", 1),
     "run an update": lambda dss: updates.update(dss, "D", Deadline(0.02), quiet),
     "wait for an update": lambda dss: updates.wait_until_idle(dss, "D", Deadline(0.02), quiet),
-    "infrastructures": probe.infrastructures,
+    "infrastructures": discovery.infrastructures,
     "probe": probe.probe,
     "does a project exist": lambda dss: probe.project_exists(dss, "P"),
-    "discovery": discovery.list_infrastructures,
+    "discovery": discovery.infrastructures_by_stage,
     "project keys": projects.list_keys,
     "a whole project": lambda dss: projects.read(dss, "P", SCENARIOS, Deadline(5)),
     "scenarios": lambda dss: scenarios.list_scenarios(dss, "P"),
@@ -116,7 +117,7 @@ def test_any_answer_ends_with_a_result_or_an_error_for_people(
     monkeypatch.setattr(waiting.time, "sleep", lambda seconds: None)
     session: Any = asked.session
 
-    for number in range(CASES // 10 if question == "a whole project" else CASES):
+    for number in numbers(CASES // 10 if question == "a whole project" else CASES):
         random = Random(f"{question} {number}")
         session.answers, session.asked = [garbage(random) for _ in range(random.randint(1, 4))], 0
         count("generated cases")

@@ -20,7 +20,7 @@ from mlops_steps.dss.session import Dss
 from mlops_steps.errors import Unreachable
 from mlops_steps.system.waiting import Deadline
 from tests.dss.conftest import Scripted, answer
-from tests.endless import KINDS, EndlessProxy
+from tests.support.endless import KINDS, EndlessProxy
 
 # Seconds: far above the limit of one second, far below that of a socket, so that a busy machine changes nothing.
 LONG = 15.0

@@ -1,4 +1,4 @@
-"""Worlds to break things in."""
+"""One world to break things in for all tests of a process."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.faults.matrix import Point, points
-from tests.faults.sides import uncounted
-from tests.faults.world import World, hasty
+from mlops_steps.system.pace import use
+from tests.faults.choice import uncounted
+from tests.faults.world import World
+from tests.support.pace import QUICK
 
-_NEEDED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "JAVA_HOME", "MLOPS_FAULTS", "PYTEST_CURRENT_TEST")
+_NEEDED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "JAVA_HOME", "PYTEST_CURRENT_TEST")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True)
 def quick() -> Iterator[None]:
     """Short pauses in this process, no log, and no measuring of coverage.
 
@@ -25,25 +26,21 @@ def quick() -> Iterator[None]:
     """
     logging.disable(logging.CRITICAL)
     small = {name: value for name, value in os.environ.items() if name in _NEEDED or name.startswith("COV")}
-    with hasty(), uncounted(), patch.dict(os.environ, small, clear=True), patch("os.fsync"):
+    with use(QUICK), uncounted(), patch.dict(os.environ, small, clear=True), patch("os.fsync"):
         yield
     logging.disable(logging.NOTSET)
 
 
-@pytest.fixture(scope="module")
-def worlds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[World]]:
-    """As many as the module's ``WORLDS`` says, of its ``NewWorld`` if it has one."""
-    make: type[World] = getattr(request.module, "NewWorld", World)
-    made = [make(tmp_path_factory.mktemp(f"world-{number}")) for number in range(request.module.WORLDS)]
+@pytest.fixture(scope="session")
+def one_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with uncounted():
+        made = World(tmp_path_factory.mktemp("world"))
     yield made
-    for world in made:
-        world.close()
+    made.close()
 
 
-@pytest.fixture(scope="module")
-def clean(worlds: list[World]) -> list[Point]:
-    """The requests of a release that meets no fault."""
-    worlds[0].reset()
-    attempt = worlds[0].release()
-    assert attempt.code == 0, attempt.said
-    return points(attempt.requests)
+@pytest.fixture
+def world(one_world: World, quick: None) -> World:
+    """As before each release: the old bundle is live, the new one has passed its tests."""
+    one_world.reset()
+    return one_world

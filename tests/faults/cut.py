@@ -6,18 +6,32 @@ import json
 import signal
 import time
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from mlops_steps.sandbox.faults.model import Fault
-from tests.faults.child import Child
 from tests.faults.matrix import Point
 from tests.faults.world import INFRA, NEW, OLD, SMOKE, STAGE, World, until
+from tests.records import pending
+from tests.support.commands import Child
 
 KILL, TERM, INT, HUP = "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"
-RERUN, RECOVER = "release again", "recover"
+RERUN, RECOVER = "the same again", "recover"
 KEPT, LOST, ARCHIVED = "kept", "lost", "from the archive"
+#: What follows a kill, and what became of the record in between.
+FOLLOWS = ((RERUN, KEPT), (RECOVER, KEPT), (RERUN, ARCHIVED), (RECOVER, LOST), (RECOVER, ARCHIVED))
+
+
+def moments(found: list[Point]) -> list[tuple[Point, str]]:
+    """Before each request has an effect; and after it, where it has one."""
+    return [
+        (point, act)
+        for point in found
+        for act in ("before", "after")
+        if act == "before" or not point.operation.startswith("GET ")
+    ]
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,10 @@ class Cut:
     then: str = RECOVER
     record: str = KEPT
     failing: bool = False
+
+    def shows(self) -> set[Hashable]:
+        """What the core of a sample shows: each signal with what follows it, and each operation."""
+        return {(self.signal, self.then, self.record), (*self.point.name, self.act, self.failing)}
 
     def __str__(self) -> str:
         failing = ", the smoke test fails" if self.failing else ""
@@ -53,11 +71,10 @@ class Ended:
 
 
 def play(world: World, cut: Cut, more: Fault | None = None) -> Ended:
-    """Cuts a release off, runs what follows, and checks what is true. Leaves the world as it was.
+    """Cuts a release off, runs what follows, and checks what is true.
 
     ``more`` is another fault, on the Automation node.
     """
-    world.reset()
     archived = world.settings.record.read_bytes()
     since = int(time.time() * 1000) - 1
     if cut.failing:
@@ -68,7 +85,7 @@ def play(world: World, cut: Cut, more: Fault | None = None) -> Ended:
     fault = Fault(kind="never", operation=point.operation, by="clients", after=point.nth, count=1, act=cut.act)
     held = world.sandbox.nodes[point.node].faults.add(fault)
     child = Child(["release", "--stage", STAGE, "--config", "steady.yml"], world.workspace, world.environment)
-    until(lambda: held.fired > 0 or not child.running, 30)
+    until(lambda: held.fired > 0 or not child.running)
     struck = held.fired > 0 and child.running
     restoring = _signalled(world, child, cut) if struck else 0.0
     first = child.wait()
@@ -81,7 +98,7 @@ def play(world: World, cut: Cut, more: Fault | None = None) -> Ended:
         cut.failing
         and cut.then == RERUN
         and _verified_again(world, since)
-        and (cut.record == ARCHIVED or not _nothing_owed(world))
+        and (cut.record == ARCHIVED or not _nothing_pending(world))
     )
     world.sandbox.nodes[point.node].faults.clear(held.id)
     if cut.signal == KILL:
@@ -113,7 +130,7 @@ def _signalled(world: World, child: Child, cut: Cut) -> float:
     if cut.signal == KILL:
         return 0.0
     start = time.monotonic()
-    until(lambda: _asked(world) > before or not child.running, 20)
+    until(lambda: _asked(world) > before or not child.running)
     began = time.monotonic() - start
     while child.running:
         child.send(signal.SIGTERM)
@@ -143,7 +160,7 @@ def _finished(world: World, cut: Cut, code: int) -> list[str]:
         return [f"exit code {code}, and {now}"]
     if now == new and cut.failing:
         return ["the bundle whose smoke test failed is live"]
-    return _nothing_owed(world)
+    return _nothing_pending(world)
 
 
 def _put_back(world: World, cut: Cut, code: int, said: str) -> list[str]:
@@ -158,13 +175,12 @@ def _put_back(world: World, cut: Cut, code: int, said: str) -> list[str]:
         wrong.append(f"exit code {code}, and {now}")
     if code == number and not any(text in said for text in (f"live now: bundle {OLD} ", "nothing was changed")):
         wrong.append("it did not say what became of production")
-    return wrong + _nothing_owed(world)
+    return wrong + _nothing_pending(world)
 
 
-def _nothing_owed(world: World) -> list[str]:
+def _nothing_pending(world: World) -> list[str]:
     record = json.loads(world.settings.record.read_text()) if world.settings.record.exists() else {}
-    owed = record.get("stages", {}).get(STAGE, {}).get("owed", "nothing")
-    return [] if owed == "nothing" else [f"the record owes {owed}"]
+    return ["a restore is pending"] if record and pending(record, STAGE) else []
 
 
 def _report(workspace: Path, step: str) -> list[str]:

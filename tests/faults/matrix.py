@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_steps.sandbox.faults.board import LoggedRequest
+from mlops_steps.config import Settings
 from mlops_steps.sandbox.faults.model import Fault
-from tests.faults.world import INFRA, KEY, LONGEST, NEW, OLD, Attempt, World
+from tests.faults.world import INFRA, KEY, LONGEST, NEW, OLD, SMOKE, Attempt, World
 
 ONCE, FOR_EVER = "once", "for ever"
 
@@ -90,6 +91,11 @@ class Point:
     nth: int
     position: int
 
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Node, who asks, and operation, whichever of its times it is."""
+        return self.node, self.by, self.operation
+
     def __str__(self) -> str:
         again = f" #{self.nth + 1}" if self.nth else ""
         return f"{self.node}{' (asked by the deployer)' if self.by == 'deployer' else ''}: {self.operation}{again}"
@@ -97,28 +103,32 @@ class Point:
 
 @dataclass(frozen=True)
 class Case:
-    """A fault at a point."""
+    """A fault at a point. Most cases are never played: ``settings`` become a fault when it is asked for."""
 
     node: str
-    fault: Fault
+    settings: dict[str, Any]
     kind: str
     often: str
     point: Point | None = None
+
+    @property
+    def fault(self) -> Fault:
+        return Fault(**self.settings)
 
     def __str__(self) -> str:
         return f"{self.kind}, {self.often}" + (f", at {self.point}" if self.point else "")
 
 
-def points(requests: list[LoggedRequest]) -> list[Point]:
-    """The requests of a clean release, each once."""
+def points(names: Iterable[tuple[str, str, str]]) -> list[Point]:
+    """The requests of a clean release, from node, asker and operation of each."""
     seen: Counter[tuple[str, str, str]] = Counter()
     positions: Counter[tuple[str, str]] = Counter()
     found = []
-    for request in requests:
-        name = (request.node, request.by, request.operation)
-        found.append(Point(*name, nth=seen[name], position=positions[request.node, request.by]))
+    for name in names:
+        node, by, _ = name
+        found.append(Point(*name, nth=seen[name], position=positions[node, by]))
         seen[name] += 1
-        positions[request.node, request.by] += 1
+        positions[node, by] += 1
     return found
 
 
@@ -126,7 +136,7 @@ def cases(found: list[Point]) -> list[Case]:
     """Each kind of fault at each request, once and for ever; and the faults of the work."""
     made = at_requests(found)
     for kind, (node, settings) in OF_THE_WORK.items():
-        made += [Case(node, Fault(**settings, count=often), kind, often) for often in (ONCE, FOR_EVER)]
+        made += [Case(node, {**settings, "count": often}, kind, often) for often in (ONCE, FOR_EVER)]
     return made
 
 
@@ -140,21 +150,31 @@ def at_requests(found: list[Point]) -> list[Case]:
             if point.operation.startswith("GET ") and settings.get("act") == "after":
                 continue  # a request that changes nothing looks the same to its sender, before and after
             for often in (ONCE, FOR_EVER):
-                fault = Fault(**settings, operation=point.operation, by=point.by, after=point.nth, count=often)
-                made.append(Case(point.node, fault, kind, often, point))
+                at = {"operation": point.operation, "by": point.by, "after": point.nth, "count": often}
+                made.append(Case(point.node, {**settings, **at}, kind, often, point))
         if point.by == "clients":
             for kind, settings in OF_THE_NODE.items():
                 for often in (ONCE, FOR_EVER):
-                    fault = Fault(**settings, by="clients", after=point.position, count=often)
-                    made.append(Case(point.node, fault, kind, often, point))
+                    at = {"by": "clients", "after": point.position, "count": often}
+                    made.append(Case(point.node, {**settings, **at}, kind, often, point))
             made.append(_restart(point))
     return made
 
 
 def _restart(point: Point) -> Case:
     """The node is restarted after it has answered."""
-    fault = Fault(kind="restart", operation=point.operation, by=point.by, after=point.nth)
-    return Case(point.node, fault, "restart", ONCE, point)
+    settings = {"kind": "restart", "operation": point.operation, "by": point.by, "after": point.nth}
+    return Case(point.node, settings, "restart", ONCE, point)
+
+
+def kind_and_point(case: Case) -> set[Hashable]:
+    """What the core of a sample shows: each kind, once and for ever, and each request."""
+    return {(case.kind, case.often), *([case.point] if case.point else [])}
+
+
+def kind_and_operation(case: Case) -> set[Hashable]:
+    """What a smaller core shows: each kind, and each operation."""
+    return {case.kind, *([case.point.name] if case.point else [])}
 
 
 @dataclass
@@ -169,12 +189,13 @@ class Finding:
     said: str
 
 
-def play(world: World, case: Case) -> Finding:
-    """Releases under the fault, and checks what is true afterwards. Leaves the world as it was before."""
-    world.reset()
+def play(world: World, case: Case, settings: Settings | None = None, *, fails: bool = False) -> Finding:
+    """Releases under the fault, and checks what is true afterwards. With ``fails`` the smoke test fails."""
     since = int(time.time() * 1000) - 1
+    if fails:
+        world.sandbox.nodes[INFRA].faults.add("scenario-ends", outcome="FAILED", target=SMOKE)
     active = world.sandbox.nodes[case.node].faults.add(case.fault)
-    attempt = world.release()
+    attempt = world.release(settings)
     struck = active.fired > 0
     wrong = _said_and_true(world, attempt)
     world.clear()
@@ -227,8 +248,8 @@ def _afterwards(world: World, case: Case, attempt: Attempt, since: int) -> list[
         found = (world.active, world.health, settings["bundleId"], settings["enabled"])
         if found != (wanted, "HEALTHY", wanted, True):
             wrong.append(f"exit code {attempt.code}, and {found} afterwards")
-        if attempt.owed != "nothing":
-            wrong.append(f"exit code {attempt.code}, and the record owes {attempt.owed}")
+        if attempt.pending:
+            wrong.append(f"exit code {attempt.code}, and a restore is pending")
     elif attempt.code == 5:
         wrong += _recovered(world, attempt)
     else:
@@ -247,8 +268,8 @@ def _afterwards(world: World, case: Case, attempt: Attempt, since: int) -> list[
 def _recovered(world: World, attempt: Attempt) -> list[str]:
     """`recover` puts production in order when the fault is over."""
     wrong = []
-    if attempt.owed == "nothing":
-        wrong.append("production is in doubt, and the record owes nothing")
+    if not attempt.pending:
+        wrong.append("production is in doubt, and no restore is pending")
     again = world.recover()
     found = (again.code, world.active, world.health)
     if found != (0, OLD, "HEALTHY"):

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-
-import pytest
 
 from mlops_steps.sandbox.faults.model import Fault
-from tests.faults.child import Child
 from tests.faults.world import INFRA, OLD, SMOKE, STAGE, World, until
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("world"))
-    yield made
-    made.close()
+from tests.support.commands import Child
 
 
 def interrupted(world: World, *, terminal: bool) -> tuple[int, str]:
     """A release whose restore is held at its first change, and then gets Ctrl-C twice."""
-    world.reset()
     world.sandbox.nodes[INFRA].faults.add("scenario-ends", outcome="FAILED", target=SMOKE)
     operation = "PUT /project-deployer/deployments/*/settings"
     held = world.sandbox.design.faults.add(

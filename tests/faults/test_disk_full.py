@@ -6,21 +6,17 @@ from __future__ import annotations
 
 import resource
 import time
-from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-import pytest
-
 from mlops_steps.sandbox.faults.model import Fault
-from tests.counts import tell
-from tests.faults.child import Child
+from tests.faults.choice import chosen, parametrized
 from tests.faults.matrix import Point
-from tests.faults.sides import played
-from tests.faults.test_cut_off import requests_of
+from tests.faults.recorded import RELEASE, of_the_restore, own
 from tests.faults.world import INFRA, NEW, OLD, SMOKE, STAGE, World, until
-
-WORLDS = 5
+from tests.support.commands import Child
+from tests.support.counts import tally
 
 
 @dataclass(frozen=True)
@@ -30,8 +26,17 @@ class Moment:
     point: Point
     failing: bool
 
+    def shows(self) -> set[Hashable]:
+        """What the core of a sample shows: each operation."""
+        return {(*self.point.name, self.failing)}
+
     def __str__(self) -> str:
         return f"{self.point}{', the smoke test fails' if self.failing else ''}"
+
+
+def moments() -> list[Moment]:
+    found = [Moment(point, failing=False) for point in own(RELEASE)]
+    return found + [Moment(point, failing=True) for point in of_the_restore()]
 
 
 def fill(child: Child) -> None:
@@ -40,8 +45,7 @@ def fill(child: Child) -> None:
     resource.prlimit(child.process.pid, resource.RLIMIT_FSIZE, (0, 0))
 
 
-def play(world: World, moment: Moment) -> tuple[Moment, int, list[str]]:
-    world.reset()
+def play(world: World, moment: Moment) -> tuple[int, str, list[str]]:
     report = world.workspace / "reports" / f"mlops-release-{STAGE}.xml"
     report.parent.mkdir(exist_ok=True)
     report.write_text("<testsuite name='of the build before'/>")
@@ -52,11 +56,11 @@ def play(world: World, moment: Moment) -> tuple[Moment, int, list[str]]:
     fault = Fault(kind="late", seconds=0.5, operation=point.operation, by="clients", after=point.nth, act="before")
     held = world.sandbox.nodes[point.node].faults.add(fault)
     child = Child(["release", "--stage", STAGE], world.workspace, world.environment)
-    until(lambda: held.fired > 0 or not child.running, 30)
+    until(lambda: held.fired > 0 or not child.running)
     if not child.running:
-        return moment, child.wait(), []
+        return child.wait(), child.said, []
     fill(child)
-    code = child.wait()
+    code, said = child.wait(), child.said
     now = (world.active, world.health, world.deployed["bundleId"])
     new, old = [(bundle, "HEALTHY", bundle) for bundle in (NEW, OLD)]
     wanted = {0: new, 1: old, 2: old, 3: old, 4: old}.get(code, now if code == 5 else None)
@@ -73,16 +77,11 @@ def play(world: World, moment: Moment) -> tuple[Moment, int, list[str]]:
     now = (world.active, world.health, world.deployed["bundleId"])
     if second != 0 or now not in (new, old) or (code != 0 and now != old):
         wrong.append(f"recover: exit code {second}, {now}: {again.said}")
-    return moment, code, wrong
+    return code, said, wrong
 
 
-@pytest.mark.timeout(1800)
-def test_a_full_disk_never_leaves_production_in_doubt(worlds: list[World]) -> None:
-    moments = [Moment(point, False) for point in requests_of(worlds[0], failing=False)]
-    moments += [Moment(point, True) for point in requests_of(worlds[0], failing=True)]
-    found = played(worlds, moments, play, lambda moment, error: (moment, -1, [repr(error)]))
-    codes = Counter(code for _, code, _ in found)
-    ends = ", ".join(f"exit {code}: {number}" for code, number in sorted(codes.items()))
-    tell(f"the disk is full from one of {len(moments)} requests on: {ends}")
-    wrong = [f"{moment}: exit code {code}: {texts}" for moment, code, texts in found if texts]
-    assert not wrong, f"{len(wrong)} of {len(found)}\n\n" + "\n".join(wrong)
+@parametrized("moment", chosen("disk full", moments(), Moment.shows))
+def test_a_full_disk_never_leaves_production_in_doubt(world: World, moment: Moment) -> None:
+    code, said, wrong = play(world, moment)
+    tally("the disk is full", f"exit {code}")
+    assert not wrong, f"exit code {code}\n{said}"

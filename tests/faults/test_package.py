@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections import Counter
 
-import pytest
-
 from mlops_steps.config import Settings
 from mlops_steps.steps import package
-from tests.counts import tell
-from tests.faults.matrix import Case, at_requests, points
-from tests.faults.sides import played, wanted
+from tests.faults.choice import chosen, parametrized
+from tests.faults.matrix import Case, at_requests, kind_and_point
+from tests.faults.recorded import PACKAGE, recorded
 from tests.faults.world import KEY, Attempt, World
+from tests.support.counts import longest, tally
 
-pytestmark = pytest.mark.usefixtures("quick")
-
-WORLDS = 3
-_numbers = itertools.count(1)
+BUNDLE = "b1"
 
 
-def packaged(world: World, bundle: str, settings: Settings | None = None) -> Attempt:
+def packaged(world: World, settings: Settings | None = None) -> Attempt:
     """Runs the step, from an empty record."""
     for node in world.sandbox.nodes.values():
         node.faults.clear_requests()
+    return world.run(lambda context: package.run(context, bundle_id=BUNDLE), "package", settings)
 
-    return world.run(lambda context: package.run(context, bundle_id=bundle), "package", settings)
 
-
-def wrong_about(world: World, case: Case) -> tuple[int, list[str]]:
-    """Packages under a fault, then again without it; returns the first exit code and what is not as it must be."""
-    bundle = f"b{next(_numbers)}"
-    world.settings.record.unlink(missing_ok=True)
-    world.settings.record.write_text(json.dumps({"schema": 1, "project": KEY}))
-    world.sandbox.nodes[case.node].faults.add(case.fault)
-    attempt = packaged(world, bundle)
-    world.clear()
+def wrong_about(world: World, attempt: Attempt) -> list[str]:
+    """What is not as it must be: after the fault, and after the same command again."""
     wrong = []
     if attempt.code not in (0, 1, 3):
         wrong.append(f"exit code {attempt.code}")
@@ -48,14 +36,14 @@ def wrong_about(world: World, case: Case) -> tuple[int, list[str]]:
     made = Counter(entry.operation for entry in attempt.requests if entry.method != "GET" and entry.status != 429)
     if max(made.values(), default=0) > 1:
         wrong.append(f"sent more than once: {made}")
-    again = packaged(world, bundle, world.patient)
+    again = packaged(world, world.patient)
     if again.code != 0:
         wrong.append(f"again: exit code {again.code}: {again.said}")
     else:
-        digest = hashlib.sha256(_archive(world, bundle)).hexdigest()
+        digest = hashlib.sha256(_archive(world, BUNDLE)).hexdigest()
         if again.record["bundle"]["sha256"] != digest:
             wrong.append("another archive is in the record than on the deployer")
-    return attempt.code, wrong
+    return wrong
 
 
 def _archive(world: World, bundle: str) -> bytes:
@@ -64,19 +52,13 @@ def _archive(world: World, bundle: str) -> bytes:
         return content
 
 
-@pytest.mark.timeout(3600)
-def test_whatever_happens_to_a_request_the_bundle_is_made_once(worlds: list[World]) -> None:
-    clean = packaged(worlds[0], "clean")
-    assert clean.code == 0, clean.said
-    found = points(clean.requests)
-    results = played(
-        worlds,
-        wanted(at_requests(found)),
-        lambda world, case: (case, *wrong_about(world, case)),
-        lambda case, error: (case, -1, [repr(error)]),
-    )
-    codes = Counter(code for _, code, _ in results)
-    ends = ", ".join(f"exit {code}: {number}" for code, number in sorted(codes.items()))
-    tell(f"package: {len(found)} requests, {len(results)} faults: {ends}")
-    wrong = [f"{case}: {problems}" for case, _, problems in results if problems]
-    assert not wrong, "\n".join(wrong)
+@parametrized("case", chosen(PACKAGE, at_requests(recorded(PACKAGE)), kind_and_point))
+def test_whatever_happens_to_a_request_the_bundle_is_made_once(world: World, case: Case) -> None:
+    world.settings.record.write_text(json.dumps({"schema": 1, "project": KEY}))
+    active = world.sandbox.nodes[case.node].faults.add(case.fault)
+    attempt = packaged(world)
+    tally(PACKAGE, f"exit {attempt.code}", *([] if active.fired else ["not met"]))
+    longest(PACKAGE, attempt.seconds)
+    world.clear()
+    wrong = wrong_about(world, attempt)
+    assert not wrong, f"exit code {attempt.code}\n{attempt.said}"

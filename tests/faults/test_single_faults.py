@@ -2,36 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.world import DEPLOYMENT, INFRA, NEW, OLD, SMOKE, World, hasty
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    with hasty():
-        yield
-    logging.disable(logging.NOTSET)
-
-
-@pytest.fixture(scope="module")
-def one_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("world"))
-    # Here the end matters, not how soon it comes.
-    made.settings = made.patient
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def world(one_world: World) -> World:
-    one_world.reset()
-    return one_world
+from tests.faults.world import DEPLOYMENT, INFRA, NEW, OLD, SMOKE, World
 
 
 def now() -> int:
@@ -49,7 +24,7 @@ def test_a_lost_answer_is_made_up_for_and_nothing_is_done_twice(
     settings = {"status": int(status)} if status else {}
     world.sandbox.nodes[node].faults.add(name, operation=operation, act="after", **settings)
     since = now()
-    attempt = world.release()
+    attempt = world.release(world.patient)
     assert attempt.code == 0, attempt.said
     assert (world.active, world.health) == (NEW, "HEALTHY")
     assert [update["bundleId"] for update in world.updates(since)] == [NEW]
@@ -59,34 +34,26 @@ def test_a_lost_answer_is_made_up_for_and_nothing_is_done_twice(
 def test_a_deployer_that_forgot_the_update_is_believed_by_its_history(world: World) -> None:
     world.sandbox.design.faults.add("future-lost", act="after")
     since = now()
-    assert world.release().code == 0
+    assert world.release(world.patient).code == 0
     assert [update["bundleId"] for update in world.updates(since)] == [NEW]
 
 
 def test_an_update_that_never_ends_is_aborted_so_that_the_old_bundle_can_be_restored(world: World) -> None:
-    release = world.settings.release.model_copy(update={"timeout": 2.0})
-    hurried = world.settings.model_copy(update={"release": release})
+    release = world.patient.release.model_copy(update={"timeout": 2.0})
+    hurried = world.patient.model_copy(update={"release": release})
     world.sandbox.design.faults.add("future-never-ends", act="before")
     since = now()
-    world.settings, patient = hurried, world.settings
-    try:
-        attempt = world.release()
-    finally:
-        world.settings = patient
+    attempt = world.release(hurried)
     assert attempt.code == 4, attempt.said
     assert (world.active, world.health) == (OLD, "HEALTHY")
     assert [update["bundleId"] for update in world.updates(since)] == [NEW, OLD]
 
 
 def test_a_node_that_cancels_every_trigger_is_asked_with_pauses_and_not_for_ever(world: World) -> None:
-    release = world.settings.release.model_copy(update={"smoke_timeout": 2.0, "rollback_timeout": 4.0})
-    hurried = world.settings.model_copy(update={"release": release})
+    release = world.patient.release.model_copy(update={"smoke_timeout": 2.0, "rollback_timeout": 4.0})
+    hurried = world.patient.model_copy(update={"release": release})
     world.sandbox.nodes[INFRA].faults.add("trigger-cancelled", count="for ever", target=SMOKE)
-    world.settings, patient = hurried, world.settings
-    try:
-        attempt = world.release()
-    finally:
-        world.settings = patient
+    attempt = world.release(hurried)
     assert attempt.code == 5, attempt.said
     assert attempt.seconds < 20
     fired = [entry for entry in attempt.requests if entry.operation.endswith("/run")]
@@ -94,7 +61,7 @@ def test_a_node_that_cancels_every_trigger_is_asked_with_pauses_and_not_for_ever
 
 
 def test_settings_that_arrive_late_are_put_right_by_recover(world: World) -> None:
-    assert world.release().code == 0
+    assert world.release(world.patient).code == 0
     settings = world.deployer.get_deployment(DEPLOYMENT).get_settings()
     settings.bundle_id = OLD
     settings.save()

@@ -5,12 +5,11 @@ finishes the job, and nothing is made twice.
 from __future__ import annotations
 
 import itertools
-import logging
 import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -23,17 +22,16 @@ from mlops_steps.sandbox.faults.model import Fault
 from mlops_steps.sandbox.services.bundles import export
 from mlops_steps.sandbox.services.deployer.published import PublishedProjects
 from mlops_steps.sandbox.services.projects.model import active_bundle_id
-from tests.counts import tell
-from tests.faults.child import Child
-from tests.faults.cut import ARCHIVED, HUP, INT, KEPT, KILL, LOST, TERM
-from tests.faults.matrix import Point, points
-from tests.faults.sides import played
-from tests.faults.test_cut_off import moments
+from tests.faults.choice import chosen
+from tests.faults.cut import ARCHIVED, HUP, INT, KEPT, KILL, LOST, RERUN, TERM, Cut, moments
+from tests.faults.recorded import FIRST_DEPLOY, PACKAGE, own
+from tests.faults.scenes import new_on_test
 from tests.faults.world import KEY, NEW, OLD, SMOKE, STAGE, World, until
+from tests.support.commands import Child
+from tests.support.counts import tally
 
 NODE, DEPLOYMENT = "auto-test", f"{KEY}-on-auto-test"
 SCENARIOS = (SMOKE, "TEST_ONE")
-WORLDS = 5
 _numbers = itertools.count(1)
 
 
@@ -41,19 +39,17 @@ _numbers = itertools.count(1)
 class Scene:
     """A step, how the world is made ready for it, and what must be true when it has been done in the end.
 
-    ``after`` gets the world and the arguments, and returns what is wrong. ``records``: what may become of the record.
+    ``recorded`` names its requests. ``after`` gets the world, the arguments and the moment of the start, and returns
+    what is wrong. ``records``: what may become of the record.
     """
 
     step: str
-    before: Callable[[World], list[str]]
+    arguments: list[str]
+    recorded: str
+    before: Callable[[World], object]
     after: Callable[[World, list[str], int], list[str]]
     records: tuple[str, ...]
     report: str
-
-
-def _ready_to_package(world: World) -> list[str]:
-    world.settings.record.unlink(missing_ok=True)
-    return ["package", "--bundle-id", f"k{next(_numbers)}"]
 
 
 def _packaged(world: World, arguments: list[str], _since: int) -> list[str]:
@@ -70,19 +66,6 @@ def _packaged(world: World, arguments: list[str], _since: int) -> list[str]:
     return wrong + ([] if record and record.bundle and record.bundle.id == bundle else ["the record is of another one"])
 
 
-def _ready_to_deploy(world: World) -> list[str]:
-    found = [item.deployment_id for item in world.deployer.list_deployments(as_objects=True)]
-    if DEPLOYMENT in found:
-        deployment = world.deployer.get_deployment(DEPLOYMENT)
-        until(lambda: all(update.get_raw()["status"] != "RUNNING" for update in deployment.list_updates()))
-        settings = deployment.get_settings()
-        settings.get_raw()["enabled"] = False
-        settings.save()
-        deployment.start_update().wait_for_result()  # only one that is disabled on the node may be deleted
-        deployment.delete()
-    return ["deploy", "--stage", "test"]
-
-
 def _deployed(world: World, _arguments: list[str], _since: int) -> list[str]:
     deployment = world.deployer.get_deployment(DEPLOYMENT)
     updates = [update.get_raw()["status"] for update in deployment.list_updates()]
@@ -90,17 +73,6 @@ def _deployed(world: World, _arguments: list[str], _since: int) -> list[str]:
     active = active_bundle_id(world.sandbox.nodes[NODE], KEY)
     wrong = [] if (active, health) == (NEW, "HEALTHY") else [f"{active} is live, {health}"]
     return wrong + ([] if len(updates) == 1 else [f"updates: {updates}"])
-
-
-def _ready_to_test(world: World) -> list[str]:
-    if active_bundle_id(world.sandbox.nodes[NODE], KEY) != NEW:
-        _ready_to_deploy(world)
-        world.deployer.create_deployment(DEPLOYMENT, KEY, NODE, NEW).start_update().wait_for_result()
-    for name in SCENARIOS:
-        scenario = world.client(NODE).get_project(KEY).get_scenario(name)
-        scenario.abort()
-        until(lambda scenario=scenario: scenario.get_current_run() is None)
-    return ["test", "--stage", "test"]
 
 
 def _tested(world: World, _arguments: list[str], since: int) -> list[str]:
@@ -114,17 +86,6 @@ def _tested(world: World, _arguments: list[str], since: int) -> list[str]:
     return wrong + ([] if test and (test.result, test.bundle) == ("passed", NEW) else [f"the record says {test}"])
 
 
-def _ready_to_recover(world: World) -> list[str]:
-    world.reset()
-    world.cut_off()
-    return ["recover", "--stage", STAGE]
-
-
-def _ready_to_roll_back(world: World) -> list[str]:
-    world.reset()
-    return ["rollback", "--stage", STAGE, "--to", NEW]
-
-
 def _live(bundle: str) -> Callable[[World, list[str], int], list[str]]:
     def check(world: World, _arguments: list[str], since: int) -> list[str]:
         now = (world.active, world.health, world.deployed["bundleId"], world.deployed["enabled"])
@@ -132,27 +93,47 @@ def _live(bundle: str) -> Callable[[World, list[str], int], list[str]]:
         updates, runs = [update["bundleId"] for update in world.updates(since)], world.smoke_runs(since)
         wrong += [] if len(updates) <= 1 and len(runs) <= 1 else [f"updates: {updates}, smoke tests: {len(runs)}"]
         record = ReleaseRecord.load(world.settings.record)
-        owed = record.stages[STAGE].owed if record and STAGE in record.stages else "nothing"
-        return wrong + ([] if owed == "nothing" else [f"the record owes {owed}"])
+        pending = record is not None and STAGE in record.stages and record.stages[STAGE].pending
+        return wrong + (["a restore is pending"] if pending else [])
 
     return check
 
 
-SCENES = [
-    Scene("package", _ready_to_package, _packaged, (KEPT, LOST), "package"),
-    # Without a record `deploy` does not know what to deploy: that one is said, and tested elsewhere.
-    Scene("deploy", _ready_to_deploy, _deployed, (KEPT, ARCHIVED), "deploy-test"),
-    Scene("test", _ready_to_test, _tested, (KEPT, ARCHIVED, LOST), "test-test"),
-    Scene("recover", _ready_to_recover, _live(OLD), (KEPT, ARCHIVED), f"recover-{STAGE}"),
-    Scene("rollback", _ready_to_roll_back, _live(NEW), (KEPT, LOST), f"rollback-{STAGE}"),
-]
+def _without_a_record(world: World) -> None:
+    world.settings.record.unlink()
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
+def _nothing(world: World) -> None:
+    del world
+
+
+SCENES = {
+    scene.step: scene
+    for scene in (
+        Scene("package", ["--bundle-id", "k1"], PACKAGE, _without_a_record, _packaged, (KEPT, LOST), "package"),
+        # Without a record `deploy` does not know what to deploy: that one is said, and tested elsewhere.
+        Scene("deploy", ["--stage", "test"], FIRST_DEPLOY, _nothing, _deployed, (KEPT, ARCHIVED), "deploy-test"),
+        Scene("test", ["--stage", "test"], "test", new_on_test, _tested, (KEPT, ARCHIVED, LOST), "test-test"),
+        Scene(
+            "recover",
+            ["--stage", STAGE],
+            "recover",
+            World.cut_off,
+            _live(OLD),
+            (KEPT, ARCHIVED),
+            f"recover-{STAGE}",
+        ),
+        Scene(
+            "rollback",
+            ["--stage", STAGE, "--to", NEW],
+            "rollback",
+            _nothing,
+            _live(NEW),
+            (KEPT, LOST),
+            f"rollback-{STAGE}",
+        ),
+    )
+}
 
 
 def requests(world: World) -> list[LoggedRequest]:
@@ -162,13 +143,9 @@ def requests(world: World) -> list[LoggedRequest]:
 
 def begin(world: World, scene: Scene) -> tuple[list[str], bytes, int]:
     """Makes the world ready; returns the arguments, the archived record, and the moment."""
-    world.clear()
-    world.packaged.save(world.settings.record)
-    arguments = scene.before(world)
-    for node in world.sandbox.nodes.values():
-        node.faults.clear_requests()
+    world.reset(f"{scene.step} cut off", scene.before)
     archived = world.settings.record.read_bytes() if world.settings.record.exists() else b""
-    return arguments, archived, int(time.time() * 1000) - 1
+    return [scene.step, *scene.arguments], archived, int(time.time() * 1000) - 1
 
 
 def start(world: World, arguments: list[str], build: dict[str, str], config: str = "steady.yml") -> Child:
@@ -180,40 +157,22 @@ def new_build() -> dict[str, str]:
     return {"JOB_NAME": 'churn "main"', "BUILD_NUMBER": str(next(_numbers))}
 
 
-def requests_of(world: World, scene: Scene) -> list[Point]:
-    arguments, _, since = begin(world, scene)
-    child = start(world, arguments, new_build(), "patient.yml")
-    assert child.wait() == 0, child.said
-    assert scene.after(world, arguments, since) == []
-    return [point for point in points(requests(world)) if point.by == "clients"]
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The request that is held, the signal that is sent then, and what becomes of the record in between."""
-
-    point: Point
-    act: str
-    signal: str
-    record: str
-
-
-def play(world: World, scene: Scene, cut: Cut) -> list[str]:
-    """Cuts the step off, runs it again; returns what is wrong in the end."""
+def play(world: World, scene: Scene, cut: Cut) -> tuple[str, list[str]]:
+    """Cuts the step off, runs it again; returns what was said, and what is wrong in the end."""
     point, act, number, record = cut.point, cut.act, cut.signal, cut.record
     arguments, archived, since = begin(world, scene)
     fault = Fault(kind="never", operation=point.operation, by="clients", after=point.nth, count=1, act=act)
     held = world.sandbox.nodes[point.node].faults.add(fault)
     build = new_build()
     child = start(world, arguments, build)
-    until(lambda: held.fired > 0 or not child.running, 30)
+    until(lambda: held.fired > 0 or not child.running)
     struck = child.running
     child.send(signal.Signals[number])
     code = child.wait()
     said = child.said
     world.sandbox.nodes[point.node].faults.clear()
     if not struck:
-        return []  # requests side by side do not always come in the same number
+        return said, []  # requests side by side do not always come in the same number
     wrong = []
     if number != KILL:
         # What is not to be cut off, and what was done already, goes on to its end.
@@ -238,8 +197,7 @@ def play(world: World, scene: Scene, cut: Cut) -> list[str]:
     wrong += report_of(world, scene) + scene.after(world, arguments, since)
     if "internal error" in said or "Traceback" in said:
         wrong.append("an internal error")
-    case = f"{number} {act} {point}, record {record}"
-    return [f"{case}: exit code {code}: {wrong}\n{said}"] if wrong else []
+    return f"exit codes {code}, {second}\n{said}", wrong
 
 
 def report_of(world: World, scene: Scene) -> list[str]:
@@ -250,25 +208,35 @@ def report_of(world: World, scene: Scene) -> list[str]:
     return []
 
 
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.step)
-def test_a_step_that_is_cut_off_anywhere_is_finished_by_the_same_command(worlds: list[World], scene: Scene) -> None:
-    found = requests_of(worlds[0], scene)
-    records, signals = itertools.cycle(scene.records), itertools.cycle((TERM, INT, HUP))
-    cuts = [Cut(*moment, KILL, next(records)) for moment in moments(found)]
-    cuts += [Cut(*moment, next(signals), KEPT) for moment in moments(found)]
-    ended = played(worlds, cuts, lambda world, cut: play(world, scene, cut), lambda cut, error: [f"{cut}: {error!r}"])
-    for number, amount in sorted(Counter(cut.signal for cut in cuts).items()):
-        tell(f"{scene.step} cut off at {len(found)} requests and run again: {number}: {amount}")
-    wrong = [text for texts in ended for text in texts]
-    assert not wrong, f"{len(wrong)} of {len(ended)}\n\n" + "\n\n".join(wrong)
+def cuts(scene: Scene) -> list[Cut]:
+    """Each moment, each signal, and after a kill whatever may become of the record."""
+    found = moments(own(scene.recorded))
+    kills = [Cut(*moment, KILL, RERUN, record) for moment in found for record in scene.records]
+    return kills + [Cut(*moment, name, RERUN) for moment in found for name in (TERM, INT, HUP)]
+
+
+def cases() -> list[object]:
+    return [
+        pytest.param(scene, cut, id=f"{name}: {cut}")
+        for name, scene in SCENES.items()
+        for cut in chosen(f"{name} cut off", cuts(scene), Cut.shows)
+    ]
+
+
+@pytest.mark.parametrize(("scene", "cut"), cases())
+def test_a_step_that_is_cut_off_anywhere_is_finished_by_the_same_command(
+    one_world: World, scene: Scene, cut: Cut
+) -> None:
+    said, wrong = play(one_world, scene, cut)
+    tally(f"{scene.step} cut off", cut.signal)
+    assert not wrong, said
 
 
 @pytest.mark.parametrize(("owner", "name"), [(export, "_write"), (PublishedProjects, "publish")])
 def test_what_the_node_goes_on_with_after_the_kill_is_not_made_again(
-    worlds: list[World], monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+    one_world: World, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:
-    world, scene = worlds[0], SCENES[0]
+    world, scene = one_world, SCENES["package"]
     arguments, _, since = begin(world, scene)
     original, began = getattr(owner, name), threading.Event()
 

@@ -6,28 +6,20 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mlops_steps.dss.claims import Claim
 from mlops_steps.sandbox.faults.model import Fault
-from tests.faults.child import Child
-from tests.faults.world import DEPLOYMENT, INFRA, KEY, NEW, OLD, STAGE, World, until
+from tests.faults.world import DEPLOYMENT, INFRA, KEY, NEW, OLD, PATIENT, STAGE, World, until
+from tests.records import pending
+from tests.support.commands import Child
+from tests.support.pace import QUICK
 
-
-@pytest.fixture(scope="module")
-def one_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("world"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def world(one_world: World) -> World:
-    one_world.reset()
-    return one_world
+#: Two notes may cross when their writing takes longer than this: on a busy machine it does.
+CAREFUL = replace(QUICK, settle=2.0)
 
 
 def agent(world: World, folder: Path, name: str) -> tuple[Path, dict[str, str]]:
@@ -44,7 +36,7 @@ def released(
 ) -> Child:
     workspace, environment = agent(world, folder, name)
     environment.update(variables)
-    return Child([step, "--stage", STAGE, "--config", config], workspace, environment)
+    return Child([step, "--stage", STAGE, "--config", config], workspace, environment, pace=CAREFUL)
 
 
 def tags(world: World) -> list[str]:
@@ -135,8 +127,9 @@ def test_recover_waits_for_the_other_process_and_then_takes_over(world: World, t
     settings.bundle_id = NEW
     settings.save()
     claim(world)
+    world.configured({**PATIENT, "release": {"rollback_timeout": "6s"}})
     start = time.monotonic()
-    child = released(world, tmp_path, "one", "recover", "mlops.yml")
+    child = released(world, tmp_path, "one", "recover", "own.yml")
     assert child.wait() == 0, child.said
     assert time.monotonic() - start >= 6, "release.rollback_timeout"
     assert "taking over" in child.said
@@ -146,10 +139,9 @@ def test_recover_waits_for_the_other_process_and_then_takes_over(world: World, t
 
 def test_recover_does_not_wait_for_a_process_of_its_own_build(world: World, tmp_path: Path) -> None:
     claim(world, build="one #1")
-    start = time.monotonic()
-    child = released(world, tmp_path, "one", "recover", "mlops.yml")
+    child = released(world, tmp_path, "one", "recover")
     assert child.wait() == 0, child.said
-    assert time.monotonic() - start < 5
+    assert "is at work" not in child.said
 
 
 def test_a_process_whose_stage_was_taken_over_changes_nothing_any_more(world: World, tmp_path: Path) -> None:
@@ -173,4 +165,4 @@ def test_a_deployer_that_keeps_no_notes_is_warned_of(world: World, tmp_path: Pat
     assert child.wait() == 0, child.said
     assert "releases from other agents are not locked out" in child.said
     record = json.loads((tmp_path / "one" / ".mlops" / "release.json").read_text())
-    assert record["stages"][STAGE]["owed"] == "nothing"
+    assert not pending(record, STAGE)

@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,8 @@ import dataikuapi
 
 from mlops_steps.commands import runner
 from mlops_steps.config import Settings, load
-from mlops_steps.delivery.record import Bundle, Outcome, Previous, ReleaseRecord
+from mlops_steps.delivery import phases
+from mlops_steps.delivery.record import Bundle, Named, Outcome, Previous, ReleaseRecord
 from mlops_steps.errors import MlopsError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
@@ -31,7 +30,8 @@ from mlops_steps.sandbox.services.projects.model import create
 from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
-from mlops_steps.system.pace import Pace, use
+from tests.records import pending
+from tests.support.snapshot import Snapshot
 
 KEY, SMOKE, STAGE, INFRA = "TINY", "TEST_SMOKE", "prod", "auto-prod"
 OLD, NEW = "old-1", "new-2"
@@ -53,8 +53,8 @@ STEADY: dict[str, dict[str, Any]] = {**PATIENT, "http": {"read_timeout": "1s"}}
 #: What a release may take at most: its archive check, its deployment, its smoke test, its restore, and 10 seconds.
 LONGEST = 2 + 4 + 2 + 6 + 10
 
-#: Updates and runs that the nodes keep from one release to the next.
-_REMEMBERED = 8
+#: Worlds to begin with: a bundle is live and another one tested; or nothing was ever deployed to production.
+AGAIN, FIRST = "release again", "first release"
 
 
 @dataclass
@@ -75,12 +75,13 @@ class Attempt:
         return (self.error and self.error.live) or ""
 
     @property
-    def owed(self) -> str:
-        return str(self.record.get("stages", {}).get(STAGE, {}).get("owed", "nothing"))
+    def pending(self) -> bool:
+        """Whether the record says that a restore is pending."""
+        return pending(self.record, STAGE)
 
 
 class World:
-    """The sandbox, its project, and the release."""
+    """The sandbox, its project, and the release. One for all tests of a process: :meth:`reset` puts it back."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -94,8 +95,9 @@ class World:
         self.settings = self._settings("mlops.yml", LIMITS)
         self.patient = self._settings("patient.yml", PATIENT)
         self._settings("steady.yml", STEADY)
+        self._snapshots: dict[str, Snapshot] = {}
         self._create_project()
-        self.reset()
+        self._deploy_old()
 
     def close(self) -> None:
         self.sandbox.close()
@@ -104,6 +106,10 @@ class World:
         """The official client of a node."""
         found = self.sandbox.nodes[node]
         return dataikuapi.DSSClient(found.url, found.api_key)
+
+    def configured(self, limits: dict[str, Any]) -> Settings:
+        """Settings with these sections of mlops.yml."""
+        return self._settings("own.yml", limits)
 
     def _settings(self, name: str, limits: dict[str, Any]) -> Settings:
         path = self.workspace / name
@@ -119,11 +125,15 @@ class World:
             (project.config_dir / "note.txt").write_text(bundle)
             handle.export_bundle(bundle)
             handle.publish_bundle(bundle)
-        deployment = self.deployer.create_deployment(DEPLOYMENT, KEY, INFRA, OLD)
-        deployment.start_update().wait_for_result()
-        stream = self.deployer.get_project(KEY).get_bundle_stream(NEW)
-        with stream as response:
+        with self.deployer.get_project(KEY).get_bundle_stream(NEW) as response:
             self._archive = response.content
+        self._write_record()
+        self._keep(FIRST)
+
+    def _deploy_old(self) -> None:
+        self.deployer.create_deployment(DEPLOYMENT, KEY, INFRA, OLD).start_update().wait_for_result()
+        assert (self.active, self.health) == (OLD, "HEALTHY")
+        self._keep(AGAIN)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -162,7 +172,56 @@ class World:
         runs = self.prod.get_project(KEY).get_scenario(SMOKE).get_last_runs(limit=50)
         return [run.run for run in runs if run.run["start"] > since]
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a deployment to production."""
+        return DEPLOYMENT in [item.deployment_id for item in self.deployer.list_deployments(as_objects=True)]
+
+    @property
+    def state(self) -> str:
+        """What a first release has left: ``new``, ``disabled``, ``nothing``, or how it is otherwise."""
+        if not self.exists:
+            return "nothing" if self.active is None else f"{self.active} without a deployment"
+        found = (self.active, self.deployed["bundleId"], self.deployed["enabled"])
+        if found == (NEW, NEW, True) and self.health == "HEALTHY":
+            return "new"
+        return f"{found}" if self.deployed["enabled"] else "disabled"
+
     # ---- back to the beginning
+
+    def reset(self, begin: str = AGAIN, make: Callable[[World], object] | None = None) -> None:
+        """Puts the world back to the beginning of this name: the folders of the nodes and the workspace.
+
+        An unknown one is made by ``make`` from :data:`AGAIN`, once.
+        """
+        if begin not in self._snapshots:
+            assert make, begin
+            self.reset()
+            make(self)
+            self._keep(begin)
+        self._quiet()
+        self._snapshots[begin].put_back()
+        for node in self.sandbox.nodes.values():
+            node.faults.clear_requests()
+
+    def _keep(self, begin: str) -> None:
+        self._quiet()
+        folders = [node.dir for node in self.sandbox.nodes.values()]
+        self._snapshots[begin] = Snapshot(*folders, self.workspace)
+
+    def _quiet(self) -> None:
+        """Ends all faults, and all that the nodes are at work on."""
+        self.clear()
+        until(lambda: self._idle(abort=True))
+
+    def _idle(self, *, abort: bool = False) -> bool:
+        nodes = self.sandbox.nodes.values()
+        if abort:
+            for node in nodes:
+                for future in node.futures.list():
+                    node.futures.abort(future.job_id)
+        answered = all(request.seconds for node in nodes for request in node.faults.requests())
+        return answered and not any(node.futures.list() for node in nodes)
 
     def clear(self) -> None:
         """Ends all faults and waits until every node is there again."""
@@ -180,43 +239,8 @@ class World:
         return True
 
     def settle(self) -> None:
-        """Waits for the end of the updates that a step has left under way."""
-        for deployment in self.deployer.list_deployments(as_objects=True):
-            until(lambda one=deployment: all(past.get_raw()["status"] != "RUNNING" for past in one.list_updates()))
-
-    def reset(self) -> None:
-        """The old bundle is live and the only one on the node; the record says that the new one was tested."""
-        self.clear()
-        scenario = self.prod.get_project(KEY).get_scenario(SMOKE)
-        scenario.abort()
-        self.settle()
-        until(lambda: scenario.get_current_run() is None)
-        deployment = self.deployer.get_deployment(DEPLOYMENT)
-        settings = deployment.get_settings()
-        if (settings.get_raw()["bundleId"], settings.get_raw()["enabled"], self.health) != (OLD, True, "HEALTHY"):
-            settings.get_raw().update(bundleId=OLD, enabled=True)
-            settings.save()
-            deployment.start_update().wait_for_result()
-        assert (self.active, self.health) == (OLD, "HEALTHY")
-        project = self.prod.get_project(KEY)
-        if NEW in [bundle["bundleId"] for bundle in project.list_imported_bundles()["bundles"]]:
-            self.prod._perform_empty("DELETE", f"/projects/{KEY}/bundles/imported/{NEW}")
-        notes = self.deployer.get_project(KEY).get_settings()
-        if notes.get_raw().get("tags"):
-            notes.get_raw()["tags"] = []
-            notes.save()
-        self._write_record()
-        self._forget()
-        for node in self.sandbox.nodes.values():
-            node.faults.clear_requests()
-
-    def _forget(self) -> None:
-        """Takes away what is older in the histories of the nodes, lest each release takes longer than the last."""
-        updates = self.sandbox.design.dir.glob("deployer/deployments/*/updates")
-        runs = (path for node in self.sandbox.nodes.values() for path in node.dir.glob(f"scenarios/{KEY}/*"))
-        for folder in (*updates, *runs):
-            for path in sorted(folder.iterdir())[:-_REMEMBERED]:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        """Waits for the end of what a step has left under way."""
+        until(self._idle)
 
     @property
     def packaged(self) -> ReleaseRecord:
@@ -230,20 +254,18 @@ class World:
         record = self.packaged
         test = Outcome(bundle=NEW)
         test.end("passed")
-        record.stage("test", "auto-test", f"{KEY}-on-auto-test").test = test
+        record.stage("test").test = test
         record.save(self.settings.record)
 
     def cut_off(self) -> None:
-        """A release was killed after its update: the new bundle is live, the record says that the old one is owed."""
+        """A release was killed after its update: the new bundle is live, the old one is to be restored."""
         deployment = self.deployer.get_deployment(DEPLOYMENT)
         settings = deployment.get_settings()
         settings.bundle_id = NEW
         settings.save()
         deployment.start_update().wait_for_result()
         record = self.packaged
-        part = record.stage(STAGE, INFRA, DEPLOYMENT)
-        part.previous, part.owed = Previous(bundle=OLD, health="HEALTHY"), "restore"
-        part.deploy = Outcome(bundle=NEW)
+        deploying(record, NEW, OLD)
         record.save(self.settings.record)
 
     # ---- the release
@@ -276,10 +298,10 @@ class World:
             ),
         )
 
-    def release(self) -> Attempt:
+    def release(self, settings: Settings | None = None) -> Attempt:
         from mlops_steps.steps import release
 
-        return self.run(lambda context: release.run(context, STAGE), "release")
+        return self.run(lambda context: release.run(context, STAGE), "release", settings)
 
     def recover(self) -> Attempt:
         from mlops_steps.steps import recover
@@ -287,20 +309,17 @@ class World:
         return self.run(lambda context: recover.run(context, STAGE), "recover", self.patient)
 
 
-def until(true: Callable[[], bool], seconds: float = 15.0) -> None:
+def deploying(record: ReleaseRecord, new: str, old: str | None) -> None:
+    """The record says that the new version is being deployed in the place of the old one."""
+    unit = record.unit(STAGE, INFRA, DEPLOYMENT)
+    noted = {"deployment": DEPLOYMENT, "version": new, "previous": Previous(version=old, seen=Named(version=old))}
+    unit.go(phases.NOTE, **noted, restores=True, why="", deploy=None, smoke_test=None, restore=None)
+    unit.go(phases.DEPLOY, deploy=Outcome(bundle=new))
+
+
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Waits until it is so."""
     limit = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < limit, "it did not come about"
         time.sleep(0.01)
-
-
-#: Short pauses between questions, and short limits where no setting changes them.
-QUICK = Pace(longest=0.4, settle=0.02, again=0.1, grace=1.0, release_note=3.0, lost=1.0, look=3.0)
-
-
-@contextmanager
-def hasty() -> Iterator[None]:
-    """Steps in this process have the quick pace."""
-    with use(QUICK):
-        yield

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import dataikuapi
 import pytest
 
 from mlops_steps.sandbox.site import Sandbox
+from tests.support.commands import Started
 
 KEY = "TINY"
 
@@ -75,6 +77,7 @@ class Workspace:
         self.folder = folder
         self.sandbox = sandbox
         self.project = project
+        self._logs = Path(f"{folder}-logs")
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")},
             **sandbox.environment(project),
@@ -94,12 +97,16 @@ class Workspace:
         document = {"project": self.project, **settings}
         (self.folder / "mlops.yml").write_text(json.dumps(document))  # JSON is YAML
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "mlops_steps", *arguments]
+    def start(self, *arguments: str, **environment: str) -> Started:
+        """The command, forked from a process that has imported it: see tests/support/commands.py."""
+        self._logs.mkdir(exist_ok=True)
+        logs = Path(tempfile.mkdtemp(dir=self._logs))
+        return Started(arguments, self.folder, {**self.environment, **environment}, logs)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start_really(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """The command in an interpreter of its own, for what shows its arguments or its environment."""
         return subprocess.Popen(
-            self.command(*arguments),
+            [sys.executable, "-m", "mlops_steps", *arguments],
             cwd=self.folder,
             env={**self.environment, **environment},
             stdin=subprocess.DEVNULL,
@@ -108,13 +115,14 @@ class Workspace:
             text=True,
         )
 
-    def finish(self, process: subprocess.Popen[str], timeout: float = 120) -> Result:
+    def finish(self, process: Started | subprocess.Popen[str], timeout: float = 120) -> Result:
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             out, err = process.communicate()
             pytest.fail(f"no end after {timeout} s\n{out}\n{err}")
+        assert process.returncode is not None
         return Result(process.returncode, out, err, self.folder / "reports")
 
     def run(self, *arguments: str, **environment: str) -> Result:

@@ -9,8 +9,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from tests.endless import EndlessProxy
 from tests.front_door.conftest import Result, Workspace
+from tests.support.endless import EndlessProxy
 
 KINDS = ["status line", "head", "100 Continue", "chunk extension", "trailers", "gzip members"]
 STEPS = {

@@ -23,7 +23,7 @@ from mlops_steps.steps.context import Context
 from mlops_steps.steps.registry import STEPS
 from tests.front_door.conftest import Workspace, set_stage_variable
 from tests.jenkins.fake_controller import TOKEN, USER, Answer, FakeBuild, FakeController
-from tests.processes import Seen, Watch, children
+from tests.support.processes import Seen, Watch, children
 
 SUITE = """
 import os
@@ -71,7 +71,7 @@ class Session:
 
     def run(self, *arguments: str, code: int, **environment: str) -> str:
         """Runs a command that must end with the code; returns what it has printed."""
-        process = self.workspace.start(*arguments, **{**self.environment, **environment})
+        process = self.workspace.start_really(*arguments, **{**self.environment, **environment})
         self.pids.append(process.pid)
         result = self.workspace.finish(process)
         said = result.out + result.err
@@ -97,6 +97,7 @@ class Session:
         return found
 
 
+@pytest.mark.timeout(1200)  # some forty real starts
 def test_every_step_on_success_and_on_failure(workspace: Workspace, tmp_path: Path) -> None:
     nodes = workspace.sandbox.nodes
     keys = {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -143,3 +144,12 @@ def test_an_archive_that_could_do_harm_is_refused_and_nothing_is_left_behind(wor
 def published_archives(workspace: Workspace) -> list[Path]:
     """The archives of the project on the Project Deployer."""
     return list((workspace.sandbox.design.dir / "deployer").rglob(f"{workspace.project}/**/*.zip"))
+
+
+def test_the_folder_of_the_record_is_made_before_the_archive_is_kept_beside_it(workspace: Workspace) -> None:
+    workspace.configure()
+    path = workspace.folder / "mlops.yml"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "record": "not/there/yet/release.json"}))
+    workspace.ok("package", BUILD_NUMBER="1")
+    workspace.ok("package", BUILD_NUMBER="1")  # and it may be there
+    assert json.loads((workspace.folder / "not/there/yet/release.json").read_text())["bundle"]

@@ -224,7 +224,7 @@ def test_a_scenario_beyond_its_limit_is_aborted_on_the_node(many: Workspace) -> 
     result = many.run("test", "--stage", "test")
     assert result.code == 1
     assert outcomes(result)["NIGHTLY"] == "failure"
-    assert message(result, "NIGHTLY") == "TIMED_OUT: no end after 2s; aborted on the node"
+    assert message(result, "NIGHTLY") == "TIMED_OUT: timed out after 2s; aborted on the node"
     assert wait_until_ended(many, "NIGHTLY") == "ABORTED"
 
 

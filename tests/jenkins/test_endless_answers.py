@@ -10,7 +10,7 @@ import pytest
 from mlops_steps.errors import ControllerError
 from mlops_steps.jenkins.access import Access
 from mlops_steps.jenkins.session import Limits, Session
-from tests.endless import KINDS, EndlessProxy
+from tests.support.endless import KINDS, EndlessProxy
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -278,7 +278,7 @@ def test_the_wait_in_the_queue_has_a_limit(controller: FakeController, jenkins: 
     result = jenkins("run", "churn", "--queue-timeout", "0.3s")
 
     assert result.exit_code == 3
-    assert "time limit: churn waits in the queue: no end after 0.3s" in result.stderr
+    assert "time limit: churn waits in the queue: timed out after 0.3s" in result.stderr
 
 
 def test_a_build_has_a_limit_and_goes_on_beyond_it(controller: FakeController, jenkins: Command) -> None:
@@ -288,7 +288,7 @@ def test_a_build_has_a_limit_and_goes_on_beyond_it(controller: FakeController, j
     result = jenkins("run", "churn", "--timeout", "0.3s")
 
     assert result.exit_code == 3
-    assert "time limit: churn #1 goes on: no end after 0.3s" in result.stderr
+    assert "time limit: churn #1 goes on: timed out after 0.3s" in result.stderr
     assert not build.stopped
 
 

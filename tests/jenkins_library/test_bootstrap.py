@@ -351,9 +351,15 @@ def install(agent: Agent, version: str) -> None:
             {"source": "wheels"},
             "source: 'wheels' needs the folder: mlopsSetup(source: 'wheels', wheels: '/srv/wheels')",
         ),
+        # Nothing is named: a name in an index is not taken on trust.
+        ({}, "the Jenkins library is 1.2.3, but on the PATH of this agent there is no mlops-steps, and nothing says"),
+        (
+            {"source": "index", "requirements": "ci.txt"},
+            "source: 'index' needs sha256: '…', the SHA-256 of the wheel of mlops-steps",
+        ),
         ({"wheels": "/nowhere"}, "wheels: no such folder on this agent: /nowhere"),
         ({"source": "git"}, "source: 'git' needs the library's repository: mlopsSetup(repository: "),
-        ({"requirements": "none.txt"}, "requirements: no such file: "),
+        ({"requirements": "none.txt", "source": "index"}, "requirements: no such file: "),
         ({"sha256": "abc"}, "sha256 must be the 64 hexadecimal digits"),
         ({"python": 3}, "python must be text"),
         ({"repository": "--upload-pack=x", "revision": "v1", "requirements": "ci.txt"}, "repository and revision must"),

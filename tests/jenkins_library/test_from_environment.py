@@ -18,13 +18,15 @@ from mlops_steps.commands.groovy import request as requests
 from mlops_steps.commands.groovy.outcome import Before, outcome
 from mlops_steps.commands.groovy.request import Arguments, Request
 from mlops_steps.config import Settings, load
-from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.exclusive import stage_lock
+from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Approval, Bundle, Outcome, ReleaseRecord, build_from
 from mlops_steps.errors import ConfigError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
 from mlops_steps.steps.registry import STEPS
 from mlops_steps.system.console import Console
+from tests.support import commands
 
 NODES = {
     "MLOPS_PROJECT": "CHURN",
@@ -52,19 +54,23 @@ def call(
     step: str,
     parameters: dict[str, Any],
     folder: Path,
-    command: tuple[str, ...] = ("-m", "mlops_steps"),
+    command: tuple[str, ...] = (),
     **environment: str,
 ) -> Ended:
     """Calls the command as the Groovy step does."""
     asked = {"step": step, "library": __version__, "parameters": parameters}
-    process = subprocess.run(
-        [sys.executable, *command, "from-environment", what],
-        cwd=folder,
-        env={**os.environ, **NODES, "MLOPS_STEP": json.dumps(asked), **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    whole = {**os.environ, **NODES, "MLOPS_STEP": json.dumps(asked), **environment}
+    if command:
+        process = subprocess.run(
+            [sys.executable, *command, "from-environment", what],
+            cwd=folder,
+            env=whole,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    else:
+        process = commands.run(["from-environment", what], folder, whole)
     lines = process.stdout.splitlines()
     return Ended(process.returncode, dict(line.split("=", 1) for line in lines), process.stderr)
 
@@ -94,11 +100,9 @@ def record(folder: Path, environ: dict[str, str]) -> ReleaseRecord:
     """A record of a bundle that was tested."""
     made = ReleaseRecord(project="CHURN", build=build_from(environ))
     made.begin(Bundle(id="b1", sha256="a" * 64, size=1))
-    stage = made.stage("test", "auto-test", "CHURN-on-auto-test")
-    for name in ("deploy", "test"):
-        outcome = Outcome(bundle="b1")
-        outcome.end("passed")
-        setattr(stage, name, outcome)
+    made.stage("test").test = Outcome(bundle="b1").end("passed")
+    unit = made.unit("test", "auto-test", "CHURN-on-auto-test")
+    unit.version, unit.phase, unit.deploy = "b1", Phase.LIVE, Outcome(bundle="b1").end("passed")
     made.save(folder / ".mlops/release.json")
     return made
 
@@ -129,6 +133,14 @@ def test_where_there_is_a_deployer_of_its_own_its_key_is_needed(tmp_path: Path) 
     assert {node.name for node in STEPS["package"].nodes(settings, None)} == {"design", "deployer"}
     assert {node.name for node in STEPS["status"].nodes(settings, None)} >= {"design", "deployer", "prod"}
     assert {node.name for node in STEPS["release"].nodes(settings, "prod")} == {"deployer", "prod"}
+
+
+def test_a_gate_that_compares_with_the_champion_needs_the_key_of_its_node(tmp_path: Path) -> None:
+    file = tmp_path / "mlops.yml"
+    file.write_text("gates: [{gate: champion, dataset: d, key: k, label: l, metric: mae, prediction: p}]")
+    settings = load(file, NODES, {})
+    assert [node.name for node in STEPS["test"].nodes(settings, "test")] == ["design", "test", "prod"]
+    assert [node.name for node in STEPS["deploy"].nodes(settings, "test")] == ["design", "test"]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +247,7 @@ def test_a_plan_names_keys_and_removes_reports_of_earlier_builds(tmp_path: Path)
         path.write_text("<testsuite/>")
     ended = call("plan", "release", {"stage": "prod"}, tmp_path)
     assert ended.code == 0
-    assert ended.told == {"unstash": "", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
+    assert ended.told == {"note": "true", "unstash": "", "keys": "design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY"}
     assert not any(path.exists() for path in old)
     assert kept.exists()
 
@@ -248,6 +260,22 @@ def test_the_configuration_is_loaded_once_in_a_process(tmp_path: Path, what: str
     ended = call(what, "release", {"stage": "prod"}, tmp_path, command, MLOPS_APPROVAL=approval, **BUILD)
     assert what != "run" or "no API key for node" in ended.told["verdict"]  # approve and release have run
     assert "configurations read: 1" in ended.log
+
+
+@pytest.mark.parametrize(
+    ("step", "parameters"),
+    [("release", {"stage": "prod", "dryRun": True}), ("deploy", {"stage": "test"}), ("recover", {"stage": "prod"})],
+)
+def test_nothing_is_noted_where_production_is_not_about_to_change(
+    tmp_path: Path, step: str, parameters: dict[str, Any]
+) -> None:
+    assert "note" not in call("plan", step, parameters, tmp_path).told
+
+
+def test_a_look_that_fails_is_left_to_the_step(tmp_path: Path) -> None:
+    record(tmp_path, BUILD)
+    ended = call("note", "release", {"stage": "prod"}, tmp_path, **BUILD)
+    assert (ended.code, ended.told) == (0, {})
 
 
 def test_a_plan_says_nothing_of_a_mistake(tmp_path: Path) -> None:
@@ -342,7 +370,7 @@ def test_an_approval_for_another_stage_does_not_count(tmp_path: Path) -> None:
 
 def test_an_approval_of_another_bundle_does_not_count(tmp_path: Path) -> None:
     made = record(tmp_path, BUILD)
-    made.stage("prod", "auto-prod", "CHURN-on-auto-prod").approval = Approval(by="jane", bundle="b0")
+    made.stage("prod").approval = Approval(by="jane", bundle="b0")
     made.save(tmp_path / ".mlops/release.json")
     ended = call("run", "release", {"stage": "prod"}, tmp_path, **BUILD)
     assert "nobody has approved the release of bundle b1" in ended.told["verdict"]
@@ -355,7 +383,8 @@ def test_a_dry_run_asks_for_no_approval(tmp_path: Path) -> None:
 
 
 def test_standard_output_is_for_the_library_alone(tmp_path: Path) -> None:
-    ended = call("run", "status", {}, tmp_path, MLOPS_DESIGN_API_KEY="a-design-key")
+    keys = {f"MLOPS_{node}_API_KEY": f"key-of-{node}" for node in ("DESIGN", "TEST", "PROD")}
+    ended = call("run", "status", {}, tmp_path, **keys)
     assert ended.code == 3
     assert set(ended.told) <= {"verdict", "report", "reports", "automation", "releaseStage", "testStages", "archive",
                                "description", "stash", "options", "stashName", "stashReplaces"}  # fmt: skip
@@ -373,13 +402,16 @@ def test_two_builds_on_one_agent_do_not_work_on_one_stage_at_once(
     stage = "prod" if step in ("release", "rollback") else "test"
     approval = json.dumps({"prod": ANSWER})
     keys = {f"MLOPS_{node}_API_KEY": f"key-of-{node}" for node in ("DESIGN", "TEST", "PROD")}
+    monkeypatch.setenv("JOB_NAME", "other")
+    monkeypatch.setenv("BUILD_NUMBER", "7")
     with stage_lock(settings, stage, Console(quiet=True)):
         ended = call(
             "run", step, {"stage": stage}, tmp_path, TMPDIR=str(shared), MLOPS_APPROVAL=approval, **keys, **BUILD
         )
     assert ended.code == 3
-    assert f"stage {stage}: process {os.getpid()} on " in ended.told["verdict"]
+    assert f"stage {stage}: other #7 (process {os.getpid()} on " in ended.told["verdict"]
     assert "is at work on it" in ended.told["verdict"]
+    assert "waiting" not in ended.log
     assert (tmp_path / ended.told["report"].split(",")[-1]).is_file()
 
 

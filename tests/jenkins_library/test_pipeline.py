@@ -16,6 +16,7 @@ from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.system.console import Console
 from tests.front_door.conftest import Workspace, create_project, set_stage_variable
 from tests.jenkins_library.conftest import ROOT, Build, Scenario, base_environment
+from tests.records import pending, unit
 
 HOSTILE = "x'\"$(touch pwned)`touch pwned`\n; touch pwned #é"
 
@@ -154,7 +155,7 @@ def ran(builds: Callable[[Sequence[Scenario]], dict[str, Build]], jobs: Jobs) ->
 
     slow = jobs.project("SLOW", released=True, automation="full")
     slow.workspace.variables(smoke="hang")
-    at_the_smoke_test = "^smoke test TEST_SMOKE on auto-prod: running"
+    at_the_smoke_test = "^smoke test TEST_SMOKE on auto-prod"
     jobs.add("aborted", "SLOW", STEP_BY_STEP, abortAt=at_the_smoke_test, grace=0.3)
 
     jobs.project("ASKED", released=True)
@@ -205,6 +206,7 @@ def test_every_check_of_every_step_shows_as_a_test_once(ran: dict[str, Build]) -
 def test_record_checksum_and_summary_are_archived(ran: dict[str, Build]) -> None:
     build = ran["example"]
     assert build.artifacts == [
+        ".mlops/before-release.json",
         ".mlops/bundle.sha256",
         ".mlops/release.json",
         "reports/mlops-summary.css",
@@ -318,7 +320,7 @@ def test_a_later_build_looks_at_what_is_live(ran: dict[str, Build]) -> None:
     assert build.tests("mlops-status") == {"test": "passed", "prod": "passed"}
     assert build.tests("mlops-smoke-test-prod") == {"smoke-test": "passed"}
     assert build.tests("mlops-recover-prod") == {"recover": "passed"}
-    assert "nothing is owed on prod" in build.log
+    assert "nothing is pending on prod" in build.log
 
 
 def test_an_abort_in_the_middle_of_a_release_ends_with_production_restored(ran: dict[str, Build], jobs: Jobs) -> None:
@@ -328,8 +330,8 @@ def test_an_abort_in_the_middle_of_a_release_ends_with_production_restored(ran: 
     assert "went on" not in build.log
     assert project.workspace.live() == project.first
     assert project.workspace.health() == "HEALTHY"
-    assert build.record["stages"]["prod"]["owed"] == "nothing"
-    assert build.record["stages"]["prod"]["rollback"]["result"] == "passed"
+    assert not pending(build.record, "prod")
+    assert unit(build.record, "prod")["restore"]["result"] == "passed"
     assert set(build.tests("mlops-recover-prod").values()) == {"passed"}
     assert build.tests("mlops-release-prod")["rollback"] == "passed"
     assert f"prod: {project.first} (restored)" in build.description

@@ -39,7 +39,9 @@ class Jobs:
         self.folder = folder
         self.all: list[Scenario] = []
 
-    def add(self, name: str, script: str, run: str = GOOD, plan: str = KEYS, recover: str = "", **more: Any) -> None:
+    def add(
+        self, name: str, script: str, run: str = GOOD, plan: str = KEYS, recover: str = "", note: str = "", **more: Any
+    ) -> None:
         root = self.folder / str(len(self.all))
         environment = {
             **base_environment(self.folder / "home", STUB),
@@ -48,6 +50,7 @@ class Jobs:
             "STUB_plan": plan,
             "STUB_run": run,
             "STUB_recover": recover,
+            "STUB_note": more.pop("note", ""),
             **more.pop("env", {}),
         }
         settings = {"env": environment, "credentials": CREDENTIALS, "grace": 0.3, "secondGrace": 0.5, **more}
@@ -93,6 +96,15 @@ def ran(
     second = (
         f'if [ "$number" -lt 2 ]; then echo "live=Live on prod when it was packaged: bundle b0"; {GOOD}; fi; {slow}'
     )
+    jobs.add(
+        "agent lost after a note",
+        RELEASE,
+        plan=f"{KEYS}; echo note=true",
+        note="mkdir -p .mlops; echo noted >.mlops/before.json; echo archive=.mlops/before.json; "
+        "echo 'live=Live on prod before the release: bundle b0'",
+        run=slow,
+        agentLostAt="^working",
+    )
     jobs.add("agent lost", known, run=second, recover=recover, agentLostAt="^working")
     jobs.add(
         "out of time",
@@ -135,6 +147,8 @@ def ran(
     manual = f"export STUB_automation=manual; {GOOD}"
     jobs.add("example manual", example, run=manual)
     jobs.add("example without release", example, params={"RELEASE": False})
+    for branch in ("main", "feature"):
+        jobs.add(f"example on {branch}", example, env={"BRANCH_NAME": branch}, answers=[{"by": "jane"}])
     jobs.add("example", example, answers=[{"by": "jane"}])
     jobs.add(
         "example restarted", example, restartOf="example", restartFrom="Release", number=2, answers=[{"by": "joe"}]
@@ -307,6 +321,14 @@ def test_a_lost_agent_is_one_line_and_the_first_error_goes_on(ran: dict[str, Bui
     )
 
 
+def test_what_was_live_is_archived_before_it_is_changed(ran: dict[str, Build]) -> None:
+    build = ran["agent lost after a note"]
+    assert calls(build) == ["plan", "note", "run"]
+    assert environment(build, 1)["MLOPS_PROD_API_KEY"] == "prod-key-1"
+    assert build.artifact(".mlops/before.json") == "noted\n"
+    assert "Last known: Live on prod before the release: bundle b0." in build.log
+
+
 def test_what_a_step_wrote_goes_with_the_build_to_the_next_agent(ran: dict[str, Build]) -> None:
     build = ran["agents"]
     assert build.result == "SUCCESS", build.log
@@ -386,6 +408,14 @@ def test_the_example_can_be_told_not_to_release(ran: dict[str, Build]) -> None:
     assert build.result == "SUCCESS", build.log
     assert (build.statuses["Approve"], build.statuses["Production"]) == ("SKIPPED", "SKIPPED")
     assert "release" not in steps(build)
+
+
+@pytest.mark.parametrize(("branch", "status"), [("main", "SUCCESS"), ("feature", "SKIPPED")])
+def test_of_a_multibranch_job_only_main_releases(ran: dict[str, Build], branch: str, status: str) -> None:
+    build = ran[f"example on {branch}"]
+    assert build.result == "SUCCESS", build.log
+    assert (build.statuses["Test"], build.statuses["Production"]) == ("SUCCESS", status)
+    assert len(build.inputs) == (1 if branch == "main" else 0)
 
 
 def test_the_example_restarted_at_the_release_asks_again(ran: dict[str, Build]) -> None:

@@ -144,3 +144,20 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path, monkeypatch: pyte
         "mlops-summary.css",
         "mlops-summary.html",
     ]
+
+
+@pytest.mark.parametrize(
+    ("reports", "unreadable", "verdicts"),
+    [
+        (1, (), ["All 1 checks passed or do not apply."]),
+        (1, ("a.xml: not XML",), ["a.xml: not XML"]),  # nobody knows what that report holds
+        (2, ("a.xml: not XML",), ["2 of 4 checks failed.", "a.xml: not XML"]),
+        (0, (), ["No step has run."]),
+    ],
+)
+def test_all_passed_only_when_every_report_could_be_read(
+    reports: int, unreadable: tuple[str, ...], verdicts: list[str]
+) -> None:
+    document = lxml_html.fromstring(html.page(churn()[:reports], "s.css", unreadable))
+    found = [line.text_content() for line in document.iter("p") if str(line.get("class")).startswith("verdict")]
+    assert found == verdicts

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from mlops_steps.errors import DeadlineExceeded, NodeError
-from mlops_steps.system.waiting import Aside, Deadline, duration, poll
+from mlops_steps.system.waiting import BackgroundCall, Deadline, duration, poll
 
 
 def test_poll_returns_the_first_answer_that_is_there() -> None:
@@ -15,7 +15,7 @@ def test_poll_returns_the_first_answer_that_is_there() -> None:
 
 def test_poll_gives_up_at_the_deadline_and_says_what_it_waited_for() -> None:
     start = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match=r"the update: no end after 0\.3s"):
+    with pytest.raises(DeadlineExceeded, match=r"the update: timed out after 0\.3s"):
         poll(lambda: None, deadline=Deadline(0.3), what="the update", first=0.05)
     assert 0.25 < time.monotonic() - start < 1.5
 
@@ -41,13 +41,13 @@ def test_a_deadline_within_another_never_lies_later() -> None:
 
 
 def test_aside_hands_over_the_answer_and_the_error() -> None:
-    assert Aside(lambda: 7).result() == 7
+    assert BackgroundCall(lambda: 7).result() == 7
 
     def fail() -> int:
         raise NodeError("no")
 
     with pytest.raises(NodeError, match="no"):
-        Aside(fail).result()
+        BackgroundCall(fail).result()
 
 
 @pytest.mark.parametrize(

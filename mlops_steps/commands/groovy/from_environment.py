@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from mlops_steps.commands.groovy import approval
+from mlops_steps.commands.groovy import approval, before_change
 from mlops_steps.commands.groovy import request as requests
 from mlops_steps.commands.groovy.outcome import Before, outcome
 from mlops_steps.commands.groovy.request import Arguments, Request
@@ -47,12 +47,13 @@ class _Configuration:
 
 
 @click.command("from-environment", hidden=True)
-@click.argument("what", type=click.Choice(["plan", "run", "recover"]))
+@click.argument("what", type=click.Choice(["plan", "note", "run", "recover"]))
 def from_environment(what: str) -> None:
     """Run the step of the Jenkins library that the environment variable MLOPS_STEP describes.
 
-    `plan` says which keys it needs; `run` runs it; `recover`, after a run that was cut off, puts in order what it left
-    and says what came of it. Lines NAME=VALUE on standard output are for the library.
+    `plan` says which keys it needs; `note` writes down what is live before it is changed; `run` runs it; `recover`,
+    after a run that was cut off, puts in order what it left and says what came of it. Lines NAME=VALUE on standard
+    output are for the library.
     """
     with _lines_for_groovy() as say:
         try:
@@ -61,6 +62,9 @@ def from_environment(what: str) -> None:
             raise click.UsageError(error.message) from None
         if what == "plan":
             _plan(request, say)
+            code = 0
+        elif what == "note":
+            _note(request, say)
             code = 0
         elif what == "run":
             code = _run(request, say)
@@ -98,7 +102,19 @@ def _plan(request: Request, say: Say) -> None:
         say("unstash", ",".join(Travel(settings, os.environ).missing))
         nodes = request.step.nodes(settings, request.stage)
         say("keys", ",".join(f"{node.name} {node.variable}_API_KEY" for node in nodes))
+        if request.step.name != "recover" and request.step.changes_production(settings, request.stage, _flags(request)):
+            say("note", "true")
         _forget_reports(settings, request)
+
+
+def _note(request: Request, say: Say) -> None:
+    """Has the archive of the build say what is live. A mistake, or a node that does not answer, is for `run` to say."""
+    with suppress(MlopsError, OSError):
+        settings = _checked(request).get()
+        _arrived(settings)
+        live, path = before_change.write(settings, request.step.name, request.stage or "", dict(os.environ))
+        say("live", live)
+        say("archive", os.path.relpath(path))
 
 
 def _forget_reports(settings: Settings, request: Request) -> None:

@@ -52,5 +52,8 @@ def conflict(why: str) -> DssError:
 
 
 def not_supported(operation: str) -> DssError:
-    """501: DSS can do this, the sandbox can't. ``operation`` names it."""
-    return DssError(501, "java.lang.UnsupportedOperationException", f"not supported by the sandbox: {operation}")
+    """400: DSS can do this, the sandbox can't. ``operation`` names it.
+
+    Public clients repeat what was answered with 501, or any 5xx, and read 404 as "this object does not exist".
+    """
+    return DssError(400, "java.lang.UnsupportedOperationException", f"not supported by the sandbox: {operation}")

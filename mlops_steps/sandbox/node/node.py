@@ -14,6 +14,7 @@ from mlops_steps.sandbox.node.store import PRIVATE_DIR, read_json, safe_name, wr
 NodeType = Literal["DESIGN", "AUTOMATION", "API"]
 # What every answer of a node names, and what exports are made with.
 DSS_VERSION = "13.5.2"
+DSS_CONF_VERSION = "13530"
 TICKET_SECONDS = 6 * 3600.0
 DEFAULT_CONNECTIONS: dict[str, Any] = {
     "filesystem_managed": {

@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +25,22 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}")
 def now_ms() -> int:
     """The time in milliseconds since 1970, as DSS writes times."""
     return int(time.time() * 1000)
+
+
+def iso_time(milliseconds: int) -> str:
+    """A time as manifests and import states of real nodes have it: ``2020-04-29T22:51:35.217+0000``, in UTC."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:03d}+0000"
+
+
+def milliseconds(value: Any) -> int | None:
+    """A time that a document gives in milliseconds or as text (:func:`iso_time`); ``None`` when it is neither."""
+    if isinstance(value, int):
+        return value
+    try:
+        return round(datetime.strptime(str(value), "%Y-%m-%dT%H:%M:%S.%f%z").timestamp() * 1000)
+    except ValueError:
+        return None
 
 
 def safe_name(value: str, what: str) -> str:

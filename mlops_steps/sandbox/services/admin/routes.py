@@ -36,6 +36,22 @@ def _no_connection(name: str) -> DssError:
     return not_found(f"connection {name} does not exist")
 
 
+@router.get("/plugins")
+def list_plugins(_call: Call) -> Any:
+    return []
+
+
+@router.get("/admin/general-settings")
+def general_settings(_call: Call) -> Any:
+    """A node of the sandbox has none that could be set."""
+    return {}
+
+
+@router.get("/admin/licensing/status")
+def licensing_status(_call: Call) -> Any:
+    return {"base": {"hasLicense": False}}
+
+
 @router.get("/admin/connections")
 def list_connections(call: Call) -> Any:
     return call.node.connections()

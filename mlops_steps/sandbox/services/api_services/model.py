@@ -68,7 +68,7 @@ def check_settings(settings: dict[str, Any]) -> None:
 
 
 def refuse_what_is_not_served(settings: dict[str, Any]) -> None:
-    """Raises 400 when a service can't be packaged, 501 when that is for want of support by the sandbox."""
+    """Raises 400 when a service can't be packaged, also when that is for want of support by the sandbox."""
     if not settings["endpoints"]:
         raise bad_request(f"API service {settings['id']} has no endpoint: there is nothing to package")
     if settings["authMethod"] == "OAUTH2":

@@ -69,7 +69,7 @@ def create_package(project: Project, service_id: str, package_id: str, notes: st
     """Packages a service as it is now, with the active versions of its models.
 
     :param version: of DSS, for the manifest.
-    :raises DssError: 404, 400 for a bad id or a service that can't be served, 409 for an id that is taken, 501.
+    :raises DssError: 404, 400 for a bad id or a service that can't be served, 409 for an id that is taken.
     """
     safe_name(package_id, f"{WHAT} id")
     store = packages_of(project, service_id)

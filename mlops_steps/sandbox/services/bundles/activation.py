@@ -74,7 +74,7 @@ def activate(node: Node, key: str, bundle_id: str, scenarios: Mapping[str, bool]
             warnings = _adapt(project, staged, scenarios)
             state = {"bundleId": bundle_id, "activatedOn": now_ms(), "activatedBy": user}
             write_json(staged / ACTIVE_FILE, state)
-            _take_data(project, staged)
+            take_data(project.data_dir, staged)
             _go_live(node, key, staged)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
@@ -124,7 +124,7 @@ def _adapt(project: Project, staged: Path, scenarios: Mapping[str, bool]) -> lis
     _keep_settings(project, config)
     _keep_local_variables(project, config)
     _keep_model_versions(project, staged)
-    _remap(config, remapped_names(_remapping(project)))
+    remap(config, remapped_names(_remapping(project)))
     return _set_active_scenarios(project, config, scenarios)
 
 
@@ -175,7 +175,7 @@ def _set_active_scenarios(project: Project, config: Path, wanted: Mapping[str, b
     ]
 
 
-def _remap(config: Path, renamed: Mapping[str, Mapping[str, str]]) -> None:
+def remap(config: Path, renamed: Mapping[str, Mapping[str, str]]) -> None:
     if not any(renamed.values()):
         return
     for folder in ("datasets", "managed_folders", "recipes", "scenarios"):
@@ -210,11 +210,11 @@ def _readable(path: Path) -> dict[str, Any] | None:
 # ---- data that travels in the bundle
 
 
-def _take_data(project: Project, staged: Path) -> None:
+def take_data(data_dir: Path, staged: Path) -> None:
     """Moves the bundle's data to where the node keeps data. Model versions are added beside those that are there."""
     for inside, kept in DATA_FOLDERS.items():
         for source in _folders(staged / inside):
-            target = project.data_dir / kept / source.name
+            target = data_dir / kept / source.name
             target.parent.mkdir(parents=True, exist_ok=True)
             if inside == "saved_models" and target.exists():
                 for version in _folders(source / "versions"):

@@ -13,6 +13,7 @@ from mlops_steps.sandbox.node.archives import read_document, refusing, unpack
 from mlops_steps.sandbox.node.errors import bad_request
 
 MANIFEST = "export-manifest.json"
+CHANGELOG = "changelog.json"
 PARAMS = "project_config/params.json"
 # How messages call what an archive is of.
 WHAT = "bundle"
@@ -26,6 +27,7 @@ class BundleArchive:
     path: Path
     manifest: dict[str, Any]
     params: dict[str, Any]
+    has_changelog: bool = False
 
     @property
     def project_key(self) -> str | None:
@@ -35,6 +37,18 @@ class BundleArchive:
                 if isinstance(document.get(name), str) and document[name]:
                     return str(document[name])
         return None
+
+    def refuse_project_export(self, file_name: str) -> None:
+        """Raises 400 for the export of a project: it has no bundle id, no changelog, and not the name of a bundle."""
+        named = any(
+            isinstance(document, dict) and document.get("bundleId")
+            for document in (self.manifest, self.manifest.get("exportUserInfo"))
+        )
+        if not (named or self.has_changelog or Path(file_name).name.startswith("dss-bundle-")):
+            raise bad_request(
+                f"The archive is the export of project {self.project_key}, not a bundle: import it on a Design node "
+                "(prepare_project_import) and export a bundle there"
+            )
 
     def bundle_id(self, file_name: str) -> str:
         """The bundle's id: from the manifest, or from the name of the file when the manifest has none."""
@@ -58,9 +72,10 @@ def check_archive(path: Path) -> BundleArchive:
     with refusing(WHAT), checked(path) as archive:
         manifest = read_document(archive, MANIFEST, WHAT)
         params = read_document(archive, PARAMS, WHAT)
+        has_changelog = CHANGELOG in archive.NameToInfo
     if not isinstance(manifest, dict) or not isinstance(params, dict):
         raise bad_request(f"The archive is not a bundle: it has no {MANIFEST} or no {PARAMS}")
-    return BundleArchive(path, manifest, params)
+    return BundleArchive(path, manifest, params, has_changelog)
 
 
 def extract(archive: BundleArchive, target: Path, wanted: Callable[[str], bool] = lambda _name: True) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 from mlops_steps.sandbox.node.archives import add_tree
 from mlops_steps.sandbox.node.errors import bad_request
-from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.node.store import now_ms, read_json, safe_name
-from mlops_steps.sandbox.services.bundles.archive import MANIFEST, BundleArchive
+from mlops_steps.sandbox.node.node import DSS_CONF_VERSION, DSS_VERSION, Node
+from mlops_steps.sandbox.node.store import iso_time, milliseconds, now_ms, read_json, safe_name
+from mlops_steps.sandbox.services.bundles.archive import CHANGELOG, MANIFEST, BundleArchive
 from mlops_steps.sandbox.services.bundles.model import exported
 from mlops_steps.sandbox.services.bundles.needs import manifest_entries
 from mlops_steps.sandbox.services.projects.model import EXPORT_OPTIONS, Project
@@ -25,11 +25,24 @@ DATA_FOLDERS = {
     "managed_folders": "managed_folders",
     "fs_datasets_data": "managed_datasets",
 }
+# What ``actualContent.configContent`` of a bundle counts, and the folder in which the project keeps it.
+CONTENT_COUNTS = {
+    "datasets": "datasets",
+    "recipes": "recipes",
+    "savedModels": "saved_models",
+    "managedFolders": "managed_folders",
+    "scenarios": "scenarios",
+    "insights": "insights",
+    "dashboards": "dashboards",
+}
+CHANGELOG_COMMITS = 1000
+# Jupyter notebooks, beside ``project_config/``.
+NOTEBOOKS = "ipython_notebooks"
 _LEFT_OUT = {"__pycache__", ".pytest_cache"}
 LOCAL_VARIABLES = "localvariables.json"
 
 
-def export_bundle(node: Node, key: str, bundle_id: str, release_notes: str, user: str, version: str) -> dict[str, Any]:
+def export_bundle(node: Node, key: str, bundle_id: str, release_notes: str, user: str) -> dict[str, Any]:
     """Exports the project as it is now and returns the bundle's record.
 
     Raises 404 for an unknown project, 400 for a bad id, 409 for one that is taken.
@@ -39,10 +52,13 @@ def export_bundle(node: Node, key: str, bundle_id: str, release_notes: str, user
     store = exported(node, key)
     with node.lock(key):
         store.refuse_known(bundle_id)
-        options = _options(project)
+        options = export_options((project.params.get("bundleExporterSettings") or {}).get("exportOptions") or {})
         draft = node.tmp_dir / f"{secrets.token_hex(8)}.zip"
+        named = {"bundleId": bundle_id, "releaseNotes": release_notes}
+        known = store.list()
         try:
-            manifest = _write(project, draft, options, user, bundle_id, release_notes, version)
+            changes = _changelog(project, known[-1] if known else None)
+            manifest = write_archive(project, draft, options, user, named, changes)
             archive = BundleArchive(draft, manifest, project.params)
             return store.add(archive, bundle_id, user, releaseNotes=release_notes)
         finally:
@@ -55,45 +71,81 @@ def origin(project: Project) -> dict[str, Any]:
     return {"projectKey": project.key, "nodeId": node.id, "installId": node.id, "url": node.url}
 
 
-def _options(project: Project) -> dict[str, Any]:
-    settings = project.params.get("bundleExporterSettings") or {}
-    chosen = settings.get("exportOptions") or {}
+def _changelog(project: Project, last: dict[str, Any] | None) -> dict[str, Any]:
+    """What happened since the ``last`` bundle: its commits, the newest first. Git knows whole seconds only."""
+    entries = project.git.log(None, None, CHANGELOG_COMMITS)["entries"]
+    if last is None:
+        return {"diffEntries": [], "logEntries": entries}
+    since = int(last["addedOn"])
+    return {
+        "previousBundleId": last["bundleId"],
+        "previousBundleTime": since,
+        "diffEntries": [],
+        "logEntries": [entry for entry in entries if (milliseconds(entry["timestamp"]) or 0) >= since - 1000],
+    }
+
+
+def export_options(chosen: Any) -> dict[str, Any]:
+    """What an export takes along: the defaults, and what was ``chosen``. Raises 400 when that is not an object."""
     if not isinstance(chosen, dict):
-        raise bad_request("bundleExporterSettings.exportOptions of the project is not an object")
+        raise bad_request("The export options are not an object")
     return {**EXPORT_OPTIONS, **chosen}
 
 
-def _write(
-    project: Project, draft: Path, options: dict[str, Any], user: str, bundle_id: str, release_notes: str, version: str
+def write_archive(
+    project: Project,
+    draft: Path,
+    options: dict[str, Any],
+    user: str,
+    bundle: dict[str, Any] | None = None,
+    changelog: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
+    """Writes the project into ``draft`` and returns the manifest.
+
+    :param bundle: ``bundleId`` and ``releaseNotes``; None for the export of a project.
+    :param changelog: what goes into ``changelog.json``; None for no such file.
+    """
+    named = bundle or {}
     with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=6, strict_timestamps=False) as archive:
         keep_git = bool(options["exportGitRepository"])
         add_tree(archive, project.config_dir, "project_config", lambda path: _is_configuration(path, keep_git))
         # Local variables are the node's own: they don't travel.
         archive.writestr(f"project_config/{LOCAL_VARIABLES}", "{}\n")
         content = _add_data(archive, project, options)
+        if bundle is not None:
+            content = {"configContent": _counts(project), **content}
+        add_tree(archive, project.dir / NOTEBOOKS, NOTEBOOKS)
         archive.writestr("timelines/timeline.txt", "")
         manifest = {
-            "exportUserInfo": {
-                "exportedBy": user,
-                "exportedOn": now_ms(),
-                "bundleId": bundle_id,
-                "releaseNotes": release_notes,
-            },
+            # The export of a project has neither this nor the counts, as far as published ones show.
+            **({} if bundle is None else {"exportUserInfo": {**_now_by(user), **named}}),
             "exportedWithOptions": options,
             "actualContent": content,
             "originalProjectKey": project.key,
             "designNodeInfo": origin(project),
-            "bundleId": bundle_id,
-            "releaseNotes": release_notes,
+            **named,
             "manifestVersion": MANIFEST_VERSION,
-            "generatedWithDSSVersion": version,
+            "generatedWithDSSVersion": DSS_VERSION,
+            "generatedWithDSSConfVersion": DSS_CONF_VERSION,
             "exportedWithPlugins": [],
             "hasPartitionedDataset": False,
             **manifest_entries(project.node, project.dir),
         }
+        if changelog is not None:
+            archive.writestr(CHANGELOG, json.dumps(changelog, indent=2, ensure_ascii=False))
         archive.writestr(MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False))
     return manifest
+
+
+def _now_by(user: str) -> dict[str, str]:
+    return {"exportedBy": user, "exportedOn": iso_time(now_ms())}
+
+
+def _counts(project: Project) -> dict[str, int]:
+    counts = {
+        kind: sum(1 for _ in (project.config_dir / folder).glob("*.json")) for kind, folder in CONTENT_COUNTS.items()
+    }
+    return {**counts, "jupyterNotebooks": sum(1 for _ in (project.dir / NOTEBOOKS).glob("*.ipynb"))}
 
 
 def _add_data(archive: zipfile.ZipFile, project: Project, options: dict[str, Any]) -> dict[str, Any]:
@@ -123,16 +175,6 @@ def _add_data(archive: zipfile.ZipFile, project: Project, options: dict[str, Any
         "includedManagedFolders": folders,
         "allAnalysisData": False,
         "insightsData": False,
-        **{
-            f"{kind}Count": sum(1 for _ in (project.config_dir / folder).glob("*.json"))
-            for kind, folder in (
-                ("datasets", "datasets"),
-                ("recipes", "recipes"),
-                ("savedModels", "saved_models"),
-                ("managedFolders", "managed_folders"),
-                ("scenarios", "scenarios"),
-            )
-        },
     }
 
 

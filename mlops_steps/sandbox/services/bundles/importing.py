@@ -20,6 +20,7 @@ def import_bundle(node: Node, key: str, staged: Path, file_name: str, user: str)
     try:
         project = Project.load(node, key)
         archive = check_archive(staged)
+        archive.refuse_project_export(file_name)
         with node.lock(key):
             bundle_id = archive.bundle_id(file_name)
             return imported(node, project.key).add(archive, bundle_id, user)
@@ -34,6 +35,7 @@ def create_from_bundle(node: Node, staged: Path, file_name: str, user: str, want
     """
     try:
         archive = check_archive(staged)
+        archive.refuse_project_export(file_name)
         key = wanted_key or archive.project_key
         if key is None:
             raise bad_request("The bundle does not tell the key of its project")

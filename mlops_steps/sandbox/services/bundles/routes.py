@@ -8,14 +8,15 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router, archive_response
 from mlops_steps.sandbox.node.errors import bad_request
-from mlops_steps.sandbox.node.node import DSS_VERSION
-from mlops_steps.sandbox.services.bundles import activation
+from mlops_steps.sandbox.node.store import iso_time
+from mlops_steps.sandbox.services.bundles import activation, project_routes
 from mlops_steps.sandbox.services.bundles.export import export_bundle
 from mlops_steps.sandbox.services.bundles.importing import create_from_bundle, import_bundle
 from mlops_steps.sandbox.services.bundles.model import exported, imported, staged_copy
 from mlops_steps.sandbox.services.projects.model import Project, active_bundle_id
 
 design = Router(only="DESIGN")
+design.routes.extend(project_routes.router.routes)
 automation = Router(only="AUTOMATION")
 
 
@@ -43,7 +44,7 @@ def list_exported(call: Call) -> Any:
 @design.put("/projects/{key}/bundles/exported/{bundle}")
 def export(call: Call) -> Any:
     notes = call.params.get("releaseNotes", "")
-    record = export_bundle(call.node, call.path["key"], call.path["bundle"], notes, call.user, DSS_VERSION)
+    record = export_bundle(call.node, call.path["key"], call.path["bundle"], notes, call.user)
     return exported_item(record)
 
 
@@ -75,7 +76,7 @@ def imported_item(call: Call, record: dict[str, Any]) -> dict[str, Any]:
         "bundleId": record["bundleId"],
         "importState": {
             "bundleId": record["bundleId"],
-            "importedOn": record["addedOn"],
+            "importedOn": iso_time(record["addedOn"]),
             "importedBy": record["addedBy"],
         },
         "active": record["bundleId"] == active,

@@ -81,7 +81,6 @@ class Deployments:
             self.infras.settings(infra_id)
             self.projects.bundles(key).get(bundle_id)
             deployed_key = safe_name(wanted.get("deployedProjectKey") or key, "project key")
-            self._refuse_taken_key(infra_id, deployed_key)
             now = now_ms()
             tag = {"versionNumber": 0, "lastModifiedBy": {"login": user}, "lastModifiedOn": now}
             settings: dict[str, Any] = {
@@ -121,7 +120,6 @@ class Deployments:
                 if self.deployed(deployment_id) is not None:
                     raise bad_request(f"deployment {deployment_id} was deployed: deployedProjectKey can't be changed")
                 safe_name(settings["deployedProjectKey"], "project key")
-                self._refuse_taken_key(known["infraId"], settings["deployedProjectKey"])
             version = int(known["versionTag"]["versionNumber"]) + 1
             settings["versionTag"] = {
                 "versionNumber": version,
@@ -139,14 +137,6 @@ class Deployments:
             if deployed is not None and deployed["enabled"]:
                 raise conflict(f"deployment {deployment_id} was disabled and not updated yet: update it first")
             shutil.rmtree(self.places.deployment(deployment_id))
-
-    def _refuse_taken_key(self, infra_id: str, deployed_key: str) -> None:
-        for other in self.all_settings():
-            if (other["infraId"], other["deployedProjectKey"]) == (infra_id, deployed_key):
-                raise conflict(
-                    f"project {deployed_key} on infrastructure {infra_id} belongs to deployment {other['id']} already: "
-                    "change that one, or give another deployedProjectKey"
-                )
 
     # ---- summaries
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from mlops_steps.sandbox.node.errors import bad_request, conflict, not_found
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.node.store import now_ms, read_json, write_json
+from mlops_steps.sandbox.node.store import milliseconds, now_ms, read_json, write_json
 from mlops_steps.sandbox.services.bundles.archive import BundleArchive, check_archive
 from mlops_steps.sandbox.services.bundles.model import BundleStore
 from mlops_steps.sandbox.services.deployer.places import Places
@@ -99,7 +99,7 @@ def _package(path: Path, _changed: int) -> dict[str, Any]:
         "name": record["bundleId"],
         "publishedOn": record["addedOn"],
         "publishedBy": record["addedBy"],
-        "createdOn": (record["exportManifest"].get("exportUserInfo") or {}).get("exportedOn"),
+        "createdOn": milliseconds((record["exportManifest"].get("exportUserInfo") or {}).get("exportedOn")),
         "releaseNotes": record.get("releaseNotes", ""),
         "designNodeInfo": {"projectKey": record["projectKey"], **origin},
     }

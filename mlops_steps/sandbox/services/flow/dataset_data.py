@@ -40,7 +40,7 @@ class Wanted:
     def of(cls, params: Mapping[str, str], columns: Sequence[str]) -> Wanted:
         """Out of the query of a request.
 
-        :raises DssError: 501, something that the sandbox does not do; 400, a sampling that is not one.
+        :raises DssError: 400, something that the sandbox does not do, or a sampling that is not one.
         """
         chosen = params.get("format", "tsv-excel-noheader")
         if chosen not in MEDIA_TYPES:

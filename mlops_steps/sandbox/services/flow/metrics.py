@@ -125,7 +125,7 @@ def run_checks(project: Project, name: str) -> list[dict[str, Any]]:
     """Runs the checks of a dataset on metrics that are computed for them.
 
     :return: for each check its name, the outcome (OK, WARNING or ERROR), a message and the value.
-    :raises DssError: 400 or 501, a check that cannot be made; the message names it.
+    :raises DssError: 400, a check that cannot be made; the message names it.
     """
     definition = DATASET.of(project).get(name)
     checks = [

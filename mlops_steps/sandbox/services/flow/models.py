@@ -9,6 +9,7 @@ from typing import Any
 from mlops_steps.sandbox.node.errors import conflict, not_found
 from mlops_steps.sandbox.node.store import read_json, safe_name
 from mlops_steps.sandbox.services.flow.kinds import MODEL
+from mlops_steps.sandbox.services.flow.model_files import document_of
 from mlops_steps.sandbox.services.flow.places import places_of
 from mlops_steps.sandbox.services.projects.model import Project
 
@@ -24,8 +25,9 @@ def versions(project: Project, model_id: str) -> list[dict[str, Any]]:
     """The versions as the client lists them, newest first."""
     active = MODEL.of(project).get(model_id).get("activeVersion")
     folders = [path for path in versions_dir(project, model_id).glob("*") if path.is_dir() and path.name[0] != "."]
-    found = [_document(folder) for folder in folders]
-    found.sort(key=lambda version: int(version.get("trainDate", 0)), reverse=True)
+    definition = MODEL.of(project).get(model_id)
+    found = [_document(folder, definition) for folder in folders]
+    found.sort(key=lambda version: int(version.get("trainDate") or 0), reverse=True)
     return [
         {
             "id": version["id"],
@@ -42,17 +44,17 @@ def version(project: Project, model_id: str, version_id: str) -> dict[str, Any]:
 
     :raises DssError: 404, there is none on this node.
     """
-    MODEL.of(project).get(model_id)
+    definition = MODEL.of(project).get(model_id)
     folder = versions_dir(project, model_id) / safe_name(version_id, "version id")
     if not folder.is_dir():
         raise not_found(f"saved model {model_id} has no version {version_id} on node {project.node.id}")
-    return _document(folder)
+    return _document(folder, definition)
 
 
-def _document(folder: Path) -> dict[str, Any]:
-    # A version that a real DSS trained has no such file: its id is all that is known then.
-    document: dict[str, Any] = read_json(folder / VERSION_FILE, {"id": folder.name})
-    return document
+def _document(folder: Path, definition: dict[str, Any]) -> dict[str, Any]:
+    # The sandbox writes one file; a version that a real DSS trained has several others.
+    own = read_json(folder / VERSION_FILE)
+    return own if isinstance(own, dict) else document_of(folder, definition)
 
 
 def full_id(project: Project, model_id: str, version_id: str) -> str:
@@ -62,15 +64,17 @@ def full_id(project: Project, model_id: str, version_id: str) -> str:
 
 def snippet(project: Project, model_id: str, document: dict[str, Any]) -> dict[str, Any]:
     """The short form of a version: metrics, algorithm, training date in milliseconds."""
+    date, parts = document.get("trainDate"), document.get("parts") or {}
+    meta: dict[str, Any] = {"name": document.get("algorithm"), "description": "", "starred": False, "labels": []}
     return {
         **document.get("metrics", {}),
         "fullModelId": full_id(project, model_id, document["id"]),
-        "trainDate": document.get("trainDate"),
+        "trainDate": date,
         "algorithm": document.get("algorithm"),
         "predictionType": document.get("predictionType"),
         "backendType": "PY_MEMORY",
-        "userMeta": {"name": document.get("algorithm"), "description": "", "starred": False, "labels": []},
-        "trainInfo": {"state": "DONE", "startTime": document.get("trainDate"), "endTime": document.get("trainDate")},
+        "userMeta": {**meta, **parts.get("userMeta", {})},
+        "trainInfo": parts.get("trainInfo") or {"state": "DONE", "startTime": date, "endTime": date},
     }
 
 
@@ -92,6 +96,9 @@ def details(project: Project, model_id: str, version_id: str) -> dict[str, Any]:
         "preprocessing": {"per_feature": {name: {"role": "INPUT"} for name in document.get("features", [])}},
         "mlDiagnostics": {"diagnostics": []},
         "smOrigin": {"origin": "SCRIPT", "recipe": document.get("recipe")},
+        "actualParams": {"resolved": {"algorithm": document.get("algorithm")}, "other": {}},
+        "splitDesc": {},
+        **{name: part for name, part in (document.get("parts") or {}).items() if name not in ("trainInfo", "userMeta")},
     }
 
 

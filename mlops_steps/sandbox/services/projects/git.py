@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mlops_steps.sandbox.node.errors import DssError, bad_request, not_found
+from mlops_steps.sandbox.node.store import iso_time
 
 BRANCH = "master"
 GIT_SECONDS = 60.0
@@ -54,6 +56,23 @@ class ProjectGit:
             exclude.parent.mkdir(exist_ok=True)
             exclude.write_text(_EXCLUDED, encoding="utf-8")
 
+    def adopt(self) -> None:
+        """Takes over a repository that came in an archive: its commits, branches and tags.
+
+        Its settings and hooks are dropped, as they could run commands on this machine; one that is damaged goes.
+        """
+        place = self.dir / ".git"
+        if not place.is_dir():
+            return
+        shutil.rmtree(place / "hooks", ignore_errors=True)
+        (place / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = false\n", encoding="utf-8")
+        if not self.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False).strip():
+            shutil.rmtree(place)
+            return
+        exclude = place / "info" / "exclude"
+        exclude.parent.mkdir(exist_ok=True)
+        exclude.write_text(_EXCLUDED, encoding="utf-8")
+
     def commit(self, message: str, user: str, paths: Sequence[str] = (".",)) -> str | None:
         """Commits the changes below ``paths`` in the name of ``user``.
 
@@ -94,9 +113,20 @@ class ProjectGit:
         """The branch that is checked out."""
         return self.run("symbolic-ref", "--short", "HEAD", check=False).strip() or BRANCH
 
-    def branches(self) -> list[str]:
-        """The local branches."""
-        return self.run("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
+    def branches(self, remote: bool = False) -> list[str]:
+        """The local branches, and with ``remote`` those of the remotes as they were last fetched."""
+        places = ("refs/heads", *(("refs/remotes",) if remote else ()))
+        return self.run("for-each-ref", "--format=%(refname:short)", *places).split()
+
+    def clean(self) -> bool:
+        """Whether everything is committed."""
+        return not self.run("status", "--porcelain").strip()
+
+    def _tracking(self) -> dict[str, int]:
+        """How many commits the branch is ahead of and behind what it tracks; 0 when it tracks nothing."""
+        counts = self.run("rev-list", "--left-right", "--count", "HEAD...@{upstream}", check=False).split()
+        ahead, behind = counts if len(counts) == 2 else ("0", "0")
+        return {"ahead": int(ahead), "behind": int(behind)}
 
     def status(self) -> dict[str, Any]:
         """The state of the work tree, as the client documents it."""
@@ -116,8 +146,8 @@ class ProjectGit:
         clean = not any((*staged.values(), *unstaged.values()))
         return {
             "currentBranch": self.current_branch(),
-            "remotes": [],
-            "trackingCount": {"ahead": 0, "behind": 0},
+            "remotes": self.run("remote").split(),
+            "trackingCount": self._tracking(),
             "clean": clean,
             "hasUncommittedChanges": not clean,
             **staged,
@@ -168,25 +198,25 @@ class ProjectGit:
 
         :raises DssError: 400, the name is not one or is taken; 404, there is no such commit.
         """
-        _checked_name(name)
+        checked_name(name)
         commit = self.resolve(reference or "HEAD")
         self.run("tag", *(("-a", "-m", message) if message else ()), name, commit)
 
     def delete_tag(self, name: str) -> None:
         """Deletes a tag."""
-        self.run("tag", "--delete", _checked_name(name.removeprefix("refs/tags/")))
+        self.run("tag", "--delete", checked_name(name.removeprefix("refs/tags/")))
 
     def create_branch(self, name: str, commit: str | None) -> None:
         """Creates a branch and switches to it."""
-        self.run("checkout", "--quiet", "-b", _checked_name(name), self.resolve(commit or "HEAD"))
+        self.run("checkout", "--quiet", "-b", checked_name(name), self.resolve(commit or "HEAD"))
 
     def delete_branch(self, name: str, force: bool) -> None:
         """Deletes a local branch."""
-        self.run("branch", "-D" if force else "-d", _checked_name(name))
+        self.run("branch", "-D" if force else "-d", checked_name(name))
 
     def switch(self, name: str) -> None:
         """Switches to a branch; the project's files change."""
-        self.run("checkout", "--quiet", _checked_name(name))
+        self.run("checkout", "--quiet", checked_name(name))
 
     def diff(self, start: str | None, end: str | None) -> dict[str, Any]:
         """The changes between two commits, of one commit, or of the work tree."""
@@ -255,6 +285,9 @@ def _environment() -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_TERMINAL_PROMPT": "0",
+        # Nothing is reached that is not on this machine, and no helper is started for a URL.
+        "GIT_ALLOW_PROTOCOL": "file",
+        "GIT_EDITOR": "true",
         # Reading does not write the index, so that it cannot get in the way of a commit.
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_COMMITTER_NAME": "sandbox",
@@ -262,7 +295,8 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """``name`` when a tag or branch can be called so. Raises 400."""
     if not name or name.startswith("-") or any(part in name for part in ("..", " ", "~", "^", ":", "\\", "\n")):
         raise bad_request(f"Git: {name!r} is not the name of a tag or branch")
     return name
@@ -276,11 +310,12 @@ def _append(lists: dict[str, list[str]], name: str | None, path: str) -> None:
 def _entry(record: str, tags: dict[str, list[str]]) -> dict[str, Any]:
     commit, parents, author, email, seconds, message = record.strip("\n").split(_SEPARATOR, 5)
     return {
+        "commit": commit,
         "commitId": commit,
         "parents": parents.split(),
         "author": author,
         "authorEmail": email,
-        "timestamp": int(seconds) * 1000,
+        "timestamp": iso_time(int(seconds) * 1000),
         "message": message.strip(),
         "tags": tags.get(commit, []),
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import bad_request, not_supported
+from mlops_steps.sandbox.services.projects import git_remotes
 from mlops_steps.sandbox.services.projects.git import ProjectGit
 from mlops_steps.sandbox.services.projects.model import Project
 
@@ -57,7 +58,7 @@ def current_branch(call: Call) -> Any:
 
 @router.get("/projects/{key}/git/branches")
 def branches(call: Call) -> Any:
-    return _git(call).branches()
+    return _git(call).branches(call.flag("remote"))
 
 
 @router.post("/projects/{key}/git/branches")
@@ -74,9 +75,11 @@ def create_branch(call: Call) -> Any:
 @router.post("/projects/{key}/git/actions/deleteBranch")
 def delete_branch(call: Call) -> Any:
     body = call.json_object()
+    git, name = _git(call), _name(call)
     if body.get("remote") or body.get("deleteRemotely"):
-        raise not_supported("Git remotes")
-    _git(call).delete_branch(_name(call), bool(body.get("forceDelete")))
+        git_remotes.delete_remote_branch(git, name)
+    if not body.get("remote"):
+        git.delete_branch(name, bool(body.get("forceDelete")))
     return {}
 
 
@@ -126,7 +129,42 @@ def reset_to_head(call: Call) -> Any:
 
 @router.get("/projects/{key}/git/remotes/{name}")
 def get_remote(call: Call) -> Any:
-    _git(call)
+    url = git_remotes.remotes(_git(call)).get(call.path["name"])
+    return {"url": url} if url else {}
+
+
+@router.post("/projects/{key}/git/remotes/{name}")
+def set_remote(call: Call) -> Any:
+    git_remotes.set_remote(_git(call), call.path["name"], call.json_object().get("url"))
+    return {}
+
+
+@router.delete("/projects/{key}/git/remotes/{name}")
+def remove_remote(call: Call) -> Any:
+    git_remotes.remove_remote(_git(call), call.path["name"])
+    return {}
+
+
+@router.post("/projects/{key}/git/actions/fetch")
+def fetch(call: Call) -> Any:
+    return git_remotes.fetch(_git(call))
+
+
+@router.post("/projects/{key}/git/actions/pullRebase")
+def pull(call: Call) -> Any:
+    with call.node.lock(call.path["key"]):
+        return git_remotes.pull(_git(call), call.params.get("branchName"))
+
+
+@router.post("/projects/{key}/git/actions/push")
+def push(call: Call) -> Any:
+    return git_remotes.push(_git(call), call.params.get("branchName"))
+
+
+@router.post("/projects/{key}/git/actions/resetToRemoteHeadState")
+def reset_to_upstream(call: Call) -> Any:
+    with call.node.lock(call.path["key"]):
+        git_remotes.reset_to_upstream(_git(call))
     return {}
 
 

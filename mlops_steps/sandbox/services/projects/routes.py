@@ -7,6 +7,7 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import bad_request
+from mlops_steps.sandbox.node.store import milliseconds
 from mlops_steps.sandbox.services.projects import git_routes, library_routes
 from mlops_steps.sandbox.services.projects.model import Project, active_bundle_id, create, list_projects
 from mlops_steps.sandbox.services.projects.objects import metadata_of, with_metadata
@@ -181,7 +182,10 @@ def timeline(call: Call) -> Any:
     project = project_of(call)
     count = int(call.params.get("itemCount", "100"))
     commits = project.git.log(None, None, count)["entries"] if call.node.type == "DESIGN" else []
-    items = [{"time": entry["timestamp"], "user": entry["author"], "message": entry["message"]} for entry in commits]
+    items = [
+        {"time": milliseconds(entry["timestamp"]), "user": entry["author"], "message": entry["message"]}
+        for entry in commits
+    ]
     tags = project.params
     return {
         "items": items,

@@ -10,8 +10,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from mlops_steps.sandbox.services.projects.model import Project
 from mlops_steps.sandbox.services.scenarios.testing import last_runs_of_tests
+from mlops_steps.system.text import NOT_XML
 
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -104,7 +104,7 @@ def _attribute(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", _COLOURS.sub("", text))
+    return NOT_XML.sub("\N{REPLACEMENT CHARACTER}", _COLOURS.sub("", text))
 
 
 def _time(milliseconds: int) -> str:

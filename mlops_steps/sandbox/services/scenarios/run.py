@@ -302,7 +302,7 @@ class ScenarioRun:
 def wanted(step: Mapping[str, Any], outcome: str) -> bool:
     """Whether a step runs when the scenario is at ``outcome``.
 
-    :raises DssError: 501, a condition that the sandbox cannot evaluate.
+    :raises DssError: 400, a condition that the sandbox cannot evaluate.
     """
     condition = step.get("runConditionType") or "RUN_IF_STATUS_MATCH"
     if step.get("enabled") is False or condition == "DISABLED":

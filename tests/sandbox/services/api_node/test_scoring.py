@@ -135,8 +135,8 @@ def test_generations_see_their_own_code_and_models_only(
         ("{}/score/predict-multi", {"items": [{}]}, 400, "needs features"),
         ("{}/score/predict", {"features": {}, "dispatch": {"forcedGeneration": "v9"}}, 400, "v9"),
         ("{}/score/predict", {"features": {}, "dispatch": "v1"}, 400, "dispatch must be"),
-        ("{}/score/predict", {"features": {}, "explanations": {"enabled": True}}, 501, "explanations"),
-        ("{}/score/forecast", {"items": []}, 501, "not supported by the sandbox"),
+        ("{}/score/predict", {"features": {}, "explanations": {"enabled": True}}, 400, "explanations"),
+        ("{}/score/forecast", {"items": []}, 400, "not supported by the sandbox"),
     ],
 )
 def test_a_call_that_makes_no_sense_gets_an_error_of_the_dss_form(

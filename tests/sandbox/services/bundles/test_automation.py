@@ -39,7 +39,7 @@ def look_alike(path: Path, key: str, bundle_id: str = "v9", **changes: Any) -> P
     """An archive as a real DSS makes it, with parts that the sandbox knows nothing of."""
     files: dict[str, Any] = {
         "export-manifest.json": {
-            "exportUserInfo": {"exportedBy": "someone", "exportedOn": 1700000000000},
+            "exportUserInfo": {"exportedBy": "someone", "exportedOn": "2020-04-29T22:51:35.217+0200"},
             "exportedWithOptions": {"exportUploads": True, "somethingNew": {"a": 1}},
             "actualContent": {"includedDatasets": []},
             "originalProjectKey": key,
@@ -57,6 +57,7 @@ def look_alike(path: Path, key: str, bundle_id: str = "v9", **changes: Any) -> P
         "project_config/datasets/sales.json": {"type": "Filesystem", "params": {"connection": "filesystem_managed"}},
         "project_config/version-tags.json": {"v": 1},
         "analysis-data/abc/def/sessions/s1/mltask.json": {"taskType": "PREDICTION"},
+        "changelog.json": {"diffEntries": [], "logEntries": []},
         "timelines/timeline.txt": "",
         "uploads/sales/sales.csv": "a\n1\n",
         **changes,

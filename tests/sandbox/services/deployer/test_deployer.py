@@ -211,12 +211,10 @@ def test_a_deployment_of_what_does_not_exist_is_refused(
         deployer.create_deployment(**{**wanted, **changes})
 
 
-def test_neither_an_id_nor_a_project_on_a_node_is_deployed_twice(deployer: Any, published: str) -> None:
+def test_a_deployment_id_is_used_once(deployer: Any, published: str) -> None:
     deployer.create_deployment(f"d-{published}", published, "auto-test", "v1")
     with pytest.raises(DataikuException, match=f"deployment d-{published} already exists"):
         deployer.create_deployment(f"d-{published}", published, "auto-prod", "v1")
-    with pytest.raises(DataikuException, match=f"belongs to deployment d-{published} already"):
-        deployer.create_deployment(f"e-{published}", published, "auto-test", "v1")
     deployer.create_deployment(f"e-{published}", published, "auto-test", "v1", deployed_project_key=f"{published}_B")
 
 

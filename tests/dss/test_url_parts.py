@@ -13,8 +13,8 @@ from dataikuapi import DSSClient
 from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.dss import automation, bundles, deployments, scenarios
 from mlops_steps.dss.http import HttpLimits, NodeSession
-from mlops_steps.dss.names import check_url
 from mlops_steps.dss.session import Dss
+from mlops_steps.dss.url_parts import check_url
 from mlops_steps.errors import CheckFailed, ConfigError, NonsenseAnswer
 from mlops_steps.system import secrets
 from tests.dss.conftest import traces

@@ -1,0 +1,150 @@
+"""The gates of ``mlops.yml``: what a candidate must fulfil before it goes live. One model per kind of gate."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from mlops_steps.config.durations import Duration
+from mlops_steps.config.fields import GateName, Id, RuleReference
+from mlops_steps.config.sections import Section
+
+#: Metrics that the gate ``champion`` compares.
+ComparedMetric = Literal["accuracy", "auc", "f1", "log_loss", "mae", "rmse"]
+#: Metrics that the gate ``slices`` measures: shares of rows.
+SliceMetric = Literal["accuracy", "precision", "recall"]
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class GateSettings(Section):
+    """What all gates share."""
+
+    name: GateName = Field(description="Name of the gate in the report. Default: its kind.")
+    inconclusive: Literal["fail", "skip"] = Field(
+        default="fail", description="What too few rows count as: fail (the step fails) or skip."
+    )
+    timeout: Duration = Field(default=900.0, description="Limit of the gate, the scenario that it runs included.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_by_kind(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("name") is None and isinstance(values.get("gate"), str):
+            return {**values, "name": values["gate"]}
+        return values
+
+
+class ScoredRows(GateSettings):
+    """Gates that look at rows which the model has scored: a dataset of the deployed project."""
+
+    dataset: ObjectName = Field(description="Dataset with the scored rows, in the deployed project.")
+    scenario: Id | None = Field(default=None, description="Scenario that scores the rows; it is run first.")
+    label: ObjectName = Field(description="Column with the true class or value.")
+    positive: str = Field(default="1", description="The positive class, as it stands in the column of labels.")
+    rows: int = Field(default=200, ge=20, le=10_000_000, description="Fewest rows; fewer are inconclusive.")
+    confidence: float = Field(default=0.95, ge=0.5, le=0.999, description="Confidence of the intervals.")
+
+
+class MetricGate(GateSettings):
+    """A metric of the candidate's active model version, against a limit."""
+
+    gate: Literal["metric"]
+    model: ObjectName = Field(description="Name or id of the saved model.")
+    metric: ObjectName = Field(description="Name of the metric, as DSS calls it (auc, f1, rmse …).")
+    at_least: float | None = Field(default=None, description="Smallest value that passes.")
+    at_most: float | None = Field(default=None, description="Largest value that passes.")
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> MetricGate:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("must have a limit: at_least, at_most, or both")
+        return self
+
+
+class ChampionGate(ScoredRows):
+    """The candidate against the version that is live on the release stage, on the same rows."""
+
+    gate: Literal["champion"]
+    metric: ComparedMetric = Field(description="Metric that is compared.")
+    key: ObjectName = Field(description="Column that identifies a row in both datasets.")
+    prediction: ObjectName | None = Field(default=None, description="Column with the predicted class or value.")
+    probability: ObjectName | None = Field(
+        default=None, description="Column with the probability of the positive class (auc, log_loss)."
+    )
+    margin: float = Field(default=0.0, ge=0.0, description="How much worse than the champion the candidate may be.")
+
+    @model_validator(mode="after")
+    def _has_its_columns(self) -> ChampionGate:
+        needed = "probability" if self.metric in ("auc", "log_loss") else "prediction"
+        if getattr(self, needed) is None:
+            raise ValueError(f"must name the column {needed} for the metric {self.metric}")
+        return self
+
+
+class SlicesGate(ScoredRows):
+    """A metric for each value of a column: the worst one, and how far apart they lie."""
+
+    gate: Literal["slices"]
+    by: ObjectName = Field(description="Column whose values are the slices.")
+    prediction: ObjectName = Field(description="Column with the predicted class.")
+    metric: SliceMetric = Field(default="accuracy", description="Metric of each slice.")
+    at_least: float | None = Field(default=None, ge=0.0, le=1.0, description="What every slice must reach.")
+    spread: float | None = Field(default=None, ge=0.0, le=1.0, description="How far apart two slices may lie.")
+    rows: int = Field(default=50, ge=5, le=10_000_000, description="Fewest rows of a slice; smaller ones are named.")
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> SlicesGate:
+        if self.at_least is None and self.spread is None:
+            raise ValueError("must have a limit: at_least, spread, or both")
+        return self
+
+
+class CalibrationGate(ScoredRows):
+    """Whether the probabilities mean what they say."""
+
+    gate: Literal["calibration"]
+    probability: ObjectName = Field(description="Column with the probability of the positive class.")
+    at_most: float = Field(gt=0.0, le=1.0, description="Largest expected calibration error.")
+    bins: int = Field(default=10, ge=2, le=100, description="Number of bins, each with as many rows.")
+
+
+class DriftGate(GateSettings):
+    """Whether a dataset has moved away from a reference, column by column."""
+
+    gate: Literal["drift"]
+    reference: ObjectName = Field(description="Dataset that the model knows, such as its training data.")
+    current: ObjectName = Field(description="Dataset that is compared with it.")
+    scenario: Id | None = Field(default=None, description="Scenario that makes the current dataset; it is run first.")
+    psi: float = Field(default=0.2, gt=0.0, description="Largest population stability index of a column.")
+    columns: dict[str, float] = Field(
+        default={}, description="Limits per column. With them only these columns are compared."
+    )
+    importances: dict[str, float] = Field(
+        default={}, description="Weights of the columns in the correction for many of them."
+    )
+    alpha: float = Field(default=0.05, gt=0.0, le=0.5, description="Share of false alarms among drifted columns.")
+    rows: int = Field(default=500, ge=20, le=10_000_000, description="Fewest rows; fewer are inconclusive.")
+
+
+class CustomGate(GateSettings):
+    """A function of the team's own."""
+
+    gate: Literal["custom"]
+    function: RuleReference = Field(description="path/to/file.py:function or package.module:function.")
+    options: dict[str, Any] = Field(default={}, description="What the function is given besides.")
+
+
+Gate = Annotated[
+    MetricGate | ChampionGate | SlicesGate | CalibrationGate | DriftGate | CustomGate, Field(discriminator="gate")
+]
+
+#: The model of each kind of gate.
+KINDS: dict[str, type[GateSettings]] = {
+    "metric": MetricGate,
+    "champion": ChampionGate,
+    "slices": SlicesGate,
+    "calibration": CalibrationGate,
+    "drift": DriftGate,
+    "custom": CustomGate,
+}

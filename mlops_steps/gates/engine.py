@@ -1,0 +1,147 @@
+"""Runs the gates side by side, and turns what they found into test cases."""
+
+from __future__ import annotations
+
+import contextvars
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from mlops_steps.config import Settings
+from mlops_steps.config.gates import (
+    CalibrationGate,
+    ChampionGate,
+    CustomGate,
+    DriftGate,
+    Gate,
+    MetricGate,
+    SlicesGate,
+)
+from mlops_steps.errors import CheckFailed, DeadlineExceeded, MlopsError
+from mlops_steps.gates.model import GateResult, GateVerdict
+from mlops_steps.gates.samples import Samples
+from mlops_steps.report.model import Case, Outcome, Report
+from mlops_steps.system.extras import require
+from mlops_steps.system.parallel import gather
+from mlops_steps.system.text import one_line
+from mlops_steps.system.waiting import Deadline, duration
+
+_WITHOUT_STATISTICS = (MetricGate, CustomGate)
+
+
+def check_extras(gates: Sequence[Gate]) -> None:
+    """Raises :class:`ConfigError` when a gate requires the extra ``gates`` and it is not installed."""
+    for gate in gates:
+        if not isinstance(gate, _WITHOUT_STATISTICS):
+            require("gates", "numpy", "scipy", purpose=f"the gate {gate.name}")
+
+
+def run(settings: Settings, samples: Samples) -> list[GateResult]:
+    """The result of each gate, in the order of the configuration. What a gate raises is a result too."""
+    return gather([partial(_run, gate, settings, samples) for gate in settings.gates])
+
+
+def _run(gate: Gate, settings: Settings, samples: Samples) -> GateResult:
+    began = time.monotonic()
+    deadline = Deadline(gate.timeout)
+    try:
+        found = _within(deadline, partial(_measure, gate, settings, samples, deadline))
+    except MlopsError as error:
+        found = GateResult(
+            GateVerdict.UNMEASURED,
+            f"could not be measured: {error.message}",
+            details=tuple(error.lines()[1:]),
+            error=error,
+        )
+    except Exception as error:  # a gate may be the code of others, and data may be anything
+        text = one_line(f"{type(error).__name__}: {error}", 300)
+        found = GateResult(
+            GateVerdict.UNMEASURED, f"could not be measured: {text}", error=CheckFailed(f"gate {gate.name}: {text}")
+        )
+    return dataclasses.replace(found, name=gate.name, seconds=time.monotonic() - began)
+
+
+def _measure(gate: Gate, settings: Settings, samples: Samples, deadline: Deadline) -> GateResult:
+    # Imported late: only agents that run such gates have the extra, and only then is it worth its start.
+    if isinstance(gate, MetricGate):
+        from mlops_steps.gates import metric
+
+        return metric.measure(gate, samples, deadline)
+    if isinstance(gate, ChampionGate):
+        from mlops_steps.gates import champion
+
+        return champion.measure(gate, samples, deadline)
+    if isinstance(gate, SlicesGate):
+        from mlops_steps.gates import slices
+
+        return slices.measure(gate, samples, deadline)
+    if isinstance(gate, CalibrationGate):
+        from mlops_steps.gates import calibration
+
+        return calibration.measure(gate, samples, deadline)
+    if isinstance(gate, DriftGate):
+        from mlops_steps.gates import drift
+
+        return drift.measure(gate, samples, deadline)
+    from mlops_steps.gates import custom
+
+    return custom.measure(gate, samples, settings, deadline)
+
+
+def _within(deadline: Deadline, measure: Callable[[], GateResult]) -> GateResult:
+    """Runs it in a thread of its own, so that a gate that hangs does not hang the step."""
+    found: list[GateResult] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            found.append(measure())
+        except BaseException as error:  # handed over to the caller's thread; the team's code may call exit()
+            errors.append(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
+    thread.start()
+    while thread.is_alive() and not deadline.passed:
+        thread.join(min(0.5, max(deadline.remaining, 0.01)))  # in pieces, so that a signal handler gets its turn
+    if errors:
+        raise errors[0]
+    if not found:
+        raise DeadlineExceeded(f"timed out after {duration(deadline.seconds)}")
+    return found[0]
+
+
+def add_cases(report: Report, settings: Settings, results: Sequence[GateResult]) -> list[Case]:
+    """One test case per gate, with what was measured as its output and as properties of the report."""
+    inconclusive = {gate.name: gate.inconclusive for gate in settings.gates}
+    cases = []
+    for result in results:
+        outcome = _OUTCOMES[result.verdict]
+        if result.verdict is GateVerdict.INCONCLUSIVE and inconclusive.get(result.name) == "skip":
+            outcome = Outcome.SKIPPED
+        message = result.message
+        if result.verdict is GateVerdict.INCONCLUSIVE:
+            message = f"inconclusive: {message}"
+        facts = [f"{name}: {value}" for name, value in result.facts().items()]
+        case = Case(
+            f"gate {result.name}",
+            outcome,
+            message if outcome is not Outcome.PASSED else "",
+            "\n".join([message, *facts, *result.details]) if outcome is not Outcome.PASSED else "",
+            result.seconds,
+            stdout="\n".join([message, *facts, *result.details]),
+        )
+        cases.append(report.add(case))
+        report.set(**{f"gate.{result.name}.{name}": value for name, value in result.facts().items()})
+        report.set(**{f"gate.{result.name}.verdict": result.verdict.value})
+    return cases
+
+
+_OUTCOMES = {
+    GateVerdict.PASSED: Outcome.PASSED,
+    GateVerdict.FAILED: Outcome.FAILURE,
+    GateVerdict.INCONCLUSIVE: Outcome.FAILURE,
+    GateVerdict.UNMEASURED: Outcome.ERROR,
+    GateVerdict.SKIPPED: Outcome.SKIPPED,
+}

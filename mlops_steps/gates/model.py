@@ -1,0 +1,81 @@
+"""What a gate is given, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from mlops_steps.errors import MlopsError
+from mlops_steps.gates.samples import Samples
+from mlops_steps.system.waiting import Deadline
+
+Rows = dict[str, list[Any]]
+
+
+class GateVerdict(str, Enum):
+    """How a gate ended. ``INCONCLUSIVE``: too few rows to tell. ``UNMEASURED``: an error, never a pass."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    UNMEASURED = "unmeasured"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What a gate found.
+
+    ``value`` is the measured number, ``limit`` the limit in words, ``interval`` the confidence interval in words,
+    ``rows`` how many rows it rests on, ``source`` where the value comes from. ``message`` is one line; ``details`` are
+    any number. ``error`` is why a gate could not be measured.
+    """
+
+    verdict: GateVerdict
+    message: str
+    value: float | None = None
+    limit: str = ""
+    interval: str = ""
+    rows: int | None = None
+    source: str = ""
+    details: tuple[str, ...] = ()
+    error: MlopsError | None = None
+    seconds: float = 0.0
+    name: str = ""
+
+    def facts(self) -> dict[str, str]:
+        """What was measured, by name, without what is not known: for reports and the record."""
+        known: dict[str, Any] = {
+            "value": None if self.value is None else f"{self.value:.6g}",
+            "limit": self.limit,
+            "interval": self.interval,
+            "rows": self.rows,
+            "source": self.source,
+        }
+        return {name: str(value) for name, value in known.items() if value not in (None, "")}
+
+
+@dataclass(frozen=True)
+class GateContext:
+    """What a gate of the team's own is given.
+
+    ``candidate`` is the id of the bundle, ``options`` are those of ``mlops.yml``, ``deadline`` is the gate's.
+    """
+
+    project: str
+    stage: str
+    candidate: str
+    samples: Samples
+    options: Mapping[str, Any] = field(default_factory=dict)
+    deadline: Deadline = field(default_factory=lambda: Deadline(900))
+
+    def rows(self, dataset: str, *columns: str, scenario: str | None = None, champion: bool = False) -> Rows | None:
+        """The columns of a dataset of the candidate, or of the champion, column by column; empty cells are ``None``.
+
+        ``scenario`` is run first, once for each version. ``None``: there is no champion yet. Raises
+        :class:`CheckFailed` when a column is missing or the scenario fails, :class:`NodeError` when a node fails.
+        """
+        version = self.samples.champion if champion else self.samples.candidate
+        return self.samples.read(version, dataset, columns, self.deadline, scenario) if version else None

@@ -1,0 +1,266 @@
+"""Gates through the command: what is measured on the nodes, and what becomes of it in report and exit code.
+
+Bundle one is live in production. Bundle two, on the test node, is better in nothing: its model is worse for one state
+only, or for everybody, by the column that a gate looks at.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlops_steps.sandbox.site import Sandbox
+from tests.front_door.conftest import Result, Workspace, create_project
+
+ROWS = 1200
+STATES = ("CA", "NY", "TX", "WA")
+
+
+def rows_of(model: str, rows: int = ROWS) -> list[dict[str, Any]]:
+    """Scored customers. ``good`` is right in 85 % of rows; in ``bad`` every column is worse in its own way."""
+    generator = np.random.default_rng(8)
+    labels = generator.random(rows) < 0.4
+    luck, noise = generator.random(rows), generator.normal(size=rows)
+    right = luck < 0.85
+    found = []
+    for index in range(rows):
+        state = STATES[index % 4]
+        label = bool(labels[index])
+        weak = model == "bad" and luck[index] < 0.1
+        segment = model == "bad" and state == "WA" and luck[index] < 0.5
+        chance = min(max(0.5 + (0.25 if label else -0.25) + 0.2 * noise[index], 0.01), 0.99)
+        found.append(
+            {
+                "id": index,
+                "state": state,
+                "churned": int(label),
+                "predicted": int(label if right[index] and not weak else not label),
+                "by_state": int(label if right[index] and not segment else not label),
+                "score": round(chance, 4),
+                "shifted": round(min(chance + 0.2, 1.0), 4) if model == "bad" else round(chance, 4),
+                "age": round(40 + 10 * noise[index] + (8 if model == "bad" else 0), 2),
+            }
+        )
+    return found
+
+
+def upload(workspace: Workspace, name: str, rows: list[dict[str, Any]]) -> None:
+    """Puts rows into an uploaded dataset of the Design node, which travels in the bundle."""
+    project = workspace.client("design").get_project(workspace.project)
+    if name in [item["name"] for item in project.list_datasets()]:
+        project.get_dataset(name).delete(drop_data=True)
+    dataset = project.create_upload_dataset(name)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    dataset.uploaded_add_file(io.BytesIO(text.getvalue().encode()), f"{name}.csv")
+    settings = dataset.autodetect_settings()
+    settings.save()
+
+
+@pytest.fixture(scope="module")
+def two_bundles(steps_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Bundle one is released, bundle two is deployed to the test stage."""
+    create_project(steps_sandbox, "GATES")
+    workspace = Workspace(tmp_path_factory.mktemp("gates"), steps_sandbox, "GATES")
+    upload(workspace, "scored", rows_of("good"))
+    upload(workspace, "training", rows_of("good"))
+    workspace.released(1)
+    upload(workspace, "scored", rows_of("bad"))
+    workspace.ok("package", BUILD_NUMBER="2")
+    workspace.ok("deploy", "--stage", "test")
+    return workspace
+
+
+def judged(workspace: Workspace, *gates: dict[str, Any]) -> Result:
+    """`test` with these gates."""
+    (workspace.folder / "mlops.yml").unlink(missing_ok=True)
+    workspace.configure()
+    path = workspace.folder / "mlops.yml"
+    import json
+
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "gates": list(gates)}))
+    return workspace.run("test", "--stage", "test")
+
+
+def slices(**more: Any) -> dict[str, Any]:
+    return {"gate": "slices", "dataset": "scored", "label": "churned", "by": "state", "at_least": 0.6, **more}
+
+
+def calibration(**more: Any) -> dict[str, Any]:
+    return {"gate": "calibration", "dataset": "scored", "label": "churned", "at_most": 0.05, **more}
+
+
+def drift(**more: Any) -> dict[str, Any]:
+    return {"gate": "drift", "reference": "training", "current": "scored", **more}
+
+
+def champion(**more: Any) -> dict[str, Any]:
+    return {"gate": "champion", "dataset": "scored", "key": "id", "label": "churned", **more}
+
+
+Gates = list[tuple[dict[str, Any], str]]
+PASS: Gates = [
+    (champion(metric="auc", probability="score", margin=0.01), "auc differs from the champion's by +0"),
+    (champion(metric="accuracy", prediction="predicted", margin=0.2), "accuracy differs from the champion's by -0."),
+    (champion(metric="f1", prediction="predicted", margin=0.25), "f1 differs"),
+    (champion(metric="log_loss", probability="score"), "log_loss differs"),
+    (slices(prediction="predicted"), "accuracy is lowest for state"),
+    (calibration(probability="score", at_most=0.25), "expected calibration error"),
+    (drift(columns={"score": 0.2, "state": 0.2}), "0 of 2 columns drifted"),
+]
+FAIL: Gates = [
+    (champion(metric="accuracy", prediction="predicted", margin=0.01), "accuracy differs from the champion's by -0."),
+    (champion(metric="rmse", prediction="predicted"), "rmse differs"),
+    (champion(metric="mae", prediction="predicted"), "mae differs"),
+    (slices(prediction="by_state", spread=0.1), "accuracy is lowest for state WA"),
+    (calibration(probability="shifted"), "expected calibration error"),
+    (drift(columns={"age": 0.2, "state": 0.2}), "1 of 2 columns drifted; worst: age"),
+]
+INCONCLUSIVE: Gates = [
+    (champion(metric="accuracy", prediction="predicted", rows=5000), "1200 rows are in both datasets; 5000 are"),
+    (champion(metric="accuracy", prediction="predicted", margin=0.09), "too few rows to tell"),
+    (slices(prediction="predicted", rows=1000), "no slice of state has 1000 rows"),
+    (calibration(probability="score", rows=9999), "1200 complete rows"),
+    (drift(rows=9999), "9999 are required"),
+]
+UNMEASURED: Gates = [
+    ({"gate": "metric", "model": "churn", "metric": "auc", "at_least": 0.8}, "has no saved model churn"),
+    (champion(metric="auc", probability="scores"), "has no column scores; did you mean score?"),
+    (champion(metric="auc", probability="state"), "column state holds values that are not numbers"),
+    (champion(metric="auc", probability="score", positive="yes"), "no row is of the positive class 'yes'"),
+    (champion(metric="accuracy", prediction="predicted", key="state"), "has values that occur twice"),
+    (slices(prediction="predicted", dataset="nothing"), "cannot read the schema of dataset nothing"),
+    (calibration(probability="age"), "holds values that are not between 0 and 1"),
+    (drift(scenario="NO_SUCH"), "NO_SUCH"),
+]
+ENDS = {
+    "passed": (PASS, None, 0),
+    "failed": (FAIL, "failure", 1),
+    "inconclusive": (INCONCLUSIVE, "failure", 1),
+    "unmeasured": (UNMEASURED, "error", 3),
+}
+
+
+def names(gates: list[tuple[dict[str, Any], str]]) -> list[dict[str, Any]]:
+    """The gates, each with a name of its own."""
+    return [{**gate, "name": f"gate{number}"} for number, (gate, _) in enumerate(gates)]
+
+
+@pytest.mark.parametrize("verdict", list(ENDS))
+def test_every_kind_of_gate(two_bundles: Workspace, verdict: str) -> None:
+    gates, element, code = ENDS[verdict]
+    result = judged(two_bundles, *names(gates))
+    assert result.code == code, result.err
+    assert "Traceback" not in result.err
+    properties = result.properties("test-test")
+    for number, (_, said) in enumerate(gates):
+        case = result.case("test-test", f"gate gate{number}")
+        output = case.findtext("system-out") or ""
+        assert said in output, output
+        assert properties[f"gate.gate{number}.verdict"] == verdict, output
+        bad = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
+        assert bad == ([element] if element else []), output
+    if verdict == "passed":
+        assert float(properties["gate.gate0.value"]) == 0.0
+        assert properties["gate.gate0.rows"] == "1200"
+        assert properties["gate.gate0.limit"] == "not worse than the champion by more than 0.01, with 95 %"
+        assert properties["gate.gate0.interval"].endswith("DeLong)")
+
+
+def test_too_few_rows_may_be_skipped_where_the_project_says_so(two_bundles: Workspace) -> None:
+    gate = {**champion(metric="accuracy", prediction="predicted", rows=5000), "inconclusive": "skip"}
+    result = judged(two_bundles, gate)
+    assert result.code == 0, result.err
+    assert result.case("test-test", "gate champion").find("skipped") is not None
+
+
+def test_a_gate_of_the_teams_own(two_bundles: Workspace) -> None:
+    (two_bundles.folder / "checks.py").write_text(
+        "from mlops_steps import GateResult, GateVerdict\n"
+        "def churn_rate(context):\n"
+        "    columns = context.rows('scored', 'churned')\n"
+        "    live = context.rows('scored', 'churned', champion=True)\n"
+        "    assert len(live['churned']) == 1200\n"
+        "    rate = sum(int(value) for value in columns['churned']) / len(columns['churned'])\n"
+        "    good = rate < float(context.options['limit'])\n"
+        "    verdict = GateVerdict.PASSED if good else GateVerdict.FAILED\n"
+        "    return GateResult(verdict, f'churn rate {rate:.2f}', rate)\n"
+        "def broken(context):\n"
+        "    raise ZeroDivisionError('by hand')\n"
+        "def nothing(context):\n"
+        "    return None\n"
+    )
+    own = {"gate": "custom", "function": "checks.py:churn_rate"}
+    result = judged(
+        two_bundles,
+        {**own, "name": "low", "options": {"limit": 0.9}},
+        {**own, "name": "high", "options": {"limit": 0.1}},
+        {"gate": "custom", "name": "broken", "function": "checks.py:broken"},
+        {"gate": "custom", "name": "nothing", "function": "checks.py:nothing"},
+    )
+    assert result.code == 1, result.err
+    verdicts = {
+        name: result.properties("test-test")[f"gate.{name}.verdict"] for name in ("low", "high", "broken", "nothing")
+    }
+    assert verdicts == {"low": "passed", "high": "failed", "broken": "unmeasured", "nothing": "unmeasured"}
+    assert "ZeroDivisionError: by hand" in result.err
+
+
+def test_a_release_that_a_gate_has_stopped_is_refused(two_bundles: Workspace) -> None:
+    judged(two_bundles, champion(metric="accuracy", prediction="predicted"))
+    live = two_bundles.live()
+    result = two_bundles.run("release", "--stage", "prod")
+    assert result.code == 1
+    assert "has not passed its tests" in result.err
+    assert two_bundles.live() == live
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ({"gate": "metrics"}, "gates.0.gate: must be one of metric, champion"),
+        ({"model": "a"}, "gates.0.gate: is missing"),
+        ({"gate": "metric", "model": "a", "metric": "auc"}, "gates.0: must have a limit"),
+        (
+            {"gate": "metric", "model": "a", "metric": "auc", "at_lest": 1},
+            "gates.0.at_lest: unknown key; did you mean at_least?",
+        ),
+        (champion(metric="auc"), "gates.0: must name the column probability"),
+        (
+            champion(metric="auc", probability="p", confidence=2),
+            "gates.0.confidence: must be less than or equal to 0.999",
+        ),
+    ],
+)
+def test_mistakes_in_the_configuration(two_bundles: Workspace, gate: dict[str, Any], said: str) -> None:
+    result = judged(two_bundles, gate)
+    assert result.code == 2, result.err
+    assert said in result.err
+
+
+def test_two_gates_of_one_name_are_refused(two_bundles: Workspace) -> None:
+    gate = {"gate": "metric", "model": "a", "metric": "auc", "at_least": 1}
+    result = judged(two_bundles, gate, gate)
+    assert result.code == 2
+    assert "two gates are called 'metric'" in result.err
+
+
+def test_before_the_first_release_there_is_no_champion(steps_sandbox: Sandbox, tmp_path: Path) -> None:
+    create_project(steps_sandbox, "GATESFIRST")
+    workspace = Workspace(tmp_path, steps_sandbox, "GATESFIRST")
+    upload(workspace, "scored", rows_of("good", 100))
+    workspace.ok("package", BUILD_NUMBER="1")
+    workspace.ok("deploy", "--stage", "test")
+    result = judged(workspace, champion(metric="accuracy", prediction="predicted"))
+    assert result.code == 0, result.err
+    skipped = result.case("test-test", "gate champion").find("skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "first release: there is no champion to compare with"
