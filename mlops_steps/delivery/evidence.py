@@ -1,6 +1,6 @@
-"""What was live before, and what is owed, by what the nodes themselves remember.
+"""Which phase a unit is in, by its record, or without one by what the nodes themselves remember.
 
-The deployer's history tells which bundles were made live, and the smoke tests on the node which of them were verified.
+The deployer's history names the bundles that were made live, and the smoke tests on the node those that were verified.
 """
 
 from __future__ import annotations
@@ -8,12 +8,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from mlops_steps.delivery.smoke import verdicts
-from mlops_steps.delivery.targets.project_deployer import Live, Target
+from mlops_steps.delivery.change import Change, previous_of, superseded
+from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.record import Previous
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
+from mlops_steps.delivery.verify import verdicts
 from mlops_steps.dss import updates
-from mlops_steps.dss.updates import Past
+from mlops_steps.dss.updates import PastUpdate
 from mlops_steps.errors import CheckFailed, NodeError
 
 log = logging.getLogger(__name__)
@@ -22,14 +26,54 @@ _MOST = 30
 
 
 @dataclass(frozen=True)
-class Owed:
-    """What is left to do on a stage: nothing, verify what is live with its smoke test, or restore ``bundle``."""
+class Situation:
+    """The phase that a unit is in, by the record (``recorded``) or by the nodes.
 
-    what: Literal["nothing", "verify", "restore"]
-    bundle: str | None = None
+    RESTORING: ``previous`` is to be made live. VERIFYING: what is live is to be smoke-tested. LIVE: it is verified.
+    NOTED: nothing is pending. ``previous`` is what a failed change returns to.
+    """
+
+    phase: Phase
+    previous: Previous | None = None
+    recorded: bool = False
 
 
-def bundle_before(target: Target, live: Live, other_than: str) -> str | None:
+def before_release(change: Change, live: Live, bundle: str) -> Situation:
+    """Where a release of the bundle begins. The record forgets what somebody else has made pointless."""
+    unit, target = change.unit, change.target
+    if unit.pending and not superseded(change, live):
+        seen = live.deployment
+        previous = unit.still_previous(seen.bundle if seen else None, seen.enabled if seen else True)
+        given_up = unit.given_up and unit.version == bundle
+        if previous is not None or given_up:
+            return Situation(Phase.RESTORING if given_up else unit.phase, previous, recorded=True)
+    previous = previous_of(live, _bundle_before_release(change, live, bundle))
+    if not unit.pending and _failed_before(target, live, bundle):
+        return Situation(Phase.RESTORING, previous)
+    if not unit.pending and unit.verified == bundle and live.is_healthy(bundle):
+        return Situation(Phase.LIVE, previous, recorded=True)
+    return Situation(Phase.NOTED, previous)
+
+
+def before_deploy(change: Change, live: Live) -> Previous:
+    """What a deployment on the release stage that fails is returned to by `recover`."""
+    seen = live.deployment
+    still = change.unit.still_previous(seen.bundle if seen else None, seen.enabled if seen else True)
+    return (still if change.pending else None) or previous_of(live, live.bundle)
+
+
+def to_recover(change: Change, live: Live) -> Situation:
+    """Where `recover` begins. No update may be under way.
+
+    Raises :class:`CheckFailed` when the stage needs a person, :class:`NodeError` when a node cannot be asked.
+    """
+    unit = change.unit
+    if unit.pending and not superseded(change, live):
+        return Situation(Phase.RESTORING, unit.previous, recorded=True)
+    return _by_the_nodes(change.target, live)
+
+
+def bundle_before(target: ProjectDeployerTarget, live: Live, other_than: str) -> str | None:
     """The bundle that was live before ``other_than``, by the newest successful update to another one.
 
     A bundle that failed its smoke test there is passed over. ``None`` when there is none.
@@ -45,70 +89,86 @@ def bundle_before(target: Target, live: Live, other_than: str) -> str | None:
     return None
 
 
-def verified(target: Target, live: Live) -> bool:
+def verified(target: ProjectDeployerTarget, live: Live) -> bool:
     """Whether what the last update has made live has passed a smoke test; ``False`` when nobody remembers."""
     newest = next((past for past, _ in _successes(target, live)), None)
     return newest is not None and _verdicts(target).get(newest.started, False)
 
 
-def _verdicts(target: Target) -> dict[int, bool]:
-    """How the smoke tests on the node ended; nothing when the node does not tell."""
-    try:
-        return verdicts(target)
-    except NodeError as error:
-        log.warning("%s; going on without the smoke tests of the past", error)
-        return {}
+def _bundle_before_release(change: Change, live: Live, bundle: str) -> str | None:
+    before = live.bundle
+    if before != bundle:
+        return before
+    # Released already, by this very build: what was there before it stays what was there before.
+    unit = change.unit
+    if unit.previous is not None and unit.version == bundle:
+        return unit.previous.version
+    # A record that was lost: the deployer's history tells.
+    return bundle_before(change.target, live, bundle) or bundle
 
 
-def owed(target: Target, live: Live) -> Owed:
-    """What a release that was cut off, and whose record is lost, has left to do. No update may be under way.
-
-    Raises :class:`CheckFailed` when the stage needs a person, :class:`NodeError` when a node cannot be asked.
-    """
+def _by_the_nodes(target: ProjectDeployerTarget, live: Live) -> Situation:
+    """What a release that was interrupted, and whose record is lost, has left to do."""
+    nothing = Situation(Phase.NOTED)
     deployment = live.deployment
     if deployment is None or not deployment.enabled:
-        return Owed("nothing")
+        return nothing
     successes = list(_successes(target, live))
     if not successes:
         if live.bundle is None:
-            return Owed("restore", None)  # a first release that was cut off before anything ran on the node
+            # A first release that was interrupted before anything ran on the node.
+            return _restoring(live, None)
         if live.is_healthy(live.bundle):
-            return Owed("verify")
+            return Situation(Phase.VERIFYING)
         raise _unknown(live, "the deployer's history names no bundle that was made live")
     newest, bundle = successes[0]
     verdict = _verdicts(target)
     passed = verdict.get(newest.started)
     if live.is_healthy(bundle):
-        return Owed("nothing" if passed else "verify")
+        return Situation(Phase.LIVE) if passed else Situation(Phase.VERIFYING)
     if deployment.bundle == bundle:
         if passed and live.bundle == bundle:
-            raise _unknown(live, "it has passed its smoke test when it was released, so no release was cut off")
+            raise _unknown(live, "it has passed its smoke test when it was released, so no release was interrupted")
         stays = bool(passed)
     else:
-        # The settings name another bundle than the last update: a release was cut off before its update, or a restore.
+        # The settings name another bundle than the last update: a release was interrupted before its update, or a
+        # restore.
         named = next((past for past, name in successes if name == deployment.bundle), None)
         if named is not None and not passed and verdict.get(named.started, True):
-            return Owed("restore", deployment.bundle)
+            return _restoring(live, deployment.bundle)
         stays = passed is not False
     if stays:
-        return Owed("restore", bundle)
+        return _restoring(live, bundle)
     before = bundle_before(target, live, bundle)
     if before is None:
         raise _unknown(live, "the deployer's history names no earlier bundle")
-    return Owed("restore", before)
+    return _restoring(live, before)
 
 
-def failed_before(target: Target, live: Live, bundle: str) -> bool:
-    """Whether a release of this bundle failed its smoke test and was cut off before its restore was verified.
+def _restoring(live: Live, bundle: str | None) -> Situation:
+    return Situation(Phase.RESTORING, previous_of(live, bundle, enabled=True))
 
-    For a record that is lost: with one, the record says so. A process that was cut off has left its claim behind.
+
+def _failed_before(target: ProjectDeployerTarget, live: Live, bundle: str) -> bool:
+    """Whether a release of this bundle failed its smoke test and was interrupted before its restore was verified.
+
+    For a record that is lost: with one, the record says so. A process that was killed has left its claim behind.
     """
     if not target.found_dead or live.deployment is None or live.is_healthy(bundle):
         return False
     newest = next((past for past, name in _successes(target, live) if name == bundle), None)
     if newest is None or _verdicts(target).get(newest.started, True):
         return False
-    return owed(target, live).what != "nothing"
+    return _by_the_nodes(target, live).phase in (Phase.VERIFYING, Phase.RESTORING)
+
+
+def _verdicts(target: ProjectDeployerTarget) -> dict[int, bool]:
+    """How the smoke tests on the node ended; nothing when the node does not say."""
+    try:
+        return verdicts(target)
+    except NodeError as error:
+        log.warning("%s; going on without the smoke tests of the past", error)
+        return {}
 
 
 def _unknown(live: Live, why: str) -> CheckFailed:
@@ -119,7 +179,7 @@ def _unknown(live: Live, why: str) -> CheckFailed:
     )
 
 
-def _successes(target: Target, live: Live) -> Iterator[tuple[Past, str]]:
+def _successes(target: ProjectDeployerTarget, live: Live) -> Iterator[tuple[PastUpdate, str]]:
     """The successful updates whose bundle is known, the newest first."""
     if live.deployment is None:
         return
@@ -130,7 +190,7 @@ def _successes(target: Target, live: Live) -> Iterator[tuple[Past, str]]:
                 yield past, bundle
 
 
-def _bundle_in(target: Target, deployment_id: str, started: int) -> str | None:
+def _bundle_in(target: ProjectDeployerTarget, deployment_id: str, started: int) -> str | None:
     try:
         raw = updates.details(target.deployer, deployment_id, started)
     except NodeError:

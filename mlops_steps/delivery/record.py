@@ -1,7 +1,7 @@
 """The release record: what the steps of one release know of each other.
 
 It is written whole and flushed to disk before anything that it describes is changed, so that after a crash, on another
-agent, the next command knows what was live and what is owed.
+agent, the next command knows what was live and what is pending.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+import pydantic_core
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mlops_steps.config.bundle_ids import BUNDLE_ID
+from mlops_steps.delivery import schema1
+from mlops_steps.delivery.phases import GIVEN_UP, PENDING, IllegalTransition, Phase, Transition
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.files import write_atomically
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.text import clean, shorten_middle
 
-SCHEMA = 1
+SCHEMA = 2
 
 # A record holds a few stages; a larger file is none.
 LARGEST = 4 * 1024 * 1024
@@ -38,6 +41,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
 
 
+def _fit(text: str) -> str:
+    fit = redact(clean(text))
+    # What was shortened once stays as it is: the line that says so comes on top of the limit.
+    return fit if len(fit.encode()) <= _MESSAGE + 100 else shorten_middle(fit, _MESSAGE)
+
+
+# A text that may be a node's, without what is secret, and not too long.
+Message = Annotated[str, AfterValidator(_fit)]
+
+
 class Outcome(_Part):
     """How something that a step did has ended, or that it has begun.
 
@@ -49,18 +62,12 @@ class Outcome(_Part):
     attempt: str = Field(default="", max_length=200)
     started: str = Field(default_factory=now)
     ended: str | None = None
-    message: str = ""
+    message: Message = ""
 
-    @field_validator("message")
-    @classmethod
-    def _fit(cls, text: str) -> str:
-        fit = redact(clean(text))
-        # What was shortened once stays as it is: the line that says so comes on top of the limit.
-        return fit if len(fit.encode()) <= _MESSAGE + 100 else shorten_middle(fit, _MESSAGE)
-
-    def end(self, result: Result, message: str = "") -> None:
-        """Notes the end."""
+    def end(self, result: Result, message: str = "") -> Outcome:
+        """Notes the end; returns itself."""
         self.result, self.message, self.ended = result, message, now()
+        return self
 
 
 class Bundle(_Part):
@@ -86,17 +93,20 @@ class Build(_Part):
     commit: str | None = None
 
 
-class Previous(_Part):
-    """What was live before a change. ``bundle`` is None when nothing was.
+class Named(_Part):
+    """A version that a deployment's settings name, and whether the deployment is enabled."""
 
-    ``in_settings`` is what the deployment's settings named, which is another bundle after an update that failed.
+    version: str | None = None
+    enabled: bool = True
+
+
+class Previous(Named):
+    """What a failed change returns to. ``version`` is None when nothing was live.
+
+    ``seen`` is what the settings named when the change began: another version after an update that failed.
     """
 
-    bundle: str | None = None
-    in_settings: str | None = None
-    deployment_existed: bool = True
-    enabled: bool = True
-    health: str = "UNKNOWN"
+    seen: Named = Field(default_factory=Named)
 
 
 class Approval(_Part):
@@ -116,36 +126,115 @@ class Approval(_Part):
         return (self.bundle, self.sha256, self.build) == (bundle.id, bundle.sha256, build)
 
 
-class Stage(_Part):
-    """What was done on one stage."""
+class Unit(_Part):
+    """What is changed as one: a bundle of a project on an infrastructure. Only :meth:`go` changes it.
 
+    ``version`` is the id of the bundle that is made live, or given up; ``previous`` what is returned to when that
+    fails, if ``restores``. ``why`` says why it was given up. ``since``: when the phase was reached.
+    """
+
+    kind: Literal["bundle"] = "bundle"
     infra: str
     deployment: str
+    phase: Phase = Phase.NOTED
+    since: str = Field(default_factory=now)
+    version: str | None = None
     previous: Previous | None = None
-    owed: Literal["nothing", "verify", "restore"] = "nothing"
-    approval: Approval | None = None
+    restores: bool = True
+    why: Message = ""
     deploy: Outcome | None = None
-    test: Outcome | None = None
     smoke_test: Outcome | None = None
-    rollback: Outcome | None = None
+    restore: Outcome | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether what was live before must be made live again, or verified, by whoever comes next."""
+        return self.restores and self.phase in PENDING
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the change has failed, and what was live before is not live again yet."""
+        return self.restores and self.phase in GIVEN_UP
+
+    @property
+    def verified(self) -> str | None:
+        """The version that was made live and has passed its smoke test, if there is one."""
+        passed = self.phase is Phase.LIVE and self.smoke_test and self.smoke_test.result == "passed"
+        return self.version if passed else None
+
+    @property
+    def was_live(self) -> bool:
+        """Whether a smoke test, a restore, or a finished deployment shows that the version was live for a while."""
+        return bool(self.smoke_test or self.restore) or (self.deploy is not None and self.deploy.result == "passed")
 
     @property
     def ours(self) -> set[str]:
-        """The bundles that the deployment's settings may name when nobody else has changed them."""
+        """The versions that the deployment's settings may name when nobody else has changed them."""
         before = self.previous
-        names = (self.deploy and self.deploy.bundle, before and before.bundle, before and before.in_settings)
+        names = (self.version, before and before.version, before and before.seen.version)
         return {name for name in names if name}
 
-    def still_owed(self, seen: str | None) -> Previous | None:
-        """What to return to after one more change, which found bundle ``seen`` in the deployment's settings."""
-        if self.previous and seen in self.ours:
-            return self.previous.model_copy(update={"in_settings": seen})
+    def is_ours(self, version: str, enabled: bool) -> bool:
+        """Whether settings that name this version may be what this change has made of them, or has found.
+
+        A deployment that was enabled is disabled by a change only when there is nothing to go back to.
+        """
+        before = self.previous
+        may_be_disabled = before is None or before.version is None or not (before.enabled and before.seen.enabled)
+        return (not self.ours or version in self.ours) and (enabled or may_be_disabled)
+
+    def still_previous(self, version: str | None, enabled: bool) -> Previous | None:
+        """What one more change returns to, which found settings that name this version."""
+        if self.previous and version is not None and self.is_ours(version, enabled):
+            return self.previous.model_copy(update={"seen": Named(version=version, enabled=enabled)})
         return self.previous
 
-    def owes_nothing(self) -> None:
-        """Forgets what a release that was cut off has left."""
-        self.owed = "nothing"
-        self.previous = self.deploy = self.smoke_test = self.rollback = None
+    def ended(self, why: str) -> dict[str, Outcome | None]:
+        """The outcomes, of which those that have begun have failed."""
+        found = {name: getattr(self, name) for name in ("deploy", "smoke_test", "restore")}
+        return {
+            name: part.model_copy().end("failed", why) if part and part.result == "started" else part
+            for name, part in found.items()
+        }
+
+    def go(self, transition: Transition, **fields: Any) -> None:
+        """Takes the transition, and sets the fields that it writes. Raises :class:`IllegalTransition`."""
+        if self.phase not in transition.before:
+            raise IllegalTransition(f"{transition.name}: not from phase {self.phase}")
+        if set(fields) != set(transition.writes):
+            raise IllegalTransition(f"{transition.name}: writes {transition.writes}, not {tuple(fields)}")
+        for name, value in fields.items():
+            setattr(self, name, value)
+        self.phase, self.since = transition.after, now()
+
+
+class Stage(_Part):
+    """What was done on one stage, unit by unit. Units are named by their infrastructure."""
+
+    approval: Approval | None = None
+    test: Outcome | None = None
+    units: dict[str, Unit] = Field(default_factory=dict)
+
+    @property
+    def pending(self) -> bool:
+        """Whether a restore is pending on one of the units."""
+        return any(unit.pending for unit in self.units.values())
+
+    def summary(self, version: str | None) -> str | None:
+        """What is live, in a few words; ``None`` when this stage has nothing to do with the version."""
+        if self.pending:
+            return "its restore is pending, see the log"
+        restored = [unit for unit in self.units.values() if unit.phase is Phase.RESTORED]
+        if restored:
+            return f"{(restored[0].previous and restored[0].previous.version) or 'nothing'} (restored)"
+        units = [unit for unit in self.units.values() if unit.version == version and unit.deploy]
+        if not units:
+            return None
+        if any(unit.phase is not Phase.LIVE for unit in units):
+            return "not deployed"
+        checks = [("tests", self.test), *(("smoke test", unit.smoke_test) for unit in units)]
+        said = [f"{name} {check.result}" for name, check in checks if check and check.bundle == version]
+        return ", ".join(["live", *dict.fromkeys(said)])
 
 
 class ReleaseRecord(_Part):
@@ -160,20 +249,22 @@ class ReleaseRecord(_Part):
     build: Build = Field(default_factory=Build)
     stages: dict[str, Stage] = Field(default_factory=dict)
 
-    def stage(self, name: str, infra: str, deployment: str) -> Stage:
+    def stage(self, name: str) -> Stage:
         """The stage's part, made when it is not there yet."""
-        if name not in self.stages:
-            self.stages[name] = Stage(infra=infra, deployment=deployment)
-        return self.stages[name]
+        return self.stages.setdefault(name, Stage())
+
+    def unit(self, stage: str, infra: str, deployment: str) -> Unit:
+        """The unit of the stage that is on the infrastructure, made when it is not there yet."""
+        return self.stage(stage).units.setdefault(infra, Unit(infra=infra, deployment=deployment))
 
     def begin(self, bundle: Bundle) -> None:
-        """Makes the record one of this bundle. Of other bundles only what is still owed is kept."""
+        """Makes the record one of this bundle. Of other bundles only what is pending is kept."""
         if self.bundle is None or self.bundle.id != bundle.id:
-            for name, part in list(self.stages.items()):
-                if part.owed == "nothing":
-                    del self.stages[name]
-                else:
-                    part.approval = part.test = part.smoke_test = None
+            pending = {name: stage for name, stage in self.stages.items() if stage.pending}
+            self.stages = {
+                name: Stage(units={infra: unit for infra, unit in stage.units.items() if unit.pending})
+                for name, stage in pending.items()
+            }
         self.bundle = bundle
 
     def tested(self, stage: str) -> bool:
@@ -210,12 +301,10 @@ class ReleaseRecord(_Part):
     def parse(cls, data: bytes, source: str) -> ReleaseRecord:
         """Reads a record from bytes; ``source`` names them in the :class:`ConfigError` that nonsense raises."""
         try:
-            record = cls.model_validate_json(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            record = cls.model_validate(schema1.upgraded(pydantic_core.from_json(data)))
+        except ValueError as error:
             raise ConfigError(
-                f"{source}: not a release record: {where}: {first['msg']}",
+                f"{source}: not a release record: {_why(error)}",
                 next_step="take the record that the last build archived, or delete the file and begin with "
                 "`mlops-steps package`",
             ) from None
@@ -225,6 +314,14 @@ class ReleaseRecord(_Part):
                 next_step="use the version of mlops-steps that wrote the record",
             )
         return record
+
+
+def _why(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return "not JSON"
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{where}: {first['msg']}"
 
 
 def load_for(path: Path, project: str) -> ReleaseRecord:

@@ -4,79 +4,103 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from mlops_steps.delivery.record import Outcome, Previous, ReleaseRecord, Stage
-from mlops_steps.delivery.smoke import run_token, smoke
-from mlops_steps.delivery.targets.project_deployer import Live, Target
-from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError, ProductionInDoubt, SomebodyElse
-from mlops_steps.report.model import Case, Report
-from mlops_steps.system.console import Console
+from mlops_steps.delivery.change import Change
+from mlops_steps.delivery.record import Previous
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.verify import smoke, update_name
+from mlops_steps.dss.deployments import Deployment, changed_by_another
+from mlops_steps.errors import (
+    CheckFailed,
+    ConfigError,
+    Interrupted,
+    MlopsError,
+    NodeError,
+    ProductionInDoubt,
+    RolledBack,
+    SomebodyElse,
+)
+from mlops_steps.report.model import Case
 from mlops_steps.system.interrupts import Stop
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
 # A restore that the deployer refuses twice is refused for good; a node that cannot be reached is tried until the limit.
 _REFUSED_AT_MOST = 2
+# Seconds for the look whether anything was changed at all.
+_LOOK = 30.0
 
 
-@dataclass
-class Change:
-    """A change of a stage under way: where it is written down, and how it is reported."""
+def put_back(change: Change, failure: MlopsError | Stop) -> None:
+    """Restores what was live before a release that failed, and raises the error that says how it ended."""
+    target, version = change.target, change.unit.version
+    why = f"interrupted by {failure}" if isinstance(failure, Stop) else failure.message
+    details = failure.details if isinstance(failure, MlopsError) else ()
+    deadline = Deadline(target.settings.release.rollback_timeout)
+    untouched: str | None
+    if not change.pending:
+        # Not even the change could be noted.
+        untouched = _live_in_words(change)
+    else:
+        was_live = change.unit.was_live
+        change.give_up(why)
+        untouched = None if was_live else _untouched(change, deadline.at_most(_LOOK))
+        if untouched:
+            change.untouched(why)
+    if untouched:
+        if isinstance(failure, MlopsError):
+            failure.live = failure.live or untouched
+            raise failure
+        raise Interrupted(f"{why}; nothing was changed", signal_number=failure.signal, live=untouched) from None
+    if target.settings.release.rollback == "off":
+        raise in_doubt(change, "release.rollback is off", why, details)
+    if isinstance(failure, SomebodyElse):
+        raise in_doubt(change, "somebody else is at work there; it was not overwritten", why, details)
+    live = restore(change, why, deadline)
+    if isinstance(failure, Stop):
+        raise Interrupted(
+            f"{target.stage}: the release of bundle {version} was {why}; what was live before is live again, verified",
+            signal_number=failure.signal,
+            live=live,
+        ) from None
+    raise RolledBack(
+        f"{target.stage}: bundle {version} was not released: {why}",
+        details=details,
+        live=f"{live}, verified",
+        next_step="look at the failed check in the report, fix it on the Design node, then run the pipeline again",
+    ) from None
 
-    target: Target
-    report: Report
-    console: Console
-    record: ReleaseRecord
-    record_path: Path
-    # Bundles that this change may find in the deployment's settings; another one is somebody else's.
-    known: set[str] = field(default_factory=set)
-    # What it means when the restore does not succeed, and what led to it.
-    failed: str = "the release failed and what was live before could not be restored"
-    because: str = "the release failed because"
 
-    @property
-    def stage(self) -> Stage:
-        """The stage's part of the record."""
-        target = self.target
-        return self.record.stage(target.stage, target.infra, target.default_deployment)
-
-    def save(self) -> None:
-        """Writes the record."""
-        self.record.save(self.record_path)
-
-
-def superseded(change: Change, live: Live) -> bool:
-    """Whether somebody else has made another bundle live since the record noted that a restore is owed.
-
-    Then none is owed any more: the record forgets it, and a warning says so.
-    """
-    stage = change.stage
-    if stage.owed == "nothing" or live.bundle in stage.ours or not live.is_healthy(live.bundle):
-        return False
-    before = (stage.previous and stage.previous.bundle) or "nothing"
-    change.console.warn(f"a restore of {before} was owed, but somebody has deployed another bundle since: {live}")
-    stage.owes_nothing()
-    return True
+def _untouched(change: Change, deadline: Deadline) -> str | None:
+    """What is live, in words, when the failure came before anything was changed; otherwise ``None``."""
+    unit, previous = change.unit, change.unit.previous
+    if previous is None:
+        return None
+    try:
+        with change.target.within(deadline):
+            live = change.target.observe()
+    except Exception:
+        return None  # nothing is known: the restore looks again
+    if previous.version is None:
+        return str(live) if live.bundle is None and live.deployment is None else None
+    same = live.is_healthy(previous.version) and previous.version != unit.version
+    return str(live) if same else None
 
 
 def restore(change: Change, why: str, deadline: Deadline | None = None) -> str:
     """Restores what the record says was live before, verifies it, runs its smoke test, and says what is live now.
 
-    When nothing was live before, what was created is disabled. Raises :class:`ProductionInDoubt` when that could not
-    be done or verified until the ``deadline`` (by default ``release.rollback_timeout`` from now); the record then still
-    says that it is owed.
+    The unit is given up already, or is so now. When nothing was live before, what was created is disabled. Raises
+    :class:`ProductionInDoubt` when that could not be done or verified until the ``deadline`` (by default
+    ``release.rollback_timeout`` from now); it is still pending then.
     """
-    settings, target, stage = change.target.settings, change.target, change.stage
-    previous = stage.previous
+    settings, target = change.target.settings, change.target
+    previous = change.unit.previous
     if previous is None:
         raise in_doubt(change, "the record does not say what was live before", why)
     deadline = deadline or Deadline(settings.release.rollback_timeout)
-    stage.rollback = Outcome(bundle=previous.bundle, message=why)
-    save_if_possible(change)
     change.console.line(
-        f"restoring {previous.bundle or 'nothing (disabling what was created)'} on {target.infra}: {why}"
+        f"restoring {previous.version or 'nothing (disabling what was created)'} on {target.infra}: {why}"
     )
     try:
         with change.report.case("rollback") as case:
@@ -88,9 +112,7 @@ def restore(change: Change, why: str, deadline: Deadline | None = None) -> str:
     except Exception as error:
         # A mistake of our own must not pass for "production is untouched".
         raise in_doubt(change, f"internal error: {error!r}", why) from error
-    stage.rollback.end("passed", live)
-    stage.owed = "nothing"
-    save_if_possible(change)
+    change.close(live)
     change.console.good(f"restored: {live}")
     return live
 
@@ -122,23 +144,18 @@ def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str
     target, console = change.target, change.console
     with target.within(deadline):
         live = target.observe()
-    _check_ours(change, live)
-    if previous.bundle is None:
-        disabled = target.disable(deadline, console, lambda now: not change.known or now.bundle in change.known)
+    _check_ours(change, live.deployment)
+    if previous.version is None:
+        disabled = target.take_back(deadline, console, expected=change.is_ours)
         return f"nothing on {target.infra} (deployment {disabled.id} is disabled)" if disabled else "nothing"
-    settled = live.is_healthy(previous.bundle) and live.deployment and live.deployment.enabled == previous.enabled
-    if not settled:
+    if not _is_back(live, previous):
         live = target.make_live(
-            previous.bundle,
-            deadline,
-            console,
-            expected=lambda now: not change.known or now.bundle in change.known,
-            enabled=previous.enabled,
+            previous.version, deadline, console, live=live, expected=change.is_ours, enabled=previous.enabled
         )
     if not previous.enabled:
         return str(live)
     with target.within(deadline):
-        token = run_token(target, f"restore.{_failed(change)}")
+        update = update_name(target, previous.version)
     # The smoke test of the version that is gone may still run, and a scenario runs once at a time: hence alone.
     smoke(
         target,
@@ -146,42 +163,37 @@ def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str
         console,
         name="smoke-test after rollback",
         limit=deadline.remaining - pace().grace,
-        token=token,
+        token=f"{update}.restore.{_given_up(change)}" if update else None,
         alone=True,
     )
-    return str(target.check_still_live(previous.bundle, Deadline(max(deadline.remaining, 1.0))))
+    return str(target.check_still_live(previous.version, Deadline(max(deadline.remaining, 1.0))))
 
 
-def _failed(change: Change) -> str:
-    """Stands for the bundle that is given up, in the name of a run."""
-    bundle = change.stage.deploy.bundle if change.stage.deploy else None
-    return hashlib.sha256(str(bundle).encode()).hexdigest()[:8]
+def _is_back(live: Live, previous: Previous) -> bool:
+    deployment = live.deployment
+    return live.is_healthy(previous.version) and deployment is not None and deployment.enabled == previous.enabled
 
 
-def _check_ours(change: Change, live: Live) -> None:
-    if change.known and live.deployment and live.deployment.bundle not in change.known:
-        raise SomebodyElse(
-            f"somebody else has set deployment {live.deployment.id} to bundle {live.deployment.bundle} meanwhile; "
-            "it was not overwritten"
-        )
+def _check_ours(change: Change, found: Deployment | None) -> None:
+    if found and not change.is_ours(found):
+        raise changed_by_another(found)
+
+
+def _given_up(change: Change) -> str:
+    """Stands for the version that is given up, in the name of a run."""
+    return hashlib.sha256(str(change.unit.version).encode()).hexdigest()[:8]
 
 
 def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ()) -> ProductionInDoubt:
-    """The error that says loudly that a person must act, with what is live as far as it can be told."""
-    stage, target = change.stage, change.target
-    try:
-        with target.within(Deadline(pace().grace)):
-            live = str(target.observe())
-    except (Exception, Stop) as error:
-        live = f"unknown ({error!r})" if not isinstance(error, (MlopsError, Stop)) else f"unknown ({error})"
-    if stage.rollback:
-        stage.rollback.end("failed", what)
-    save_if_possible(change)
-    wanted = stage.previous.bundle if stage.previous else None
+    """The error that says loudly that a person must act, with what is live as far as it is known."""
+    unit, target = change.unit, change.target
+    live = _live_in_words(change)
+    change.doubt(what)
+    wanted = unit.previous.version if unit.previous else None
     by_hand = (
-        f"in the Project Deployer set deployment {stage.deployment} to bundle {wanted} and update it"
+        f"in the Project Deployer set deployment {unit.deployment} to bundle {wanted} and update it"
         if wanted
-        else f"in the Project Deployer disable deployment {stage.deployment} and update it"
+        else f"in the Project Deployer disable deployment {unit.deployment} and update it"
     )
     return ProductionInDoubt(
         f"{target.stage}: {change.failed}: {what}",
@@ -191,9 +203,11 @@ def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ())
     )
 
 
-def save_if_possible(change: Change) -> None:
-    """A full disk must not keep production from being restored; what is owed was written before."""
+def _live_in_words(change: Change) -> str:
     try:
-        change.save()
-    except ConfigError as error:
-        change.console.warn(error.message)
+        with change.target.within(Deadline(pace().grace)):
+            return str(change.target.observe())
+    except (MlopsError, Stop) as error:
+        return f"unknown ({error})"
+    except Exception as error:
+        return f"unknown ({error!r})"

@@ -7,6 +7,7 @@ published project change nothing else.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -17,6 +18,8 @@ from mlops_steps.errors import NodeError, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.pace import pace
 from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline
+
+log = logging.getLogger(__name__)
 
 _PREFIX = "mlops-steps"
 _MARK = "|"
@@ -61,16 +64,17 @@ def read(deployer: Dss, project_key: str, infra: str) -> list[Claim]:
     return [claim for claim in found if claim.infra == _as_kept(infra)]
 
 
-def write(deployer: Dss, project_key: str, claim: Claim) -> None:
+def write(deployer: Dss, project_key: str, claim: Claim, check: Callable[[list[Claim]], None]) -> None:
     """Puts the claim in the place of all others on its infrastructure; a lost answer is no error: read it back.
 
-    Raises :class:`NodeError`.
+    ``check`` is given those others just before, and may raise. Raises :class:`NodeError`.
     """
     settings = _settings(deployer, project_key)
+    check([other for other in _claims(_tags(settings.get_raw())) if other.infra == claim.infra])
     try:
         _save(deployer, project_key, settings, lambda other: other.infra != claim.infra, [claim.tag])
-    except (Unreachable, NonsenseAnswer):
-        read(deployer, project_key, "")  # the node must answer; what it has is looked up by the caller
+    except (Unreachable, NonsenseAnswer) as error:
+        log.info("%s; looking whether it was done", error)
 
 
 def remove(deployer: Dss, project_key: str, claim: Claim, deadline: Deadline) -> None:

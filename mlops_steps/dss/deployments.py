@@ -9,7 +9,7 @@ from typing import Any
 from mlops_steps.dss.http import LONGEST_MESSAGE
 from mlops_steps.dss.session import Dss, expect
 from mlops_steps.dss.url_parts import node_id
-from mlops_steps.errors import CheckFailed, ConfigError, Refusal, SomebodyElse
+from mlops_steps.errors import ConfigError, Refusal, SomebodyElse
 from mlops_steps.system.text import one_line
 
 HEALTHY = "HEALTHY"
@@ -18,11 +18,14 @@ _MOST_MESSAGES = 100
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment as its settings say; ``project_key`` is the key of the project on the Automation node."""
+    """A deployment as its settings say. ``published`` is the key of the project on the Project Deployer,
+    ``project_key`` its key on the Automation node.
+    """
 
     id: str
     infra: str
     bundle: str
+    published: str
     project_key: str
     enabled: bool = True
 
@@ -71,29 +74,33 @@ def find(deployer: Dss, project_key: str, infra: str, configured: str | None, de
             next_step="choose another id: nodes.<stage>.deployment in mlops.yml",
         )
     if wanted in ids:
-        return read(deployer, wanted)
-    return read(deployer, ids[0]) if ids and wanted is None else None
+        return read(deployer, wanted, project_key, infra)
+    return read(deployer, ids[0], project_key, infra) if ids and wanted is None else None
 
 
-def read(deployer: Dss, deployment_id: str) -> Deployment:
-    """The deployment's settings. Raises :class:`NodeError`."""
-    return _read(deployer, deployment_id)[0]
+def read(deployer: Dss, deployment_id: str, project_key: str, infra: str) -> Deployment:
+    """The settings of the project's deployment on the infrastructure.
+
+    Raises :class:`NodeError`, also when the answer is about another deployment.
+    """
+    return _read(deployer, deployment_id, project_key, infra)[0]
 
 
-def _read(deployer: Dss, deployment_id: str) -> tuple[Deployment, Any]:
+def _read(deployer: Dss, deployment_id: str, project_key: str, infra: str) -> tuple[Deployment, Any]:
     with deployer.asking(f"read the settings of deployment {deployment_id}"):
         settings = deployer.client.get_projectdeployer().get_deployment(deployment_id).get_settings()
         raw = expect(settings.get_raw(), dict, "the settings")
-        return (
-            Deployment(
-                id=deployment_id,
-                infra=expect(raw["infraId"], str, "infraId"),
-                bundle=node_id(raw["bundleId"], "bundleId"),
-                project_key=node_id(raw.get("deployedProjectKey") or raw["publishedProjectKey"], "the project key"),
-                enabled=bool(raw.get("enabled", True)),
-            ),
-            settings,
+        found = Deployment(
+            id=expect(raw.get("id", deployment_id), str, "the id"),
+            infra=expect(raw["infraId"], str, "infraId"),
+            bundle=node_id(raw["bundleId"], "bundleId"),
+            published=expect(raw.get("publishedProjectKey", project_key), str, "publishedProjectKey"),
+            project_key=node_id(raw.get("deployedProjectKey") or project_key, "the project key"),
+            enabled=bool(raw.get("enabled", True)),
         )
+        if (found.id, found.published, found.infra) != (deployment_id, project_key, infra):
+            raise ValueError(f"it is of deployment {found.id}, project {found.published} on {found.infra}")
+        return found, settings
 
 
 def create(deployer: Dss, deployment_id: str, project_key: str, infra: str, bundle_id: str) -> Deployment:
@@ -113,37 +120,41 @@ def create(deployer: Dss, deployment_id: str, project_key: str, infra: str, bund
         if found is None:
             raise error from None
         return found
-    return read(deployer, deployment_id)
+    return read(deployer, deployment_id, project_key, infra)
 
 
 def change(
     deployer: Dss,
-    deployment_id: str,
+    deployment: Deployment,
     *,
     bundle_id: str | None = None,
     enabled: bool | None = None,
     expected: Callable[[Deployment], bool] = lambda _deployment: True,
-) -> Deployment:
+) -> None:
     """Saves the bundle or the enabled flag in the settings; the node is changed by an update only.
 
     ``expected`` is asked about the settings just before they are saved: when somebody else has changed them,
-    :class:`CheckFailed` is raised and nothing is overwritten. Raises :class:`NodeError`.
+    :class:`SomebodyElse` is raised and nothing is overwritten. Raises :class:`NodeError`.
     """
-    current, settings = _read(deployer, deployment_id)
+    current, settings = _read(deployer, deployment.id, deployment.published, deployment.infra)
     if not expected(current):
-        raise CheckFailed(
-            f"deployment {deployment_id}: somebody else changed it meanwhile, to bundle {current.bundle}"
-            f"{'' if current.enabled else ' (disabled)'}; it was not overwritten",
-            next_step="look who deploys to this infrastructure, then run the step again",
-        )
-    with deployer.asking(f"save the settings of deployment {deployment_id}"):
+        raise changed_by_another(current)
+    with deployer.asking(f"save the settings of deployment {deployment.id}"):
         raw = settings.get_raw()
         if bundle_id is not None:
             raw["bundleId"] = bundle_id
         if enabled is not None:
             raw["enabled"] = enabled
         settings.save()
-    return read(deployer, deployment_id)
+
+
+def changed_by_another(found: Deployment) -> SomebodyElse:
+    """The one error for a deployment that somebody else has changed, as its settings are now."""
+    to = f"set deployment {found.id} to bundle {found.bundle}" if found.enabled else f"disabled deployment {found.id}"
+    return SomebodyElse(
+        f"somebody else has {to} meanwhile; it was not overwritten",
+        next_step="look who deploys to this infrastructure, then run the step again",
+    )
 
 
 def health(deployer: Dss, deployment_id: str) -> Health:
@@ -151,6 +162,8 @@ def health(deployer: Dss, deployment_id: str) -> Health:
     with deployer.asking(f"read the health of deployment {deployment_id}"):
         status = deployer.client.get_projectdeployer().get_deployment(deployment_id).get_status()
         heavy = expect(status.get_heavy(), dict, "the status")
+        if heavy.get("deploymentId", deployment_id) != deployment_id:
+            raise ValueError("it is of another deployment")
         messages = expect((heavy.get("healthMessages") or {}).get("messages") or [], list, "messages")
         return Health(expect(heavy["health"], str, "health"), message_texts(messages))
 

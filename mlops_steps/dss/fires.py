@@ -30,17 +30,23 @@ _SEARCHED = 50
 _LONGEST_REFIRE = 5.0
 
 
-def find(dss: Dss, project_key: str, scenario_id: str, token: str, *, unless_failed: bool = False) -> Any:
+def find(
+    dss: Dss, project_key: str, scenario_id: str, token: str, *, prefix: str | None = None, unless_failed: bool = False
+) -> Any:
     """The newest run that carries the token, under way or ended; ``None`` when there is none.
 
-    With ``unless_failed`` one that ended otherwise than SUCCESS or WARNING counts as none.
+    With ``unless_failed`` one that ended otherwise than SUCCESS or WARNING counts as none. With a ``prefix`` one whose
+    token begins with it will do, unless it failed.
     """
     for run in _last_runs(dss, project_key, scenario_id):
-        found = _TOKEN.search(json.dumps(run.get_info().get("trigger") or {}))
-        if found and found[1] == token:
-            with dss.asking(f"read the outcome of a run of scenario {scenario_id}"):
-                failed = not run.running and run.outcome not in ("SUCCESS", "WARNING")
-            return None if failed and unless_failed else run
+        found = _token_of(run)
+        if found is None or not (found == token or (prefix is not None and found.startswith(prefix))):
+            continue
+        with dss.asking(f"read the outcome of a run of scenario {scenario_id}"):
+            failed = not run.running and run.outcome not in ("SUCCESS", "WARNING")
+        if failed and (unless_failed or found != token):
+            return None
+        return run
     return None
 
 
@@ -49,10 +55,15 @@ def outcomes(dss: Dss, project_key: str, scenario_id: str) -> list[tuple[str, st
     found = []
     for run in _last_runs(dss, project_key, scenario_id):
         with dss.asking(f"read the outcome of a run of scenario {scenario_id}"):
-            token = _TOKEN.search(json.dumps(run.get_info().get("trigger") or {}))
-            if token and not run.running:
-                found.append((token[1], str(run.outcome)))
+            token = _token_of(run)
+            if token is not None and not run.running:
+                found.append((token, str(run.outcome)))
     return found
+
+
+def _token_of(run: Any) -> str | None:
+    found = _TOKEN.search(json.dumps(run.get_info().get("trigger") or {}))
+    return found[1] if found else None
 
 
 def _last_runs(dss: Dss, project_key: str, scenario_id: str) -> list[Any]:
@@ -60,7 +71,16 @@ def _last_runs(dss: Dss, project_key: str, scenario_id: str) -> list[Any]:
         runs = dss.client.get_project(project_key).get_scenario(scenario_id).get_last_runs(limit=_SEARCHED)
         for run in runs:
             expect(run.get_info(), dict, "a run")
+            check_of(run, project_key, scenario_id)
         return expect(runs, list, "the last runs")
+
+
+def check_of(run: Any, project_key: str, scenario_id: str) -> None:
+    """Raises ``ValueError`` when the run is of another scenario or project (see :meth:`Dss.asking`)."""
+    about = expect(run.get_info().get("scenario") or {}, dict, "the scenario of a run")
+    of = (about.get("projectKey", project_key), about.get("id", scenario_id))
+    if of != (project_key, scenario_id):
+        raise ValueError(f"it is a run of scenario {of[1]} of project {of[0]}")
 
 
 def start(
@@ -80,11 +100,12 @@ def start(
     """
     pause = pace().first
     while True:
-        fire, run = _fire(dss, project_key, scenario_id, token or uuid.uuid4().hex)
+        name = token or uuid.uuid4().hex
+        fire, run = _fire(dss, project_key, scenario_id, name)
         if run is None:
             say("waiting for the run to start")
             run = poll(
-                lambda fire=fire: _run_of(dss, scenario_id, fire),  # type: ignore[misc]
+                lambda fire=fire, name=name: _run_of(dss, project_key, scenario_id, fire, name),  # type: ignore[misc]
                 deadline=deadline,
                 what=f"scenario {scenario_id} on {dss.name}: the run did not start",
                 longest=3.0,
@@ -123,12 +144,14 @@ def _fire(dss: Dss, project_key: str, scenario_id: str, token: str) -> tuple[Any
         raise
 
 
-def _run_of(dss: Dss, scenario_id: str, fire: Any) -> Any:
+def _run_of(dss: Dss, project_key: str, scenario_id: str, fire: Any, token: str) -> Any:
     """The run of the fire, ``False`` when the fire was cancelled, ``None`` when neither is known yet."""
     with dss.asking(f"look for the run of scenario {scenario_id}"):
         run = fire.get_scenario_run()
         if run is not None:
-            return run
+            check_of(run, project_key, scenario_id)
+            # Of another fire: an old answer. A node may leave the parameters out of this one.
+            return run if _token_of(run) in (None, token) else None
         return False if fire.is_cancelled(refresh=True) else None
 
 

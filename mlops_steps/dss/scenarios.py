@@ -92,6 +92,8 @@ def run_scenario(
     on_state: Callable[[str], None] | None = None,
     refire: bool = False,
     token: str | None = None,
+    prefix: str | None = None,
+    reports: bool = True,
     alone: bool = False,
     unless_failed: bool = False,
     stopped: Callable[[], bool] = lambda: False,
@@ -101,8 +103,9 @@ def run_scenario(
     At the limit, and when ``stopped`` says so, the run is aborted on the node (``TIMED_OUT``, ``ABORTED``).
     A trigger that the node cancels, because the scenario runs already, is ``NOT_STARTED``; with ``refire`` it is
     fired again until the limit. A ``token`` names the run: when the node has a run of this name, of an earlier attempt
-    that was cut off, that one is awaited and no other is started; with ``unless_failed`` one that has failed is not
-    taken. With ``alone`` neither is it, and a run of another name that is under way is aborted first.
+    that was interrupted, that one is awaited and no other is started; one whose name begins with ``prefix`` will do.
+    With ``unless_failed`` one that has failed is not taken. With ``alone`` neither is it, and a run of another name
+    that is under way is aborted first. Without ``reports`` those of DSS are not fetched.
     Raises :class:`NodeError` when the node cannot be asked.
     """
     deadline = Deadline(limit)
@@ -111,14 +114,16 @@ def run_scenario(
     try:
         with dss.within(deadline):
             skip = alone or unless_failed
-            found = fires.find(dss, project_key, scenario_id, token, unless_failed=skip) if token else None
+            found = (
+                fires.find(dss, project_key, scenario_id, token, prefix=prefix, unless_failed=skip) if token else None
+            )
             if alone and not found:
                 abort(dss, project_key, scenario_id)
             run = found or fires.start(dss, project_key, scenario_id, deadline, say, refire=refire, token=token)
             if run is None:
                 message = "the node cancelled the trigger: the scenario was running already"
                 return ScenarioOutcome(scenario_id, "NOT_STARTED", message=message)
-            finished = _await_end(dss, run, deadline, say, stopped)
+            finished = _await_end(dss, project_key, run, deadline, say, stopped)
     except (DeadlineExceeded, Unreachable):
         if not deadline.passed:
             raise
@@ -126,18 +131,28 @@ def run_scenario(
     if not finished:
         return _give_up(dss, project_key, scenario_id, run, deadline, stopped())
     with dss.within(Deadline(max(deadline.remaining, pace().grace))):
-        return _outcome(dss, scenario_id, run)
+        return _outcome(dss, scenario_id, run, reports)
 
 
-def _await_end(dss: Dss, run: Any, deadline: Deadline, say: Callable[[str], None], stopped: Callable[[], bool]) -> bool:
+def _await_end(
+    dss: Dss,
+    project_key: str,
+    run: Any,
+    deadline: Deadline,
+    say: Callable[[str], None],
+    stopped: Callable[[], bool],
+) -> bool:
     """Waits for the end of the run; ``False`` when ``stopped`` said to give up."""
-    scenario_id = run.run["scenario"]["id"]
+    scenario_id, run_id = run.run["scenario"]["id"], run.id
 
     def look() -> bool | None:
         if stopped():
             return False
         with dss.asking(f"look at the run of scenario {scenario_id}"):
             run.refresh()
+            fires.check_of(run, project_key, scenario_id)
+            if run.id != run_id:
+                raise ValueError(f"it is run {run.id}, not {run_id}")
             running = bool(run.running)
         say("running" if running else "ended")
         return None if running else True
@@ -174,7 +189,7 @@ def _give_up(
     )
 
 
-def _outcome(dss: Dss, scenario_id: str, run: Any) -> ScenarioOutcome:
+def _outcome(dss: Dss, scenario_id: str, run: Any, reports: bool) -> ScenarioOutcome:
     with dss.asking(f"read the outcome of scenario {scenario_id}"):
         outcome = run.outcome
         if outcome not in ("SUCCESS", "WARNING", "FAILED", "ABORTED"):
@@ -182,9 +197,8 @@ def _outcome(dss: Dss, scenario_id: str, run: Any) -> ScenarioOutcome:
         run_id = expect(run.id, str, "the run's id")
         seconds = float(run.get_duration())
     message = "" if outcome == "SUCCESS" else _first_error(dss, run) or f"outcome {outcome}"
-    return ScenarioOutcome(
-        scenario_id, outcome, run_id, seconds, message, log=_log_of(dss, run), reports=_reports_of(dss, run)
-    )
+    found = _reports_of(dss, run) if reports else []
+    return ScenarioOutcome(scenario_id, outcome, run_id, seconds, message, log=_log_of(dss, run), reports=found)
 
 
 def _first_error(dss: Dss, run: Any) -> str:

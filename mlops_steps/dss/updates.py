@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlops_steps.dss.deployments import message_texts
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Past:
+class PastUpdate:
     """An update in the deployer's history. ``started`` in milliseconds since 1970, as DSS gives it."""
 
     started: int
@@ -36,17 +36,21 @@ class Past:
 
 @dataclass(frozen=True)
 class UpdateResult:
-    """How an update ended; ``messages`` are the deployer's warnings and errors."""
+    """How an update ended; ``messages`` are the deployer's warnings and errors.
+
+    ``before``: when the update before it began, in milliseconds since 1970; 0 when there was none.
+    """
 
     succeeded: bool
     messages: list[str] = field(default_factory=list)
+    before: int = 0
 
 
 # What a node answers to a request that it does not know.
 _UNKNOWN_REQUEST = frozenset({404, 405, 501})
 
 
-def history(deployer: Dss, deployment_id: str) -> list[Past]:
+def history(deployer: Dss, deployment_id: str) -> list[PastUpdate]:
     """The deployment's updates, newest first; none from a deployer too old to keep a history.
 
     Raises :class:`NodeError`.
@@ -63,7 +67,7 @@ def history(deployer: Dss, deployment_id: str) -> list[Past]:
     return sorted(past, key=lambda update: update.started, reverse=True)
 
 
-def newest_success(deployer: Dss, deployment_id: str) -> Past | None:
+def newest_success(deployer: Dss, deployment_id: str) -> PastUpdate | None:
     """The last update that succeeded; ``None`` when none has, or nothing is known. Raises :class:`NodeError`."""
     return next((past for past in history(deployer, deployment_id) if past.succeeded), None)
 
@@ -75,9 +79,9 @@ def details(deployer: Dss, deployment_id: str, started: int) -> dict[str, Any]:
         return expect(deployment.get_update(started).get_raw(), dict, "the update")
 
 
-def _past(raw: dict[str, Any]) -> Past:
+def _past(raw: dict[str, Any]) -> PastUpdate:
     bundle = raw.get("bundleId")
-    return Past(int(raw["startTimestamp"]), str(raw.get("status", "")), str(bundle) if bundle else None, raw)
+    return PastUpdate(int(raw["startTimestamp"]), str(raw.get("status", "")), str(bundle) if bundle else None, raw)
 
 
 def update(
@@ -102,8 +106,8 @@ def update(
                     _abort(deployer, deployment_id, future)
                 raise
             if ended is not None:
-                return ended
-        return _await_history(deployer, deployment_id, before, deadline, say)
+                return replace(ended, before=before)
+        return replace(_await_history(deployer, deployment_id, before, deadline, say), before=before)
 
 
 def _start(deployer: Dss, deployment_id: str, before: int, deadline: Deadline) -> Any:
@@ -126,7 +130,7 @@ def _start(deployer: Dss, deployment_id: str, before: int, deadline: Deadline) -
         return None
 
 
-def _newest(deployer: Dss, deployment_id: str, before: int) -> Past | None:
+def _newest(deployer: Dss, deployment_id: str, before: int) -> PastUpdate | None:
     return next((past for past in history(deployer, deployment_id) if past.started > before), None)
 
 
@@ -181,7 +185,7 @@ def _result_of(result: dict[str, Any]) -> UpdateResult:
 def _await_history(
     deployer: Dss, deployment_id: str, before: int, deadline: Deadline, say: Callable[[str], None]
 ) -> UpdateResult:
-    def look() -> Past | None:
+    def look() -> PastUpdate | None:
         newest = _newest(deployer, deployment_id, before)
         say("updating")
         return None if newest is None or not newest.status or newest.running else newest
@@ -190,14 +194,16 @@ def _await_history(
     return _result_of(details(deployer, deployment_id, past.started) | {"status": past.status})
 
 
-def wait_until_idle(deployer: Dss, deployment_id: str, deadline: Deadline, say: Callable[[str], None]) -> Past | None:
+def wait_until_idle(
+    deployer: Dss, deployment_id: str, deadline: Deadline, say: Callable[[str], None]
+) -> PastUpdate | None:
     """Waits for an update that somebody (or this step before a crash) has started, and returns how it ended.
 
     ``None`` when none was under way. Raises :class:`NodeError`.
     """
     waited = False
 
-    def look() -> list[Past] | None:
+    def look() -> list[PastUpdate] | None:
         nonlocal waited
         newest = history(deployer, deployment_id)[:1]
         if not any(past.running for past in newest):

@@ -44,7 +44,7 @@ def run(
                 next_step=f"with the record of this build in {settings.record.name}: "
                 f"`mlops-steps release --stage {stage}`",
             )
-        part = record.stage(stage, infra, settings.deployment_id(stage))
+        part = record.stage(stage)
         if answer is not None and answer.sha256 in (None, bundle.sha256):
             part.approval = Approval(
                 by=answer.by[:200], bundle=bundle.id, sha256=bundle.sha256, build=build, at=answer.at or now()

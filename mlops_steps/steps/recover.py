@@ -1,22 +1,23 @@
-"""recover: after an abort or a crash, finish the restore that is owed, or find that none is."""
+"""recover: after an abort or a crash, finish the restore that is pending, or find that none is."""
 
 from __future__ import annotations
 
 from mlops_steps.delivery import evidence
-from mlops_steps.delivery.claim import claimed, wait_for_others
-from mlops_steps.delivery.evidence import Owed, bundle_before
-from mlops_steps.delivery.lock import stage_lock
-from mlops_steps.delivery.record import load_for
-from mlops_steps.delivery.restore import Change, restore, superseded
-from mlops_steps.delivery.smoke import run_token, smoke
-from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
+from mlops_steps.delivery.change import Change, previous_of
+from mlops_steps.delivery.evidence import Situation
+from mlops_steps.delivery.exclusive import claimed, stage_lock, wait_for_others
+from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.restore import restore
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.project_deployer import open_target
+from mlops_steps.delivery.verify import verify
 from mlops_steps.dss import updates
 from mlops_steps.errors import CheckFailed
 from mlops_steps.steps.context import Context
-from mlops_steps.steps.rollback import previous_of
-from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
+
+_WHY = "an earlier release was interrupted"
 
 
 def run(context: Context, stage: str) -> None:
@@ -24,10 +25,11 @@ def run(context: Context, stage: str) -> None:
 
     The look at what is live, and the restore, have as long each.
 
-    Without a record (another agent, a lost workspace) the nodes tell: what is live, healthy and has passed its smoke
-    test owes nothing; what was not smoke-tested is, and goes when it fails; of a release that was cut off in the
-    middle the bundle that was live before, by the deployer's history, is restored. Raises :class:`ProductionInDoubt`
-    when the restore does not succeed, :class:`CheckFailed` when the nodes do not tell what to restore.
+    Without a record (another agent, a lost workspace) the nodes decide. Nothing is pending when what is live is healthy
+    and has passed its smoke test. What has not been smoke-tested is tested now, and is replaced when it fails. After a
+    release that was interrupted in the middle, the bundle that the deployer's history names before it is restored.
+    Raises :class:`ProductionInDoubt` when the restore does not succeed, :class:`CheckFailed` when the nodes do not say
+    what to restore, :class:`NodeError` when they contradict each other.
     """
     settings, report, console = context.settings, context.report, context.console
     limit = settings.release.rollback_timeout
@@ -35,51 +37,38 @@ def run(context: Context, stage: str) -> None:
     waiting = Deadline(limit)
     with stage_lock(settings, stage, console, wait=limit), open_target(settings, stage) as target:
         # Read only now: the process that had the lock may have written it.
-        record = load_for(settings.record, settings.project)
-        change = Change(target, report, console, record, settings.record)
+        change = Change.of(target, report, console)
         wait_for_others(target, console, max(waiting.remaining, pace().grace))
         target.takes_over = True
         deadline = Deadline(limit)
         with target.within(deadline):
-            live = _observe(target, deadline, console)
-            recorded = _owed_by_record(change, live)
-            owed = Owed("restore") if recorded else evidence.owed(target, live)
-        if owed.what == "nothing":
+            live = _observe(change, deadline)
+            situation = evidence.to_recover(change, live)
+        if situation.phase not in (Phase.VERIFYING, Phase.RESTORING):
             with report.case("recover"):
-                console.good(f"nothing is owed on {stage}: {live}")
+                console.good(f"nothing is pending on {stage}: {live}")
             return
         with context.signals.shielded(), claimed(target, console, deadline):
-            if owed.what == "verify" and _verified(change, live):
+            if situation.phase is Phase.VERIFYING and _verified(change, live):
                 return
-            if not recorded:
+            if situation.recorded:
+                change.give_up(_WHY)
+            else:
                 with target.within(Deadline(max(deadline.remaining, pace().grace))):
-                    _note(change, live, owed)
-            restored = restore(change, "an earlier release was cut off")
-        report.set(bundle=change.stage.previous.bundle if change.stage.previous else None)
+                    _note(change, live, situation)
+            restored = restore(change, _WHY)
+        report.set(bundle=change.noted_before)
         console.good(f"recovered: {restored}, verified")
 
 
-def _observe(target: Target, deadline: Deadline, console: Console) -> Live:
-    """What is live when no update is under way any more."""
+def _observe(change: Change, deadline: Deadline) -> Live:
+    """What is live when no update is under way any more. Without a record, the nodes must agree on it."""
+    target, console = change.target, change.console
     deployment = target.find_deployment()
     if deployment:
         with console.waiting(f"looking at deployment {deployment.id}") as wait:
             updates.wait_until_idle(target.deployer, deployment.id, deadline, wait.state)
-    return target.observe()
-
-
-def _owed_by_record(change: Change, live: Live) -> bool:
-    """Whether the record says that a restore is owed, and of what."""
-    stage = change.stage
-    if stage.owed == "nothing":
-        return False
-    if live.deployment:
-        stage.deployment = live.deployment.id
-    change.known = stage.ours
-    if superseded(change, live):
-        change.save()
-        return False
-    return True
+    return target.observe() if change.pending else target.look(deadline, console)
 
 
 def _verified(change: Change, live: Live) -> bool:
@@ -88,33 +77,26 @@ def _verified(change: Change, live: Live) -> bool:
     console.line(f"{live}, but its smoke test has not passed yet: running it")
     deadline = Deadline(target.settings.release.smoke_timeout)
     try:
-        with target.within(deadline):
-            token = run_token(target, "release")
-        smoke(target, change.report, console, limit=deadline.remaining, token=token)
-        target.check_still_live(str(live.bundle), Deadline(max(deadline.remaining, pace().grace)))
+        verify(target, change.report, console, str(live.bundle), deadline)
     except CheckFailed as error:
         with target.within(Deadline(max(deadline.remaining, pace().grace))):
-            before = bundle_before(target, live, live.bundle) if live.bundle else None
+            before = evidence.bundle_before(target, live, live.bundle) if live.bundle else None
         if before is None:
             error.live = str(live)
             raise
         console.warn(error.message)
         return False
-    console.good(f"nothing is owed on {target.stage}: {live}, verified")
+    console.good(f"nothing is pending on {target.stage}: {live}, verified")
     return True
 
 
-def _note(change: Change, live: Live, owed: Owed) -> None:
+def _note(change: Change, live: Live, situation: Situation) -> None:
     """Writes down what is to be restored, before anything is changed."""
-    target, stage = change.target, change.stage
-    before = owed.bundle
-    if owed.what == "verify" and live.bundle:
-        before = bundle_before(target, live, live.bundle)
-    change.console.warn(f"no record of a release that was cut off, but {live}; restoring {before or 'nothing'}")
-    stage.previous = previous_of(live, before)
-    stage.deploy = None
-    stage.owed = "restore"
-    change.known = stage.ours
-    if live.deployment:
-        stage.deployment = live.deployment.id
-    change.save()
+    previous = situation.previous
+    if previous is None:
+        before = evidence.bundle_before(change.target, live, live.bundle) if live.bundle else None
+        previous = previous_of(live, before, enabled=True)
+    change.console.warn(
+        f"no record of a release that was interrupted, but {live}; restoring {previous.version or 'nothing'}"
+    )
+    change.go_back(live.bundle, live, previous, _WHY)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import evidence
-from mlops_steps.delivery.claim import claimed
-from mlops_steps.delivery.lock import stage_lock
-from mlops_steps.delivery.record import Outcome, Previous, load_for
-from mlops_steps.delivery.restore import Change, restore
-from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
+from mlops_steps.delivery.change import Change, previous_of
+from mlops_steps.delivery.exclusive import claimed, stage_lock
+from mlops_steps.delivery.record import load_for
+from mlops_steps.delivery.restore import restore
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.project_deployer import open_target
 from mlops_steps.dss import bundles
 from mlops_steps.errors import CheckFailed
 from mlops_steps.steps.context import Context
@@ -34,37 +35,20 @@ def run(context: Context, stage: str, *, to: str | None = None) -> None:
         with target.within(deadline), report.case("find"):
             live = target.observe()
             bundle = _find(change, live, to)
-            done = live.is_healthy(bundle) and change.stage.owed == "nothing" and evidence.verified(target, live)
-            # An attempt that was cut off has made it live already; what it came from is in the deployer's evidence.
+            done = live.is_healthy(bundle) and not change.pending and evidence.verified(target, live)
+            # An attempt that was interrupted has made it live already; what it came from is in the deployer's evidence.
             left = evidence.bundle_before(target, live, bundle) if live.bundle == bundle else live.bundle
         report.set(bundle=bundle, previous_bundle=left)
         if done:
             console.good(f"{live}: nothing to do")
             return
         console.line(f"live on {stage} now: {live}")
-        if live.deployment:
-            change.stage.deployment = live.deployment.id
-        change.stage.previous, change.stage.owed = previous_of(live, bundle), "restore"
-        if change.stage.deploy is None or change.stage.deploy.bundle != left:
-            # `recover` must not take it for somebody else's when this rollback is cut off.
-            change.stage.deploy = Outcome(bundle=left)
-            change.stage.deploy.end("passed", f"was live when it was rolled back to bundle {bundle}")
-        change.known = change.stage.ours
         change.failed, change.because = f"the rollback to bundle {bundle} did not succeed", "asked for"
-        change.save()
+        # `recover` must not take what is live for somebody else's when this rollback is interrupted.
+        change.go_back(left, live, previous_of(live, bundle, enabled=True), f"rollback from bundle {left}")
         with context.signals.handled() as signals, signals.shielded():
             now = restore(change, f"rollback from bundle {left}")
         console.good(f"rolled back: {now}, verified")
-
-
-def previous_of(live: Live, bundle: str | None) -> Previous:
-    """What a restore to the bundle has to bring about."""
-    return Previous(
-        bundle=bundle,
-        in_settings=live.deployment.bundle if live.deployment else None,
-        enabled=True,
-        health=live.health.status if live.health else "UNKNOWN",
-    )
 
 
 def _find(change: Change, live: Live, to: str | None) -> str:
@@ -94,14 +78,9 @@ def _find(change: Change, live: Live, to: str | None) -> str:
 
 def _recorded(change: Change, live: Live) -> str | None:
     """The bundle that the record says was live before, when the record is about what is live now."""
-    record, previous = change.record, change.stage.previous
-    if previous and previous.bundle and record.bundle and record.bundle.id == live.bundle != previous.bundle:
-        return previous.bundle
-    return None
+    bundle, before = change.record.bundle, change.noted_before
+    return before if bundle and bundle.id == live.bundle != before else None
 
 
 def _newest(published: list[str]) -> str:
     return ", ".join(sorted(published, reverse=True)[:10]) or "none is published"
-
-
-__all__ = ["Target", "previous_of", "run"]

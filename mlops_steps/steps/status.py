@@ -10,7 +10,8 @@ from json import dumps
 from mlops_steps.config import Settings
 from mlops_steps.delivery import release_notes
 from mlops_steps.delivery.record import ReleaseRecord, load_for
-from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
 from mlops_steps.dss import bundles, scenarios, updates
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import ConfigError, MlopsError, NodeError
@@ -107,7 +108,7 @@ def _origin(settings: Settings, bundle: str | None) -> release_notes.Origin:
         return release_notes.Origin()
 
 
-def _tested_on_node(target: Target, live: Live) -> str | None:
+def _tested_on_node(target: ProjectDeployerTarget, live: Live) -> str | None:
     """What DSS itself says of the test scenarios that ran on this stage with this bundle (DSS 13 and later)."""
     if live.deployment is None or live.bundle is None:
         return None
@@ -118,11 +119,11 @@ def _tested_on_node(target: Target, live: Live) -> str | None:
     return ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()) if count) or "no"
 
 
-def _since(target: Target, live: Live) -> str | None:
+def _since(target: ProjectDeployerTarget, live: Live) -> str | None:
     if live.deployment is None:
         return None
     for past in updates.history(target.deployer, live.deployment.id):
-        if past.status.upper() in ("SUCCESS", "WARNING", "DONE"):
+        if past.succeeded:
             return datetime.fromtimestamp(past.started / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
     return None
 

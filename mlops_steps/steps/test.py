@@ -7,9 +7,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.record import Build, Outcome, ReleaseRecord, Result, load_for
-from mlops_steps.delivery.targets.project_deployer import Live, Target, open_target
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
 from mlops_steps.dss import automation, scenarios, updates
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
 from mlops_steps.gates import engine as gates
@@ -48,14 +49,14 @@ def run(context: Context, stage: str) -> None:
         console.line(f"live on {stage}: {live}")
         with target.within(Deadline(pace().look)):
             attempt = _attempt(target, record, live, bundle, context.build)
-        with _noted(target, live, Outcome(bundle=bundle, attempt=attempt.name), console) as test:
+        with _noted(target, Outcome(bundle=bundle, attempt=attempt.name), console) as test:
             count = _run_tests(target, report, console, bundle, _key(target, live), attempt)
             test.message = f"{count} tests passed"
             console.good(f"tested: bundle {bundle} on {stage}: {test.message}")
 
 
-def _attempt(target: Target, record: ReleaseRecord, live: Live, bundle: str, build: Build) -> Attempt:
-    """A new attempt, or the one that was cut off: by the record, or without one by the number of the Jenkins build."""
+def _attempt(target: ProjectDeployerTarget, record: ReleaseRecord, live: Live, bundle: str, build: Build) -> Attempt:
+    """A new attempt, or the interrupted one: by the record, or without one by the number of the Jenkins build."""
     # Part of a name that DSS keeps: it must not hold what a job's name may hold.
     who = f"build.{hashlib.sha256(f'{build.job} {build.number}'.encode()).hexdigest()[:12]}" if build.number else "hand"
     part = record.stages.get(target.stage)
@@ -67,7 +68,9 @@ def _attempt(target: Target, record: ReleaseRecord, live: Live, bundle: str, bui
     return Attempt(f"test.{who}.{known.started if known else uuid.uuid4().hex}")
 
 
-def _run_tests(target: Target, report: Report, console: Console, bundle: str, key: str, attempt: Attempt) -> int:
+def _run_tests(
+    target: ProjectDeployerTarget, report: Report, console: Console, bundle: str, key: str, attempt: Attempt
+) -> int:
     """Runs all tests, and returns how many there were. Raises when not all of them passed."""
     settings = target.settings
     with report.case("scenarios"), target.within(Deadline(pace().look)):
@@ -97,7 +100,13 @@ def _run_tests(target: Target, report: Report, console: Console, bundle: str, ke
 
 
 def _run_scenarios(
-    target: Target, report: Report, console: Console, bundle: str, key: str, chosen: list[str], attempt: Attempt
+    target: ProjectDeployerTarget,
+    report: Report,
+    console: Console,
+    bundle: str,
+    key: str,
+    chosen: list[str],
+    attempt: Attempt,
 ) -> ScenarioRuns:
     settings = target.settings
     runs = ScenarioRuns(settings, settings.stage(target.stage), key, chosen, console, attempt)
@@ -109,7 +118,9 @@ def _run_scenarios(
     return runs
 
 
-def _run_gates(target: Target, report: Report, console: Console, bundle: str, key: str) -> list[GateResult]:
+def _run_gates(
+    target: ProjectDeployerTarget, report: Report, console: Console, bundle: str, key: str
+) -> list[GateResult]:
     """Judges the deployed bundle by the gates of the configuration, and returns what they found."""
     settings = target.settings
     if not settings.gates:
@@ -169,7 +180,7 @@ def _bundle_to_test(record: ReleaseRecord, live: Live, stage: str) -> str:
     return live.bundle
 
 
-def _check_still_active(target: Target, report: Report, bundle: str, key: str) -> None:
+def _check_still_active(target: ProjectDeployerTarget, report: Report, bundle: str, key: str) -> None:
     """Results that were found while somebody deployed something else are worth nothing."""
     with report.case("active bundle after the tests"), target.within(Deadline(pace().look)):
         active = automation.active_bundle(target.node, key)
@@ -181,15 +192,14 @@ def _check_still_active(target: Target, report: Report, bundle: str, key: str) -
 
 
 @contextmanager
-def _noted(target: Target, live: Live, test: Outcome, console: Console) -> Iterator[Outcome]:
+def _noted(target: ProjectDeployerTarget, test: Outcome, console: Console) -> Iterator[Outcome]:
     """Keeps the release record in step with what happens in the block."""
-    deployment = live.deployment.id if live.deployment else target.default_deployment
-    _note(target, deployment, test)
+    _note(target, test)
 
     def end(result: Result, message: str) -> None:
         test.end(result, message)
         try:
-            _note(target, deployment, test)
+            _note(target, test)
         except ConfigError as error:
             console.error(error.message)
 
@@ -205,14 +215,14 @@ def _noted(target: Target, live: Live, test: Outcome, console: Console) -> Itera
         end("error", f"interrupted: {error}")
         raise
     test.end("passed", test.message)
-    _note(target, deployment, test)
+    _note(target, test)
 
 
-def _note(target: Target, deployment: str, test: Outcome) -> None:
-    """Reads the record anew: another stage may be tested at the same time, in the same workspace."""
+def _note(target: ProjectDeployerTarget, test: Outcome) -> None:
+    """Reads the record again: another stage may be tested at the same time, in the same workspace."""
     path = target.settings.record
     record = load_for(path, target.project)
-    record.stage(target.stage, target.infra, deployment).test = test
+    record.stage(target.stage).test = test
     record.save(path)
 
 
@@ -228,6 +238,6 @@ def _describe(report: Report, record: ReleaseRecord, live: Live) -> None:
     )
 
 
-def _key(target: Target, live: Live) -> str:
+def _key(target: ProjectDeployerTarget, live: Live) -> str:
     """The key of the project on the Automation node."""
     return live.deployment.project_key if live.deployment else target.project

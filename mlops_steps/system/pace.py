@@ -15,6 +15,8 @@ class Pace:
         The first pause between two questions, and the longest that any wait may grow to.
     ``settle``
         The time in which a note that another agent wrote at the same moment must have arrived.
+    ``agree``
+        The time in which two nodes that contradict each other are asked again before a step refuses to act.
     ``slack``
         The time beside its limits after which a process cannot be at work any more.
     ``again``
@@ -37,6 +39,7 @@ class Pace:
     first: float = 0.2
     longest: float = 10.0
     settle: float = 0.5
+    agree: float = 5.0
     slack: float = 120.0
     again: float = 3.0
     grace: float = 3.0

@@ -9,7 +9,8 @@ from random import Random
 
 from mlops_steps.archive.contents import BadArchive, checked
 from mlops_steps.config import load
-from mlops_steps.delivery.record import Bundle, ReleaseRecord, Stage
+from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.record import Bundle, ReleaseRecord
 from mlops_steps.errors import ConfigError, MlopsError, ReportError
 from mlops_steps.report import junit, junit_parse
 from mlops_steps.report.model import Case, Report
@@ -33,7 +34,20 @@ YAML = (
 )
 YAML_BITS = [b"&a", b"*a", b"!!python/object:os.system", b"{", b"]", b"- ", b": ", b"\t", b"'", b"u:p@", b"|", b"\x00",
              b"~", b"<<: *a", b"1e999", b"#", b"\xff", b"--- "]  # fmt: skip
-JSON_BITS = [b"null", b"[]", b"{}", b'"', b"1e999", b"-1", b"[[[[", b"\\ud800", b"\xff", b"\x00", b"true", b'"owed"']
+JSON_BITS = [
+    b"null",
+    b"[]",
+    b"{}",
+    b'"',
+    b"1e999",
+    b"-1",
+    b"[[[[",
+    b"\\ud800",
+    b"\xff",
+    b"\x00",
+    b"true",
+    b'"in doubt"',
+]
 ZIP_BITS = [b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"\xff\xff\xff\xff", b"\x00\x00", b"../", b"/"]
 
 
@@ -82,7 +96,7 @@ def test_any_configuration(tmp_path: Path) -> None:
 
 def test_any_record() -> None:
     record = ReleaseRecord(project="P", bundle=Bundle(id="b", sha256="0" * 64, size=1))
-    record.stages["prod"] = Stage(infra="i", deployment="d", owed="restore")
+    record.unit("prod", "i", "d").phase = Phase.RESTORING
     data = record.model_dump_json(by_alias=True).encode()
     for number in numbers(CASES):
         begun = time.monotonic()

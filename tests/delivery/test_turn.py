@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlops_steps.config import load
-from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.turn import in_turn
 from mlops_steps.errors import Busy, ConfigError, NodeError
 from mlops_steps.report.model import Report

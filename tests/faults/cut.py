@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 from mlops_steps.sandbox.faults.model import Fault
 from tests.faults.matrix import Point
 from tests.faults.world import INFRA, NEW, OLD, SMOKE, STAGE, World, until
+from tests.records import pending
 from tests.support.commands import Child
 
 KILL, TERM, INT, HUP = "SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"
@@ -97,7 +98,7 @@ def play(world: World, cut: Cut, more: Fault | None = None) -> Ended:
         cut.failing
         and cut.then == RERUN
         and _verified_again(world, since)
-        and (cut.record == ARCHIVED or not _nothing_owed(world))
+        and (cut.record == ARCHIVED or not _nothing_pending(world))
     )
     world.sandbox.nodes[point.node].faults.clear(held.id)
     if cut.signal == KILL:
@@ -159,7 +160,7 @@ def _finished(world: World, cut: Cut, code: int) -> list[str]:
         return [f"exit code {code}, and {now}"]
     if now == new and cut.failing:
         return ["the bundle whose smoke test failed is live"]
-    return _nothing_owed(world)
+    return _nothing_pending(world)
 
 
 def _put_back(world: World, cut: Cut, code: int, said: str) -> list[str]:
@@ -174,13 +175,12 @@ def _put_back(world: World, cut: Cut, code: int, said: str) -> list[str]:
         wrong.append(f"exit code {code}, and {now}")
     if code == number and not any(text in said for text in (f"live now: bundle {OLD} ", "nothing was changed")):
         wrong.append("it did not say what became of production")
-    return wrong + _nothing_owed(world)
+    return wrong + _nothing_pending(world)
 
 
-def _nothing_owed(world: World) -> list[str]:
+def _nothing_pending(world: World) -> list[str]:
     record = json.loads(world.settings.record.read_text()) if world.settings.record.exists() else {}
-    owed = record.get("stages", {}).get(STAGE, {}).get("owed", "nothing")
-    return [] if owed == "nothing" else [f"the record owes {owed}"]
+    return ["a restore is pending"] if record and pending(record, STAGE) else []
 
 
 def _report(workspace: Path, step: str) -> list[str]:

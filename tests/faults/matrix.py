@@ -248,8 +248,8 @@ def _afterwards(world: World, case: Case, attempt: Attempt, since: int) -> list[
         found = (world.active, world.health, settings["bundleId"], settings["enabled"])
         if found != (wanted, "HEALTHY", wanted, True):
             wrong.append(f"exit code {attempt.code}, and {found} afterwards")
-        if attempt.owed != "nothing":
-            wrong.append(f"exit code {attempt.code}, and the record owes {attempt.owed}")
+        if attempt.pending:
+            wrong.append(f"exit code {attempt.code}, and a restore is pending")
     elif attempt.code == 5:
         wrong += _recovered(world, attempt)
     else:
@@ -268,8 +268,8 @@ def _afterwards(world: World, case: Case, attempt: Attempt, since: int) -> list[
 def _recovered(world: World, attempt: Attempt) -> list[str]:
     """`recover` puts production in order when the fault is over."""
     wrong = []
-    if attempt.owed == "nothing":
-        wrong.append("production is in doubt, and the record owes nothing")
+    if not attempt.pending:
+        wrong.append("production is in doubt, and no restore is pending")
     again = world.recover()
     found = (again.code, world.active, world.health)
     if found != (0, OLD, "HEALTHY"):

@@ -40,7 +40,7 @@ def _untouched(world: World, attempt: Attempt, case: Case) -> list[str]:
     """Production is what it was."""
     found = (world.active, world.health, world.deployed["bundleId"], world.deployed["enabled"])
     wrong = [] if found == (OLD, "HEALTHY", OLD, True) else [f"{found} afterwards"]
-    return wrong + ([] if attempt.owed == "nothing" else [f"the record owes {attempt.owed}"])
+    return wrong + (["a restore is pending"] if attempt.pending else [])
 
 
 def old_on_test(world: World) -> None:
@@ -99,12 +99,12 @@ def _rolled_back(world: World, attempt: Attempt, case: Case) -> list[str]:
 def _restored(world: World, attempt: Attempt, case: Case) -> list[str]:
     if attempt.code == 0:
         return _untouched(world, attempt, case)
-    # What could not be done yet is still owed, and is done when the fault is over.
+    # What could not be done yet is still pending, and is done when the fault is over.
     return _recovered(world, attempt, OLD)
 
 
 def _recovered(world: World, attempt: Attempt, wanted: str) -> list[str]:
-    wrong = [] if attempt.owed == "restore" else [f"exit code {attempt.code}, and the record owes {attempt.owed}"]
+    wrong = [] if attempt.pending else [f"exit code {attempt.code}, and no restore is pending"]
     again = world.recover()
     found = (again.code, world.active, world.health, world.deployed["bundleId"])
     return wrong + ([] if found == (0, wanted, "HEALTHY", wanted) else [f"after recover: {found}: {again.said}"])

@@ -10,9 +10,23 @@ from unittest.mock import patch
 import pytest
 
 from mlops_steps.config import Settings
-from mlops_steps.delivery.record import Outcome, Previous, ReleaseRecord
+from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.steps import release, rollback
-from tests.faults.world import DEPLOYMENT, FIRST, INFRA, KEY, NEW, OLD, PATIENT, SMOKE, STAGE, Attempt, World, until
+from tests.faults.world import (
+    DEPLOYMENT,
+    FIRST,
+    INFRA,
+    KEY,
+    NEW,
+    OLD,
+    PATIENT,
+    SMOKE,
+    STAGE,
+    Attempt,
+    World,
+    deploying,
+    until,
+)
 
 OTHER = "other-3"
 
@@ -46,16 +60,13 @@ def deploy_other(world: World) -> None:
 
 
 @contextmanager
-def during_the_smoke_test(world: World, act: Callable[[], object]) -> Iterator[None]:
-    """Acts while the request that starts the smoke test is held up."""
-    held = world.sandbox.nodes[INFRA].faults.add(
-        "late", seconds=2.0, act="before", operation="POST /projects/*/scenarios/*/run"
-    )
+def meanwhile(now: Callable[[], bool], act: Callable[[], object]) -> Iterator[None]:
+    """Acts as soon as it is so, while the block runs."""
     failures: list[BaseException] = []
 
     def work() -> None:
         try:
-            until(lambda: held.fired > 0)
+            until(now)
             act()
         except BaseException as error:
             failures.append(error)
@@ -65,6 +76,16 @@ def during_the_smoke_test(world: World, act: Callable[[], object]) -> Iterator[N
     yield
     thread.join()
     assert not failures
+
+
+@contextmanager
+def during_the_smoke_test(world: World, act: Callable[[], object]) -> Iterator[None]:
+    """Acts while the request that starts the smoke test is held up."""
+    held = world.sandbox.nodes[INFRA].faults.add(
+        "late", seconds=2.0, act="before", operation="POST /projects/*/scenarios/*/run"
+    )
+    with meanwhile(lambda: held.fired > 0, act):
+        yield
 
 
 def released(world: World, settings: Settings | None = None) -> Attempt:
@@ -91,7 +112,7 @@ def test_what_somebody_deploys_during_the_smoke_test_is_noticed_though_that_pass
     assert f"bundle {OTHER} on {INFRA}" in attempt.live
     assert live(world) == (OTHER, "HEALTHY", OTHER, True)
     again = world.recover()
-    assert (again.code, again.owed) == (0, "nothing")
+    assert (again.code, again.pending) == (0, False)
     assert "somebody has deployed another bundle since" in again.said
     assert live(world) == (OTHER, "HEALTHY", OTHER, True)
 
@@ -142,8 +163,7 @@ def test_what_a_first_release_owed_is_nothing_once_somebody_else_has_released(wo
     deploy_other(world)
     record = ReleaseRecord.load(world.settings.record)
     assert record
-    part = record.stage(STAGE, INFRA, DEPLOYMENT)
-    part.previous, part.owed, part.deploy = Previous(bundle=None), "restore", Outcome(bundle="cut-off-0")
+    deploying(record, "cut-off-0", None)
     record.save(world.settings.record)
     fail_the_smoke_test(world)
     assert released(world).code == 4
@@ -159,3 +179,41 @@ def test_a_rollback_that_was_cut_off_knows_what_the_settings_named(world: World)
     again = world.recover()
     assert again.code == 0, again.said
     assert live(world) == (OTHER, "HEALTHY", OTHER, True)
+
+
+def disable(world: World) -> None:
+    deployment = world.deployer.get_deployment(DEPLOYMENT)
+    settings = deployment.get_settings()
+    settings.get_raw().update(enabled=False)
+    settings.save()
+    deployment.start_update().wait_for_result()
+
+
+def test_what_somebody_disables_during_a_smoke_test_that_fails_stays_disabled(world: World) -> None:
+    fail_the_smoke_test(world)
+    with during_the_smoke_test(world, lambda: disable(world)):
+        attempt = released(world)
+    assert attempt.code == 5, attempt.said
+    assert f"somebody else has disabled deployment {DEPLOYMENT} meanwhile; it was not overwritten" in attempt.said
+    assert world.deployed["enabled"] is False
+    again = world.recover()
+    assert again.code == 5, again.said
+    assert world.deployed["enabled"] is False
+
+
+def test_what_somebody_disables_during_a_smoke_test_that_passes_is_not_released(world: World) -> None:
+    with during_the_smoke_test(world, lambda: disable(world)):
+        attempt = released(world)
+    assert attempt.code == 5, attempt.said
+    assert world.deployed["enabled"] is False
+
+
+def test_what_somebody_disables_just_before_the_release_changes_it_stays_disabled(world: World) -> None:
+    looked = world.sandbox.design.faults.add(
+        "late", seconds=1.0, act="before", operation="GET /project-deployer/deployments/*/update"
+    )
+    with meanwhile(lambda: looked.fired > 0, lambda: disable(world)):
+        attempt = released(world)
+    assert attempt.code == 5, attempt.said
+    assert f"somebody else has disabled deployment {DEPLOYMENT} meanwhile; it was not overwritten" in attempt.said
+    assert (world.active, world.deployed["bundleId"], world.deployed["enabled"]) == (OLD, OLD, False)

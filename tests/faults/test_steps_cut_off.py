@@ -93,8 +93,8 @@ def _live(bundle: str) -> Callable[[World, list[str], int], list[str]]:
         updates, runs = [update["bundleId"] for update in world.updates(since)], world.smoke_runs(since)
         wrong += [] if len(updates) <= 1 and len(runs) <= 1 else [f"updates: {updates}, smoke tests: {len(runs)}"]
         record = ReleaseRecord.load(world.settings.record)
-        owed = record.stages[STAGE].owed if record and STAGE in record.stages else "nothing"
-        return wrong + ([] if owed == "nothing" else [f"the record owes {owed}"])
+        pending = record is not None and STAGE in record.stages and record.stages[STAGE].pending
+        return wrong + (["a restore is pending"] if pending else [])
 
     return check
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from mlops_steps.delivery.record import ReleaseRecord
-from mlops_steps.delivery.targets.project_deployer import Target
+from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
 from mlops_steps.dss.http import NodeSession
 from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.steps import deploy, release
@@ -50,7 +50,7 @@ def test_what_a_node_says_does_not_keep_the_previous_bundle_from_being_restored(
 
 @pytest.mark.parametrize("where", ["make_live", "observe"])
 def test_a_mistake_of_our_own_in_a_restore_is_production_in_doubt(world: World, where: str) -> None:
-    working = getattr(Target, where)
+    working = getattr(ProjectDeployerTarget, where)
     failed: list[bool] = []
 
     def smoke(*_given: object, **_options: object) -> None:
@@ -62,30 +62,30 @@ def test_a_mistake_of_our_own_in_a_restore_is_production_in_doubt(world: World, 
             raise ZeroDivisionError
         return working(*given, **options)
 
-    with patch("mlops_steps.steps.release.smoke", smoke), patch.object(Target, where, broken):
+    with patch("mlops_steps.delivery.verify.smoke", smoke), patch.object(ProjectDeployerTarget, where, broken):
         attempt = world.release()
     assert attempt.code == 5
-    assert attempt.owed == "restore"
+    assert attempt.pending
     assert "internal error: ZeroDivisionError" in attempt.said
 
 
 def test_a_deploy_to_the_release_stage_whose_record_cannot_be_closed_is_in_doubt(world: World) -> None:
-    with record_written_only(1):
+    with record_written_only(2):
         attempt = deployed(world, STAGE)
     assert attempt.code == 5
     assert f"bundle {NEW} on {INFRA}" in attempt.live
-    assert attempt.owed == "restore"
+    assert attempt.pending
     assert world.recover().code == 0
     assert (world.active, world.health) == (OLD, "HEALTHY")
 
 
 def test_a_deploy_to_the_release_stage_that_fails_on_a_full_disk_says_what_is_live(world: World) -> None:
     world.sandbox.nodes[INFRA].faults.add("update-fails", act="after")
-    with record_written_only(1):
+    with record_written_only(2):
         attempt = deployed(world, STAGE)
     assert attempt.code == 5
     assert "the update of deployment" in attempt.said
-    assert attempt.owed == "restore"
+    assert attempt.pending
 
 
 def test_with_rollback_off_too_a_release_that_changed_nothing_says_so(world: World) -> None:
@@ -96,7 +96,7 @@ def test_with_rollback_off_too_a_release_that_changed_nothing_says_so(world: Wor
     attempt = world.run(lambda context: release.run(context, STAGE), "release", settings)
     assert attempt.code == 3, attempt.said
     assert attempt.live == f"bundle {OLD} on {INFRA} (HEALTHY)"
-    assert attempt.owed == "nothing"
+    assert not attempt.pending
 
 
 @pytest.mark.parametrize("name", [*SCENES, "release", "failed release", "package"])

@@ -20,7 +20,8 @@ import dataikuapi
 
 from mlops_steps.commands import runner
 from mlops_steps.config import Settings, load
-from mlops_steps.delivery.record import Bundle, Outcome, Previous, ReleaseRecord
+from mlops_steps.delivery import phases
+from mlops_steps.delivery.record import Bundle, Named, Outcome, Previous, ReleaseRecord
 from mlops_steps.errors import MlopsError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
@@ -29,6 +30,7 @@ from mlops_steps.sandbox.services.projects.model import create
 from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
+from tests.records import pending
 from tests.support.snapshot import Snapshot
 
 KEY, SMOKE, STAGE, INFRA = "TINY", "TEST_SMOKE", "prod", "auto-prod"
@@ -73,8 +75,9 @@ class Attempt:
         return (self.error and self.error.live) or ""
 
     @property
-    def owed(self) -> str:
-        return str(self.record.get("stages", {}).get(STAGE, {}).get("owed", "nothing"))
+    def pending(self) -> bool:
+        """Whether the record says that a restore is pending."""
+        return pending(self.record, STAGE)
 
 
 class World:
@@ -251,20 +254,18 @@ class World:
         record = self.packaged
         test = Outcome(bundle=NEW)
         test.end("passed")
-        record.stage("test", "auto-test", f"{KEY}-on-auto-test").test = test
+        record.stage("test").test = test
         record.save(self.settings.record)
 
     def cut_off(self) -> None:
-        """A release was killed after its update: the new bundle is live, the record says that the old one is owed."""
+        """A release was killed after its update: the new bundle is live, the old one is to be restored."""
         deployment = self.deployer.get_deployment(DEPLOYMENT)
         settings = deployment.get_settings()
         settings.bundle_id = NEW
         settings.save()
         deployment.start_update().wait_for_result()
         record = self.packaged
-        part = record.stage(STAGE, INFRA, DEPLOYMENT)
-        part.previous, part.owed = Previous(bundle=OLD, health="HEALTHY"), "restore"
-        part.deploy = Outcome(bundle=NEW)
+        deploying(record, NEW, OLD)
         record.save(self.settings.record)
 
     # ---- the release
@@ -306,6 +307,14 @@ class World:
         from mlops_steps.steps import recover
 
         return self.run(lambda context: recover.run(context, STAGE), "recover", self.patient)
+
+
+def deploying(record: ReleaseRecord, new: str, old: str | None) -> None:
+    """The record says that the new version is being deployed in the place of the old one."""
+    unit = record.unit(STAGE, INFRA, DEPLOYMENT)
+    noted = {"deployment": DEPLOYMENT, "version": new, "previous": Previous(version=old, seen=Named(version=old))}
+    unit.go(phases.NOTE, **noted, restores=True, why="", deploy=None, smoke_test=None, restore=None)
+    unit.go(phases.DEPLOY, deploy=Outcome(bundle=new))
 
 
 def until(true: Callable[[], bool], seconds: float = 60.0) -> None:

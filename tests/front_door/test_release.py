@@ -11,6 +11,7 @@ import pytest
 
 from mlops_steps.sandbox.site import Sandbox
 from tests.front_door.conftest import Workspace, set_stage_variable
+from tests.records import pending, unit
 
 
 @pytest.fixture
@@ -22,12 +23,11 @@ def released(workspace: Workspace) -> tuple[Workspace, str]:
 
 
 def assert_rolled_back(workspace: Workspace, bundle: str) -> None:
-    """The old bundle is live and healthy, and the record owes nothing."""
+    """The old bundle is live and healthy, and nothing is pending."""
     assert workspace.live() == bundle
     assert workspace.health() == "HEALTHY"
-    stage = workspace.record["stages"]["prod"]
-    assert stage["owed"] == "nothing"
-    assert stage["rollback"]["result"] == "passed"
+    assert unit(workspace.record, "prod")["phase"] == "restored"
+    assert unit(workspace.record, "prod")["restore"]["result"] == "passed"
 
 
 def test_the_first_release_says_that_there_is_nothing_to_return_to(workspace: Workspace) -> None:
@@ -54,7 +54,7 @@ def test_a_second_release_replaces_the_first(released: tuple[Workspace, str]) ->
     second = workspace.released(2)
     assert second != first
     assert workspace.live() == second
-    assert workspace.record["stages"]["prod"]["previous"]["bundle"] == first
+    assert unit(workspace.record, "prod")["previous"]["version"] == first
 
 
 def test_when_the_smoke_test_fails_the_previous_bundle_is_live_again(released: tuple[Workspace, str]) -> None:
@@ -127,7 +127,7 @@ def test_when_the_first_release_fails_what_was_created_is_disabled(workspace: Wo
     deployer = workspace.client("design").get_projectdeployer()
     settings = deployer.get_deployment(f"{workspace.project}-on-auto-prod").get_settings().get_raw()
     assert settings["enabled"] is False
-    assert workspace.record["stages"]["prod"]["owed"] == "nothing"
+    assert not pending(workspace.record, "prod")
 
 
 def test_a_bundle_whose_tests_failed_is_refused(workspace: Workspace) -> None:
@@ -215,12 +215,12 @@ def test_after_a_kill_recover_restores_and_a_second_recover_has_nothing_to_do(
     process.kill()
     process.communicate()
     assert workspace.live() != first
-    assert workspace.record["stages"]["prod"]["owed"] == "restore"
+    assert unit(workspace.record, "prod")["phase"] == "verifying"
     result = workspace.ok("recover", "--stage", "prod")
     assert_rolled_back(workspace, first)
     assert "recovered" in result.err
     again = workspace.ok("recover", "--stage", "prod")
-    assert "nothing is owed" in again.err
+    assert "nothing is pending" in again.err
 
 
 def test_rollback_goes_to_the_bundle_before_and_to_a_chosen_one(released: tuple[Workspace, str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from mlops_steps.sandbox.site import Sandbox
 from tests.front_door.conftest import Workspace, create_project, set_stage_variable
+from tests.records import pending, unit
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def fault(workspace: Workspace, node: str, kind: str, **settings: Any) -> None:
 def assert_restored(workspace: Workspace, bundle: str) -> None:
     assert workspace.live() == bundle
     assert workspace.health() == "HEALTHY"
-    assert workspace.record["stages"]["prod"]["owed"] == "nothing"
+    assert not pending(workspace.record, "prod")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_when_the_node_is_gone_it_says_so_loudly_and_recover_puts_it_right(
     assert "next: run `mlops-steps recover --stage prod`" in result.err
     assert workspace.live() in (first, second)
     assert f"live now: bundle {workspace.live()}" in result.err, "the words must be true"
-    assert workspace.record["stages"]["prod"]["owed"] == "restore"
+    assert unit(workspace.record, "prod")["phase"] == "in doubt"
     for node in workspace.sandbox.nodes.values():
         node.faults.clear()
     workspace.configure()
@@ -176,7 +177,7 @@ def test_nothing_was_changed_when_the_settings_could_not_be_saved(ready: tuple[W
     assert result.code == 3, result.err
     assert "no right to deploy" in result.err
     assert workspace.live() == first
-    assert workspace.record["stages"]["prod"]["owed"] == "nothing"
+    assert not pending(workspace.record, "prod")
     assert "live now: bundle " + first in result.err
 
 
@@ -233,7 +234,7 @@ def test_recover_without_a_record_goes_back_by_the_deployers_history(ready: tupl
     record.unlink()
     try:
         result = workspace.ok("recover", "--stage", "prod")
-        assert "no record of a release that was cut off" in result.err
+        assert "no record of a release that was interrupted" in result.err
         assert workspace.live() == first
         assert workspace.health() == "HEALTHY"
     finally:

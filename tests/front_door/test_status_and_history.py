@@ -11,10 +11,11 @@ import pytest
 from mlops_steps.delivery import evidence, release_notes
 from mlops_steps.delivery.evidence import bundle_before
 from mlops_steps.delivery.record import Build
-from mlops_steps.delivery.targets.project_deployer import Live, Target
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
 from mlops_steps.dss import updates
 from mlops_steps.dss.deployments import Deployment, Health
-from mlops_steps.dss.updates import Past
+from mlops_steps.dss.updates import PastUpdate
 from mlops_steps.errors import NodeError
 from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.steps import status
@@ -22,16 +23,20 @@ from mlops_steps.steps.status import StageStatus
 from tests.front_door.conftest import Workspace, create_project
 
 
+def past(started: int, status: str, bundle: str | None = None) -> PastUpdate:
+    return PastUpdate(started, status, bundle)
+
+
 class AnyTarget:
     deployer = None
 
 
-LIVE = Live("auto-prod", "b3", Deployment("d", "auto-prod", "b3", "P"), Health("UNHEALTHY"))
+LIVE = Live("auto-prod", "b3", Deployment("d", "auto-prod", "b3", "P", "P"), Health("UNHEALTHY"))
 
 
 def before(
     monkeypatch: pytest.MonkeyPatch,
-    past: list[Past],
+    past: list[PastUpdate],
     details: dict[int, dict[str, Any]],
     verdicts: dict[int, bool] | None = None,
 ) -> str | None:
@@ -43,33 +48,43 @@ def before(
     monkeypatch.setattr(updates, "history", lambda *_: past)
     monkeypatch.setattr(updates, "details", tell)
     monkeypatch.setattr(evidence, "verdicts", lambda _target: verdicts or {})
-    return bundle_before(cast(Target, AnyTarget()), LIVE, "b3")
+    return bundle_before(cast(ProjectDeployerTarget, AnyTarget()), LIVE, "b3")
 
 
 def test_the_newest_successful_update_to_another_bundle_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    past = [Past(4, "SUCCESS", "b3"), Past(3, "ERROR", "bad"), Past(2, "SUCCESS", "b2"), Past(1, "SUCCESS", "b1")]
-    assert before(monkeypatch, past, {}) == "b2"
+    history = [
+        past(4, "SUCCESS", "b3"),
+        past(3, "ERROR", "bad"),
+        past(2, "SUCCESS", "b2"),
+        past(1, "SUCCESS", "b1"),
+    ]
+    assert before(monkeypatch, history, {}) == "b2"
 
 
 def test_a_bundle_that_failed_its_smoke_test_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    past = [Past(4, "SUCCESS", "b3"), Past(3, "SUCCESS", "bad"), Past(2, "SUCCESS", "b2"), Past(1, "SUCCESS", "b1")]
-    assert before(monkeypatch, past, {}, {3: False, 2: True}) == "b2"
-    assert before(monkeypatch, past, {}, {2: False}) == "bad"
+    history = [
+        past(4, "SUCCESS", "b3"),
+        past(3, "SUCCESS", "bad"),
+        past(2, "SUCCESS", "b2"),
+        past(1, "SUCCESS", "b1"),
+    ]
+    assert before(monkeypatch, history, {}, {3: False, 2: True}) == "b2"
+    assert before(monkeypatch, history, {}, {2: False}) == "bad"
 
 
 def test_a_list_without_bundles_is_made_up_for_by_the_details(monkeypatch: pytest.MonkeyPatch) -> None:
-    past = [Past(5, "SUCCESS"), Past(4, "SUCCESS"), Past(3, "WARNING"), Past(2, "SUCCESS")]
+    history = [past(5, "SUCCESS"), past(4, "SUCCESS"), past(3, "WARNING"), past(2, "SUCCESS")]
     details: dict[int, dict[str, Any]] = {
         4: {"bundleId": "b3"},
         3: {"settings": {"bundleId": "b2"}},
         2: {"deploymentSettings": {"bundleId": "b1"}},
     }
-    assert before(monkeypatch, past, details) == "b2"
+    assert before(monkeypatch, history, details) == "b2"
 
 
 def test_no_earlier_bundle_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert before(monkeypatch, [Past(1, "SUCCESS", "b3"), Past(0, "SUCCESS")], {0: {"settings": "odd"}}) is None
-    assert bundle_before(cast(Target, AnyTarget()), Live("auto-prod", None, None, None), "b3") is None
+    assert before(monkeypatch, [past(1, "SUCCESS", "b3"), past(0, "SUCCESS")], {0: {"settings": "odd"}}) is None
+    assert bundle_before(cast(ProjectDeployerTarget, AnyTarget()), Live("auto-prod", None, None, None), "b3") is None
 
 
 COMMITS = [{"id": "c2" * 10, "message": "second\nmore"}, {"id": "c1" * 10, "message": ""}]

@@ -18,7 +18,8 @@ from mlops_steps.commands.groovy import request as requests
 from mlops_steps.commands.groovy.outcome import Before, outcome
 from mlops_steps.commands.groovy.request import Arguments, Request
 from mlops_steps.config import Settings, load
-from mlops_steps.delivery.lock import stage_lock
+from mlops_steps.delivery.exclusive import stage_lock
+from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Approval, Bundle, Outcome, ReleaseRecord, build_from
 from mlops_steps.errors import ConfigError
 from mlops_steps.report import junit
@@ -99,11 +100,9 @@ def record(folder: Path, environ: dict[str, str]) -> ReleaseRecord:
     """A record of a bundle that was tested."""
     made = ReleaseRecord(project="CHURN", build=build_from(environ))
     made.begin(Bundle(id="b1", sha256="a" * 64, size=1))
-    stage = made.stage("test", "auto-test", "CHURN-on-auto-test")
-    for name in ("deploy", "test"):
-        outcome = Outcome(bundle="b1")
-        outcome.end("passed")
-        setattr(stage, name, outcome)
+    made.stage("test").test = Outcome(bundle="b1").end("passed")
+    unit = made.unit("test", "auto-test", "CHURN-on-auto-test")
+    unit.version, unit.phase, unit.deploy = "b1", Phase.LIVE, Outcome(bundle="b1").end("passed")
     made.save(folder / ".mlops/release.json")
     return made
 
@@ -371,7 +370,7 @@ def test_an_approval_for_another_stage_does_not_count(tmp_path: Path) -> None:
 
 def test_an_approval_of_another_bundle_does_not_count(tmp_path: Path) -> None:
     made = record(tmp_path, BUILD)
-    made.stage("prod", "auto-prod", "CHURN-on-auto-prod").approval = Approval(by="jane", bundle="b0")
+    made.stage("prod").approval = Approval(by="jane", bundle="b0")
     made.save(tmp_path / ".mlops/release.json")
     ended = call("run", "release", {"stage": "prod"}, tmp_path, **BUILD)
     assert "nobody has approved the release of bundle b1" in ended.told["verdict"]

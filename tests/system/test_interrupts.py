@@ -126,7 +126,7 @@ def test_in_another_thread_signals_are_left_alone() -> None:
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlops_steps.config import load
-    from mlops_steps.delivery.lock import stage_lock
+    from mlops_steps.delivery.exclusive import stage_lock
     from mlops_steps.errors import NodeError
     from mlops_steps.system.console import Console
 
@@ -145,7 +145,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, monkeypatch: pytes
     settings, quiet = load(None, {}), Console(quiet=True)
     program = (
         "import time; from mlops_steps.config import load; from mlops_steps.system.console import Console; "
-        "from mlops_steps.delivery.lock import stage_lock\n"
+        "from mlops_steps.delivery.exclusive import stage_lock\n"
         "with stage_lock(load(None, {}), 'prod', Console()): print('held', flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

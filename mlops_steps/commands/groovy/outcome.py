@@ -10,7 +10,7 @@ from mlops_steps.commands.groovy import approval
 from mlops_steps.commands.groovy.request import Request
 from mlops_steps.commands.groovy.travel import Travel
 from mlops_steps.config import Settings
-from mlops_steps.delivery.record import Bundle, ReleaseRecord, Stage, build_from
+from mlops_steps.delivery.record import Bundle, ReleaseRecord, build_from
 from mlops_steps.errors import MlopsError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
@@ -158,28 +158,10 @@ def _description(
     bundle = record.bundle.id if record and record.bundle else None
     parts.append(f"{settings.project}, bundle {bundle}" if bundle else settings.project)
     if record:
-        parts += [f"{name}: {state}" for name, stage in record.stages.items() if (state := _state(stage, bundle))]
+        parts += [f"{name}: {state}" for name, stage in record.stages.items() if (state := stage.summary(bundle))]
     if code in (4, 5) and "live" in last:
         parts.append(f"live now: {last['live']}")
     return one_line(" | ".join(parts), _LONGEST)
-
-
-def _state(stage: Stage, bundle: str | None) -> str | None:
-    """What is live on a stage, as far as the record tells."""
-    if stage.owed != "nothing":
-        return "its restore is pending, see the log"
-    if stage.rollback and stage.rollback.result == "passed":
-        return f"{stage.rollback.bundle or 'nothing'} (restored)"
-    if stage.deploy is None or stage.deploy.bundle != bundle:
-        return None
-    if stage.deploy.result != "passed":
-        return "not deployed"
-    checks = [
-        f"{name} {check.result}"
-        for name, check in (("tests", stage.test), ("smoke test", stage.smoke_test))
-        if check and check.bundle == bundle
-    ]
-    return ", ".join(["live", *checks])
 
 
 def _relative(path: Path) -> str:

@@ -1,56 +1,26 @@
-"""A stage with its connections: what is live on it, and how a bundle is made live."""
+"""A bundle on an infrastructure of the Project Deployer: what is live there, and how another one is made live."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlops_steps.delivery.targets.base import Live
 from mlops_steps.dss import automation, claims, deployments, updates
 from mlops_steps.dss.claims import Claim
-from mlops_steps.dss.deployments import Deployment, Health
+from mlops_steps.dss.deployments import Deployment, changed_by_another
 from mlops_steps.dss.session import Dss, connect
-from mlops_steps.errors import CheckFailed, DeadlineExceeded, SomebodyElse
+from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal, SomebodyElse
 from mlops_steps.system.console import Console
+from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import BackgroundCall, Deadline, duration, poll
 
 if TYPE_CHECKING:
     from mlops_steps.config import Settings
 
 
-@dataclass(frozen=True)
-class Live:
-    """What is live on a stage, as the deployer and the Automation node itself say."""
-
-    infra: str
-    bundle: str | None
-    deployment: Deployment | None
-    health: Health | None
-
-    def is_healthy(self, bundle: str | None) -> bool:
-        """Whether exactly this bundle is active, named by the settings, and the deployment is HEALTHY."""
-        return bool(
-            bundle
-            and self.bundle == bundle
-            and self.deployment
-            and self.deployment.bundle == bundle
-            and self.health
-            and self.health.healthy
-        )
-
-    def __str__(self) -> str:
-        if self.bundle is None:
-            return f"nothing on {self.infra}"
-        parts = [self.health.status if self.health else "no deployment"]
-        if self.deployment and self.deployment.bundle != self.bundle:
-            parts.append(f"its settings say {self.deployment.bundle}")
-        if self.deployment and not self.deployment.enabled:
-            parts.append("disabled")
-        return f"bundle {self.bundle} on {self.infra} ({', '.join(parts)})"
-
-
-class Target:
+class ProjectDeployerTarget:
     """A stage of the configuration, with connections to the deployer and to the stage's Automation node."""
 
     def __init__(self, settings: Settings, stage: str, deployer: Dss, node: Dss) -> None:
@@ -63,7 +33,11 @@ class Target:
         self.default_deployment = settings.deployment_id(stage)
         self.deployer = deployer
         self.node = node
-        # The claim that this process holds, and whether it may take another one's place (`steps/claim.py`).
+        # The deployment, once it was found: it is not looked for again, only its settings are read.
+        self._found: Deployment | None = None
+        # When the update before this process's own began (milliseconds since 1970).
+        self.updated_after = 0
+        # The claim that this process holds, and whether it may take another one's place (`delivery/exclusive.py`).
         self.claim: Claim | None = None
         self.takes_over = False
         # Whether a process that is gone has left its claim behind.
@@ -76,26 +50,81 @@ class Target:
             yield
 
     def find_deployment(self) -> Deployment | None:
-        """The stage's deployment, or ``None``."""
-        return deployments.find(
+        """The stage's deployment with its settings as they are now, or ``None``."""
+        if self._found:
+            try:
+                return deployments.read(self.deployer, self._found.id, self.project, self.infra)
+            except Refusal as error:
+                if error.status != 404:
+                    raise
+                # It is gone: whether there is another one is looked up.
+        self._found = deployments.find(
             self.deployer, self.project, self.infra, self.configured_deployment, self.default_deployment
         )
+        return self._found
+
+    def known_deployment(self) -> Deployment | None:
+        """The stage's deployment; it is asked for only once, so its settings may have changed since."""
+        return self._found or self.find_deployment()
 
     def observe(self) -> Live:
         """Asks the deployer and the node, side by side, what is live. Raises :class:`NodeError`."""
-        active = BackgroundCall(lambda: automation.active_bundle(self.node, self.project))
+        key = self.deployed_key
+        active = BackgroundCall(lambda: automation.active_bundle(self.node, key))
         deployment = self.find_deployment()
         health = deployments.health(self.deployer, deployment.id) if deployment else None
         bundle = active.result()
-        if deployment and deployment.project_key != self.project:
+        if deployment and deployment.project_key != key:
             bundle = automation.active_bundle(self.node, deployment.project_key)
         return Live(self.infra, bundle, deployment, health)
 
+    def look(self, deadline: Deadline, console: Console) -> Live:
+        """What is live, where the deployer and the node do not contradict each other.
+
+        A step that knows nothing else of the stage must not act on one of two answers that exclude each other: an empty
+        list of a proxy, or of a key that has lost a permission, would look like a stage without a release. Waits for
+        the end of an update that is under way, and looks again for a moment. Raises :class:`NodeError` with both
+        answers when they still contradict each other.
+        """
+        with self.within(deadline):
+            live = self.observe()
+            if not self._contradictory(live):
+                return live
+            console.warn("; ".join((f"on {self.infra} {live.answers[0]}", f"but {live.answers[1]}: looking again")))
+            if live.deployment:
+                updates.wait_until_idle(self.deployer, live.deployment.id, deadline, lambda _state: None)
+
+            def look() -> Live | None:
+                nonlocal live
+                live = self.observe()
+                return None if self._contradictory(live) else live
+
+            try:
+                return poll(look, deadline=deadline.at_most(pace().agree), what="two answers that agree")
+            except DeadlineExceeded:
+                raise NodeError(
+                    f"{self.stage}: the Project Deployer and the Automation node contradict each other about project "
+                    f"{self.project} on {self.infra}; nothing was changed",
+                    details=[f"{self.deployer}: {live.answers[0]}", f"{self.node}: {live.answers[1]}"],
+                    next_step="check what is live there, the rights of both keys (`mlops-steps doctor`) and any proxy "
+                    "before them, then run the step again. A project that is live without a deployment needs one "
+                    "(same bundle, updated)",
+                ) from None
+
+    def _contradictory(self, live: Live) -> bool:
+        deployment, healthy = live.deployment, live.health is not None and live.health.healthy
+        if deployment is None:
+            return live.bundle is not None
+        if not deployment.enabled:
+            return False
+        if live.bundle is None:
+            return healthy or updates.newest_success(self.deployer, deployment.id) is not None
+        return healthy and live.bundle != deployment.bundle
+
     @property
     def deployed_key(self) -> str:
-        """The key of the project on the Automation node."""
-        deployment = self.find_deployment()
-        return deployment.project_key if deployment else self.project
+        """The key of the project on the Automation node, as far as it is known."""
+        return self._found.project_key if self._found else self.project
 
     def check_claim(self) -> None:
         """Raises :class:`SomebodyElse` when another process has taken the stage over; asked before each change."""
@@ -113,46 +142,59 @@ class Target:
         bundle: str,
         deadline: Deadline,
         console: Console,
-        expected: Callable[[Deployment], bool] = lambda _deployment: True,
+        *,
+        live: Live,
+        expected: Callable[[Deployment], bool],
         enabled: bool = True,
         abort_at_limit: bool = False,
     ) -> Live:
         """Creates or updates the deployment so that the bundle is live, and waits until both nodes say so.
 
-        With ``abort_at_limit`` an update that has not ended at the deadline is aborted, so that another one may follow.
-        Raises :class:`CheckFailed` when the update failed or the deployment does not become healthy,
-        :class:`NodeError` when a node cannot be asked.
+        ``live`` is what was there a moment ago. ``expected`` is asked about the deployment's settings just before they
+        are changed; :class:`SomebodyElse` when it says no. With ``abort_at_limit`` an update that has not ended at the
+        deadline is aborted, so that another one may follow. Raises :class:`CheckFailed` when the update failed or the
+        deployment does not become healthy, :class:`NodeError` when a node cannot be asked.
         """
         with self.within(deadline), console.waiting(f"deploying bundle {bundle} to {self.infra}") as wait:
-            deployment = self.find_deployment()
+            deployment = live.deployment
             if deployment is None:
                 deployment = deployments.create(
                     self.deployer, self.default_deployment, self.project, self.infra, bundle
                 )
+                self._found = deployment
                 wait.state(f"deployment {deployment.id} created")
             else:
                 self.check_claim()
                 ended = updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
                 if (deployment.bundle, deployment.enabled) == (bundle, enabled):
-                    # An earlier attempt, which was cut off, may have started just this update.
+                    # An earlier attempt, which was interrupted, may have started just this update.
                     if ended and ended.succeeded and ended.bundle == bundle:
                         return self.await_healthy(bundle, deadline, wait.state, enabled)
-                    live = self.observe()
-                    if enabled and live.is_healthy(bundle):
-                        return live
+                    now = self.observe()
+                    if now.deployment and not expected(now.deployment):
+                        raise changed_by_another(now.deployment)
+                    if enabled and now.is_healthy(bundle):
+                        return now
                 else:
-                    deployments.change(
-                        self.deployer, deployment.id, bundle_id=bundle, enabled=enabled, expected=expected
-                    )
+                    deployments.change(self.deployer, deployment, bundle_id=bundle, enabled=enabled, expected=expected)
             self.check_claim()
-            result = updates.update(self.deployer, deployment.id, deadline, wait.state, abort_at_limit=abort_at_limit)
-            if not result.succeeded:
-                raise CheckFailed(
-                    f"the update of deployment {deployment.id} to bundle {bundle} failed"
-                    + (f": {result.messages[0]}" if result.messages else ""),
-                    details=result.messages[1:],
-                )
+            self._update(
+                deployment,
+                f"update of deployment {deployment.id} to bundle {bundle}",
+                deadline,
+                wait.state,
+                abort_at_limit,
+            )
             return self.await_healthy(bundle, deadline, wait.state, enabled)
+
+    def _update(
+        self, deployment: Deployment, what: str, deadline: Deadline, say: Callable[[str], None], abort: bool = False
+    ) -> None:
+        result = updates.update(self.deployer, deployment.id, deadline, say, abort_at_limit=abort)
+        self.updated_after = result.before
+        if not result.succeeded:
+            reason = f": {result.messages[0]}" if result.messages else ""
+            raise CheckFailed(f"the {what} failed{reason}", details=result.messages[1:])
 
     def await_healthy(self, bundle: str, deadline: Deadline, say: Callable[[str], None], enabled: bool = True) -> Live:
         """Waits until the deployer says HEALTHY and the node that the bundle is active.
@@ -184,44 +226,38 @@ class Target:
     def check_still_live(self, bundle: str, deadline: Deadline) -> Live:
         """Looks again after a smoke test, which took its time, whether the bundle is live and healthy.
 
-        Raises :class:`SomebodyElse` when another process or person has replaced it, :class:`CheckFailed` when it is
-        not healthy and does not become so in ``deploy.health_timeout``, :class:`NodeError`.
+        Raises :class:`SomebodyElse` when another process or person has replaced or disabled it, :class:`CheckFailed`
+        when it is not healthy and does not become so in ``deploy.health_timeout``, :class:`NodeError`.
         """
         with self.within(deadline):
             self.check_claim()
             live = self.observe()
-            if live.deployment and live.deployment.bundle != bundle:
-                raise SomebodyElse(
-                    f"somebody else has set deployment {live.deployment.id} to bundle {live.deployment.bundle} "
-                    "meanwhile; it was not overwritten"
-                )
+            if live.deployment and (live.deployment.bundle != bundle or not live.deployment.enabled):
+                raise changed_by_another(live.deployment)
             if live.is_healthy(bundle):
                 return live
             return self.await_healthy(bundle, deadline, lambda _state: None)
 
-    def disable(
-        self, deadline: Deadline, console: Console, expected: Callable[[Deployment], bool] = lambda _deployment: True
+    def take_back(
+        self, deadline: Deadline, console: Console, *, expected: Callable[[Deployment], bool]
     ) -> Deployment | None:
-        """Disables the stage's deployment and updates it; returns its settings, or ``None`` when there is none."""
+        """Disables the stage's deployment and updates it; returns it, or ``None`` when there is none."""
         with self.within(deadline), console.waiting(f"disabling what was created on {self.infra}") as wait:
             deployment = self.find_deployment()
             if deployment is None:
                 return None
             updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
             self.check_claim()
-            disabled = deployments.change(self.deployer, deployment.id, enabled=False, expected=expected)
-            result = updates.update(self.deployer, deployment.id, deadline, wait.state)
-            if disabled.enabled or not result.succeeded:
-                raise CheckFailed(
-                    f"deployment {deployment.id} could not be disabled"
-                    + (f": {result.messages[0]}" if result.messages else ""),
-                )
-            return disabled
+            deployments.change(self.deployer, deployment, enabled=False, expected=expected)
+            self._update(deployment, f"update that disables deployment {deployment.id}", deadline, wait.state)
+            if deployments.read(self.deployer, deployment.id, self.project, self.infra).enabled:
+                raise CheckFailed(f"deployment {deployment.id} could not be disabled")
+            return deployment
 
 
 @contextmanager
-def open_target(settings: Settings, stage: str) -> Iterator[Target]:
+def open_target(settings: Settings, stage: str) -> Iterator[ProjectDeployerTarget]:
     """The stage with its connections, closed at the end. Raises :class:`ConfigError` before anything is asked."""
     node_settings = settings.stage(stage)
     with connect(settings, settings.deployer()) as deployer, connect(settings, node_settings) as node:
-        yield Target(settings, stage, deployer, node)
+        yield ProjectDeployerTarget(settings, stage, deployer, node)

@@ -65,6 +65,8 @@ KINDS = {
         _kind("cut", "half of the body, as if that were all", acts=_LATER),
         _kind("garbled", "bytes in the middle of the body that can't be read as text", acts=_LATER),
         _kind("corrupted", "one bit of the body is wrong; for downloads", acts=_LATER),
+        _kind("empty-list", "a well-formed answer whose lists are empty", acts=_LATER),
+        _kind("other-project", "a well-formed answer about another project", acts=_LATER),
         _kind("expired-key", "the key is refused (401), from now on", count=FOR_EVER, status=401),
         _kind("disk-full", "the error of a node whose disk is full", "status", status=500),
         _kind("future-never-ends", "a future that does not end until it is aborted", place="work", acts=_LOST),

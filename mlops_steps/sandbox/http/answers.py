@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http
+import json
+import re
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
@@ -56,7 +58,9 @@ def _page(status: int) -> Response:
 
 
 def spoiled(kind: str, body: bytes) -> bytes:
-    """The body as the fault (``cut``, ``garbled``, ``corrupted``) leaves it."""
+    """The body as the fault (``cut``, ``garbled``, ``corrupted``, ``empty-list``, ``other-project``) leaves it."""
+    if kind in ("empty-list", "other-project"):
+        return _wrong(kind, body)
     middle = len(body) // 2
     if kind == "cut":
         return body[:middle]
@@ -64,3 +68,19 @@ def spoiled(kind: str, body: bytes) -> bytes:
         return body[:middle] + bytes([body[middle] ^ 0x01]) + body[middle + 1 :] if body else body
     # 0xff is in no UTF-8 text.
     return body[:middle] + b"\xff\x00<"[: len(body) - middle] + body[middle + 3 :]
+
+
+def _wrong(kind: str, body: bytes) -> bytes:
+    """An answer of the same form that is not true; what is not JSON stays as it is."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return body
+    if kind == "empty-list":
+        if isinstance(document, dict):
+            document = {name: [] if isinstance(value, list) else value for name, value in document.items()}
+        return json.dumps([] if isinstance(document, list) else document).encode()
+    text = json.dumps(document)
+    for key in sorted(set(re.findall(r'"(?:p|publishedP|deployedP)rojectKey": "([^"]+)"', text))):
+        text = text.replace(key, f"OTHER_{key}")
+    return text.encode()

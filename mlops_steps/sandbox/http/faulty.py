@@ -20,7 +20,7 @@ from mlops_steps.sandbox.node.node import Node
 _LOOK = 0.02
 
 _INSTEAD = ("error", "html", "empty", "expired-key", "disk-full")
-_SPOILED = ("cut", "garbled", "corrupted")
+_SPOILED = ("cut", "garbled", "corrupted", "empty-list", "other-project")
 
 
 class Faulty:

@@ -1,0 +1,230 @@
+"""A change of a unit under way: where it is written down, how it is reported, and the transitions it makes.
+
+Each method that is named like a transition of :mod:`mlops_steps.delivery.phases` makes it, and writes the record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlops_steps.config import Settings
+from mlops_steps.delivery import phases
+from mlops_steps.delivery.phases import Phase, Transition
+from mlops_steps.delivery.record import Named, Outcome, Previous, ReleaseRecord, Unit, load_for
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
+from mlops_steps.dss.deployments import Deployment
+from mlops_steps.errors import ConfigError
+from mlops_steps.report.model import Report
+from mlops_steps.system.console import Console
+from mlops_steps.system.waiting import Deadline
+
+
+@dataclass
+class Change:
+    """A change of a unit; with ``dry_run`` nothing is written.
+
+    ``failed`` and ``because`` begin the lines that are printed when its restore fails.
+    """
+
+    target: ProjectDeployerTarget
+    report: Report
+    console: Console
+    record: ReleaseRecord
+    record_path: Path
+    dry_run: bool = False
+    failed: str = "the release failed and what was live before could not be restored"
+    because: str = "the release failed because"
+
+    @classmethod
+    def of(cls, target: ProjectDeployerTarget, report: Report, console: Console) -> Change:
+        """A change whose record is read now. Raises :class:`ConfigError`."""
+        settings: Settings = target.settings
+        return cls(target, report, console, load_for(settings.record, settings.project), settings.record)
+
+    @property
+    def unit(self) -> Unit:
+        """The unit's part of the record."""
+        target = self.target
+        return self.record.unit(target.stage, target.infra, target.default_deployment)
+
+    @property
+    def phase(self) -> Phase:
+        return self.unit.phase
+
+    @property
+    def pending(self) -> bool:
+        """Whether a restore is pending."""
+        return self.unit.pending
+
+    @property
+    def noted_before(self) -> str | None:
+        """The version that the record says was live before."""
+        return self.unit.previous.version if self.unit.previous else None
+
+    def is_ours(self, found: Deployment) -> bool:
+        """Whether the settings are what this change has made of them, or has found; otherwise somebody else's."""
+        return self.unit.is_ours(found.bundle, found.enabled)
+
+    # ---- the transitions
+
+    def begin(self, version: str, live: Live, previous: Previous | None, *, restores: bool = True) -> None:
+        """Notes the change, then that the deployment is about to be changed: both before anything is.
+
+        A change that was interrupted is resumed: what was live before that one stays what is restored.
+        """
+        noted: dict[str, Any] = {
+            "deployment": self.deployment_id(live),
+            "version": version,
+            "previous": previous,
+            "restores": restores,
+            "why": "",
+            "smoke_test": None,
+            "restore": None,
+        }
+        outcome = Outcome(bundle=version)
+        # Tests of what was deployed before prove nothing of this deployment.
+        self.record.stage(self.target.stage).test = None
+        if self.unit.phase in phases.PENDING:
+            self._go(phases.RESUME, **noted, deploy=outcome)
+        else:
+            self._go(phases.NOTE, **noted, deploy=None)
+            self._go(phases.DEPLOY, deploy=outcome)
+
+    def make_live(self, live: Live, deadline: Deadline, *, abort_at_limit: bool = False) -> Live:
+        """Makes the version that was noted live, unless it is; what ``live`` says must still be so."""
+        version, seen = str(self.unit.version), live.deployment
+        if live.is_healthy(version):
+            return live
+        return self.target.make_live(
+            version,
+            deadline,
+            self.console,
+            live=live,
+            expected=lambda now: seen is None or (now.bundle, now.enabled) == (seen.bundle, seen.enabled),
+            abort_at_limit=abort_at_limit,
+        )
+
+    def verify(self) -> None:
+        """The version is live and healthy; its smoke test is about to start."""
+        unit = self.unit
+        self._go(phases.VERIFY, deploy=_passed(unit.deploy, unit.version), smoke_test=Outcome(bundle=unit.version))
+
+    def accept(self, message: str = "") -> None:
+        """The version is live, and verified where there is a smoke test."""
+        unit = self.unit
+        smoke_test = _passed(unit.smoke_test, unit.version) if unit.smoke_test else None
+        self._go(phases.ACCEPT, deploy=_passed(unit.deploy, unit.version, message), smoke_test=smoke_test)
+
+    def was_live(self, version: str, live: Live) -> None:
+        """The version was live and healthy already: there is nothing to do."""
+        unit = self.unit
+        same = unit.version == version
+        self._go(
+            # A deployment that was interrupted, on a stage where nothing is restored, may have made it live.
+            phases.RESUME if unit.phase in phases.PENDING else phases.NOTE,
+            save=False,
+            deployment=self.deployment_id(live),
+            version=version,
+            previous=unit.previous if same and unit.previous else previous_of(live, live.bundle),
+            restores=True,
+            why="",
+            deploy=unit.deploy if same else None,
+            smoke_test=unit.smoke_test if same else None,
+            restore=None,
+        )
+        self.accept("was live already")
+
+    def fail(self, why: str) -> None:
+        """The deployment has failed on a stage where nothing is restored."""
+        self._go(phases.FAIL, must=False, why=why, deploy=self.unit.ended(why)["deploy"])
+
+    def give_up(self, why: str) -> None:
+        """The change has failed: what was live before is about to be made live again."""
+        outcomes: dict[str, Any] = self.unit.ended(why)
+        before = self.unit.previous
+        outcomes["restore"] = Outcome(bundle=before.version if before else None, message=why)
+        self._go(phases.GIVE_UP, must=False, why=why, **outcomes)
+
+    def go_back(self, given_up: str | None, live: Live, previous: Previous, why: str) -> None:
+        """``previous`` is to be made live in the place of version ``given_up``, and nothing says so yet."""
+        self._go(
+            phases.GO_BACK,
+            deployment=self.deployment_id(live),
+            version=given_up,
+            previous=previous,
+            restores=True,
+            why=why,
+            deploy=None,
+            smoke_test=None,
+            restore=Outcome(bundle=previous.version, message=why),
+        )
+
+    def untouched(self, why: str) -> None:
+        """The change has failed before anything was changed."""
+        deploy = self.unit.ended(why)["deploy"]
+        self._go(phases.UNTOUCHED, must=False, restore=None, deploy=deploy)
+
+    def close(self, message: str) -> None:
+        """What was live before is live again and verified."""
+        before = self.unit.previous
+        restore = _passed(self.unit.restore, before.version if before else None, message)
+        self._go(phases.CLOSE, must=False, restore=restore)
+
+    def doubt(self, why: str) -> None:
+        """What was live before could not be restored or verified, or must not be."""
+        outcomes: dict[str, Any] = self.unit.ended(why)
+        self._go(phases.DOUBT, must=False, why=why, **outcomes)
+
+    def forget(self) -> None:
+        """Somebody else has made another version live: nothing is pending any more."""
+        nothing: dict[str, Any] = dict.fromkeys(("version", "previous", "deploy", "smoke_test", "restore"))
+        self._go(phases.FORGET, must=False, why="", **nothing)
+
+    # ---- how
+
+    def deployment_id(self, live: Live) -> str:
+        """The id of the deployment, or the one that it gets."""
+        return live.deployment.id if live.deployment else self.unit.deployment
+
+    def _go(self, transition: Transition, *, save: bool = True, must: bool = True, **fields: Any) -> None:
+        before = self.unit.model_copy()
+        self.unit.go(transition, **fields)
+        if self.dry_run or not save:
+            return
+        try:
+            self.record.save(self.record_path)
+        except ConfigError as error:
+            if must:
+                # What is not written has not happened.
+                self.record.stage(self.target.stage).units[self.target.infra] = before
+                raise
+            # A full disk must not keep production from being restored: what is pending was written before.
+            self.console.warn(error.message)
+
+
+def previous_of(live: Live, version: str | None, *, enabled: bool | None = None) -> Previous:
+    """What a restore of the version has to bring about; ``enabled`` is as it is now unless it is said."""
+    found = live.deployment
+    now = Named(version=found.bundle if found else None, enabled=found.enabled if found else True)
+    return Previous(version=version, enabled=now.enabled if enabled is None else enabled, seen=now)
+
+
+def superseded(change: Change, live: Live) -> bool:
+    """Whether somebody else has made another version live since the record noted that a restore is pending.
+
+    Then none is pending any more: the record forgets it, and a warning says so.
+    """
+    unit = change.unit
+    if not unit.pending or live.bundle in unit.ours or not live.is_healthy(live.bundle):
+        return False
+    before = (unit.previous and unit.previous.version) or "nothing"
+    change.console.warn(f"a restore of {before} was pending, but somebody has deployed another bundle since: {live}")
+    change.forget()
+    return True
+
+
+def _passed(outcome: Outcome | None, version: str | None, message: str = "") -> Outcome:
+    return (outcome.model_copy() if outcome else Outcome(bundle=version)).end("passed", message)

@@ -1,0 +1,215 @@
+"""One process at a time changes an infrastructure, by whatever stage name, on whatever agent.
+
+On one machine a lock file keeps processes apart, for all workspaces of this user: two jobs of Jenkins on one agent do
+not mix either. The kernel frees the lock of a process that is gone. Across machines a note does
+(:mod:`mlops_steps.dss.claims`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from mlops_steps.config import Settings
+from mlops_steps.delivery.record import build_from
+from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
+from mlops_steps.dss import claims
+from mlops_steps.dss.claims import Claim
+from mlops_steps.errors import Busy, DeadlineExceeded, MlopsError, Refusal, Unreachable
+from mlops_steps.system.console import Console
+from mlops_steps.system.interrupts import Stop
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline, poll
+
+_TRIES = 3
+
+
+def lock_folder(settings: Settings) -> Path:
+    """The folder of the locks of this project on this deployer; beside the record where there is no other place."""
+    user = os.getuid()
+    base = Path(tempfile.gettempdir(), f"mlops-steps-{user}")
+    key = hashlib.sha256(f"{settings.deployer().url} {settings.project}".encode()).hexdigest()[:16]
+    try:
+        base.mkdir(mode=0o700, exist_ok=True)
+        # Anybody may make a folder of this name in the shared one.
+        if base.lstat().st_uid != user or base.is_symlink():
+            return settings.record.parent
+        (base / key).mkdir(exist_ok=True)
+    except OSError:
+        return settings.record.parent
+    return base / key
+
+
+@contextmanager
+def stage_lock(settings: Settings, stage: str, console: Console, wait: float = 0.0) -> Iterator[None]:
+    """Holds the lock of the stage's infrastructure, waiting ``wait`` seconds at most for the one who has it.
+
+    Raises :class:`Busy` when another process keeps it.
+    """
+    folder = lock_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    infra = str(settings.stage(stage).infra)
+    path = folder / f"{hashlib.sha256(infra.encode()).hexdigest()[:16]}.lock"
+    with path.open("a+") as file:
+        _lock(file.fileno(), path, stage, console, wait)
+        file.truncate(0)
+        file.write(f"{whoami()}\n")
+        file.flush()
+        yield
+
+
+def whoami() -> str:
+    """Job and build, and the process."""
+    build = build_from(os.environ)
+    process = f"process {os.getpid()} on {socket.gethostname()}"
+    return f"{build.job} #{build.number} ({process})" if build.job and build.number else process
+
+
+def _lock(handle: int, path: Path, stage: str, console: Console, wait: float) -> None:
+    def take() -> bool | None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        return True
+
+    if take():
+        return
+    owner = path.read_text(errors="replace").strip()[:200] or "another process"
+    try:
+        with console.waiting(f"{owner} works on stage {stage}; waiting for it") if wait else nullcontext():
+            poll(take, deadline=Deadline(wait), what="the lock", longest=1.0)
+    except DeadlineExceeded:
+        raise Busy(
+            f"stage {stage}: {owner} is at work on it; two releases of one stage must not mix",
+            next_step="wait until it has ended, then run the step again",
+        ) from None
+
+
+@contextmanager
+def claimed(target: ProjectDeployerTarget, console: Console, deadline: Deadline) -> Iterator[None]:
+    """Holds the stage's infrastructure against other agents; takes hold of it until the deadline at most.
+
+    Raises :class:`Busy` when another process has it. A deployer that keeps no tags, or does not let this key write
+    them, is warned of: then only this machine's lock, and the comparison of settings before each change, are left.
+    """
+    claim = _mine(target)
+    try:
+        with target.within(deadline):
+            held = _take(target, claim, console)
+    except (Stop, Unreachable):
+        _give_back(target, claim, console)  # it may have been written already
+        raise
+    target.claim = claim if held else None
+    try:
+        yield
+    finally:
+        target.claim = None
+        if held:
+            _give_back(target, claim, console)
+
+
+def wait_for_others(target: ProjectDeployerTarget, console: Console, limit: float) -> None:
+    """Waits, ``limit`` seconds at most, for a process that is at work on the stage; after that it counts as gone.
+
+    A process of the same build is not waited for: it was interrupted, or `recover` would not have been called.
+    """
+    mine = _mine(target)
+
+    def look() -> bool | None:
+        found = claims.read(target.deployer, target.project, target.infra)
+        others = [other for other in _others(found, mine)[0] if not (mine.build and other.build == mine.build)]
+        if not others:
+            return True
+        wait.state(f"{others[0]} is at work on {target.infra}")
+        return None
+
+    with target.within(Deadline(limit)), console.waiting(f"looking who is at work on {target.infra}") as wait:
+        try:
+            poll(look, deadline=Deadline(limit), what="the other process", longest=5.0)
+        except DeadlineExceeded:
+            console.warn(f"another process is noted to be at work on {target.infra} still; taking over")
+        except Refusal as error:
+            console.warn(error.message)
+
+
+def _take(target: ProjectDeployerTarget, mine: Claim, console: Console) -> bool:
+    def check(found: list[Claim]) -> None:
+        others, dead = _others(found, mine)
+        target.found_dead = target.found_dead or dead
+        if others and not target.takes_over:
+            raise Busy(
+                f"stage {target.stage}: {others[0]} is at work on {target.infra}; "
+                "two releases of one stage must not mix; nothing was changed",
+                next_step="wait until it has ended, then run the step again; if it is dead, run "
+                f"`mlops-steps recover --stage {target.stage}`",
+            )
+
+    try:
+        for _ in range(_TRIES):
+            claims.write(target.deployer, target.project, mine, check)
+            time.sleep(pace().settle)
+            if mine in claims.read(target.deployer, target.project, target.infra):
+                return True
+    except Refusal as error:
+        console.warn(f"releases from other agents are not locked out: {error.message}")
+        return False
+    _give_back(target, mine, console)
+    console.warn("releases from other agents are not locked out: the Project Deployer does not keep the project's tags")
+    return False
+
+
+def _others(found: list[Claim], mine: Claim) -> tuple[list[Claim], bool]:
+    """The claims of processes that may be alive, and whether there are some of processes that are not.
+
+    One of this place is dead: its process would hold the lock that this one has.
+    """
+    others = [claim for claim in found if claim.token != mine.token]
+    alive = [claim for claim in others if claim.place != mine.place and claim.until > time.time()]
+    return alive, len(alive) < len(others)
+
+
+def _give_back(target: ProjectDeployerTarget, claim: Claim, console: Console) -> None:
+    def remove() -> None:
+        claims.remove(target.deployer, target.project, claim, Deadline(pace().release_note))
+
+    try:
+        try:
+            remove()
+        except Stop:
+            remove()  # what the step was asked to do is done, and no further signal raises
+    except (MlopsError, Stop) as error:
+        console.warn(f"the note that this process is at work on {target.infra} is left behind: {error}")
+
+
+def _mine(target: ProjectDeployerTarget) -> Claim:
+    host = socket.gethostname()
+    build = build_from(os.environ)
+    return Claim(
+        infra=target.infra,
+        token=secrets.token_hex(6),
+        place=_place(lock_folder(target.settings), host),
+        owner=f"process {os.getpid()} on {host}",
+        build=" ".join(part for part in (build.job, f"#{build.number}" if build.number else None) if part),
+        until=int(time.time() + _limit(target.settings) + pace().slack),
+    ).as_kept()
+
+
+def _limit(settings: Settings) -> float:
+    release = settings.release
+    return max(release.timeout, settings.deploy.timeout) + release.smoke_timeout + release.rollback_timeout
+
+
+def _place(folder: Path, host: str) -> str:
+    """Processes of the same place share the lock file: they cannot be at work at the same time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = folder.stat()
+    return f"{host}:{found.st_dev:x}:{found.st_ino:x}"
