@@ -69,6 +69,7 @@ private void ask(Map asked) {
             "${asked.stage}: not approved"
         throw declined
     }
-    answers[asked.stage] = [by: by, at: "${System.currentTimeMillis()}" as String, asked: subject, build: env.BUILD_URL]
+    String at = "${System.currentTimeMillis()}"
+    answers[asked.stage] = [by: by, at: at, asked: subject, build: env.BUILD_URL]
     echo("mlopsApprove: ${asked.stage} approved by ${by}")
 }

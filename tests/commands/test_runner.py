@@ -13,7 +13,7 @@ import pytest
 
 from mlops_steps.commands.runner import _log_to, run_step
 from mlops_steps.config import load
-from mlops_steps.errors import CheckFailed, MlopsError, ProductionInDoubt
+from mlops_steps.errors import CheckFailed, MlopsError, ProductionInDoubt, RolledBack
 from mlops_steps.report import html, junit
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.steps.context import Context
@@ -43,6 +43,25 @@ def raises(error: BaseException) -> Callable[[Context], None]:
         raise error
 
     return call
+
+
+@pytest.mark.parametrize(
+    ("error", "last"),
+    [
+        (ProductionInDoubt("nobody knows", live="bundle b1", next_step="look"), "live now: bundle b1"),
+        (RolledBack("it failed", live="bundle b0", next_step="look"), "report: "),
+    ],
+)
+def test_what_is_live_is_said_once(
+    step: Callable[[Callable[[Context], None]], int],
+    capsys: pytest.CaptureFixture[str],
+    error: MlopsError,
+    last: str,
+) -> None:
+    step(raises(error))
+    lines = capsys.readouterr().err.splitlines()
+    assert sum("live now: " in line for line in lines) == 1
+    assert lines[-1].startswith(last)
 
 
 def test_a_step_that_checked_nothing_has_a_case_all_the_same(step: Callable[[Callable[[Context], None]], int]) -> None:

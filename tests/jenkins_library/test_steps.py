@@ -50,7 +50,7 @@ class Jobs:
             "STUB_plan": plan,
             "STUB_run": run,
             "STUB_recover": recover,
-            "STUB_note": more.pop("note", ""),
+            "STUB_note": note,
             **more.pop("env", {}),
         }
         settings = {"env": environment, "credentials": CREDENTIALS, "grace": 0.3, "secondGrace": 0.5, **more}
