@@ -9,7 +9,7 @@ SIDE_BY_SIDE = -n $(JOBS) --dist loadscope --no-loadscope-reorder
 GENERATED = $(shell grep -rl "support.generated" tests --include='test_*.py')
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test coverage faults requests lint help-files format benchmarks clean
+.PHONY: help demo test coverage faults requests lint help-files format mutants benchmarks clean
 
 help:
 	@echo "make demo        take the churn project through the whole pipeline, on the sandbox"
@@ -19,6 +19,7 @@ help:
 	@echo "make requests    record the requests that the steps make, after a change to them"
 	@echo "make lint        ruff, mypy, import directions, Groovy, help of the Groovy steps"
 	@echo "make help-files  write the parameters into the help of the Groovy steps"
+	@echo "make mutants MODULE=mlops_steps/report/junit.py   which breaks of a module no test notices"
 	@echo "make benchmarks  compare with the baselines, print ratios"
 
 $(VENV)/.installed: pyproject.toml constraints.txt tools/setup
@@ -58,6 +59,10 @@ help-files: $(VENV)/.installed
 format: $(VENV)/.installed
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
+
+mutants: $(VENV)/.installed
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[mutants]'
+	$(RUN)/python tools/mutants $(MODULE) $(MUTANTS_ARGS)
 
 benchmarks: $(VENV)/.installed
 	for file in benchmarks/bench_*.py; do $(RUN)/python $$file || exit 1; done

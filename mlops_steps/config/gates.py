@@ -49,7 +49,7 @@ class ScoredRows(GateSettings):
 class MetricGate(GateSettings):
     """A metric of the candidate's active model version, against a limit."""
 
-    gate: Literal["metric"]
+    gate: Literal["metric"] = Field(description="Kind of the gate.")
     model: ObjectName = Field(description="Name or id of the saved model.")
     metric: ObjectName = Field(description="Name of the metric, as DSS calls it (auc, f1, rmse …).")
     at_least: float | None = Field(default=None, description="Smallest value that passes.")
@@ -65,7 +65,7 @@ class MetricGate(GateSettings):
 class ChampionGate(ScoredRows):
     """The candidate against the version that is live on the release stage, on the same rows."""
 
-    gate: Literal["champion"]
+    gate: Literal["champion"] = Field(description="Kind of the gate.")
     metric: ComparedMetric = Field(description="Metric that is compared.")
     key: ObjectName = Field(description="Column that identifies a row in both datasets.")
     prediction: ObjectName | None = Field(default=None, description="Column with the predicted class or value.")
@@ -85,7 +85,7 @@ class ChampionGate(ScoredRows):
 class SlicesGate(ScoredRows):
     """A metric for each value of a column: the worst one, and how far apart they lie."""
 
-    gate: Literal["slices"]
+    gate: Literal["slices"] = Field(description="Kind of the gate.")
     by: ObjectName = Field(description="Column whose values are the slices.")
     prediction: ObjectName = Field(description="Column with the predicted class.")
     metric: SliceMetric = Field(default="accuracy", description="Metric of each slice.")
@@ -103,7 +103,7 @@ class SlicesGate(ScoredRows):
 class CalibrationGate(ScoredRows):
     """Whether the probabilities mean what they say."""
 
-    gate: Literal["calibration"]
+    gate: Literal["calibration"] = Field(description="Kind of the gate.")
     probability: ObjectName = Field(description="Column with the probability of the positive class.")
     at_most: float = Field(gt=0.0, le=1.0, description="Largest expected calibration error.")
     bins: int = Field(default=10, ge=2, le=100, description="Number of bins, each with as many rows.")
@@ -112,7 +112,7 @@ class CalibrationGate(ScoredRows):
 class DriftGate(GateSettings):
     """Whether a dataset has moved away from a reference, column by column."""
 
-    gate: Literal["drift"]
+    gate: Literal["drift"] = Field(description="Kind of the gate.")
     reference: ObjectName = Field(description="Dataset that the model knows, such as its training data.")
     current: ObjectName = Field(description="Dataset that is compared with it.")
     scenario: Id | None = Field(default=None, description="Scenario that makes the current dataset; it is run first.")
@@ -130,7 +130,7 @@ class DriftGate(GateSettings):
 class CustomGate(GateSettings):
     """A function of the team's own."""
 
-    gate: Literal["custom"]
+    gate: Literal["custom"] = Field(description="Kind of the gate.")
     function: RuleReference = Field(description="path/to/file.py:function or package.module:function.")
     options: dict[str, Any] = Field(default={}, description="What the function is given besides.")
 
@@ -138,6 +138,23 @@ class CustomGate(GateSettings):
 Gate = Annotated[
     MetricGate | ChampionGate | SlicesGate | CalibrationGate | DriftGate | CustomGate, Field(discriminator="gate")
 ]
+
+
+class Gates(Section):
+    """The gates of the file, each under a name of its own."""
+
+    gates: list[Gate] = Field(
+        default=[], description="What a candidate must fulfil before it goes live, besides its tests."
+    )
+
+    @model_validator(mode="after")
+    def _have_names_of_their_own(self) -> Gates:
+        names = [gate.name for gate in self.gates]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two gates are called {twice!r}: give each its own name")
+        return self
+
 
 #: The model of each kind of gate.
 KINDS: dict[str, type[GateSettings]] = {

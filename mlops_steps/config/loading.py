@@ -62,7 +62,12 @@ def _build(document: Document, root: Path, environ: Mapping[str, str], overrides
 
     settings = None
     try:
-        settings = Settings.model_validate({**data, "root": root})
+        gates = _gates(data.pop("gates", None))
+    except ValidationError as error:
+        gates = []
+        problems += explain(error, document.lines, places)
+    try:
+        settings = Settings.model_validate({**data, "gates": gates, "root": root})
     except ValidationError as error:
         problems += explain(error, document.lines, places)
     if settings is not None:
@@ -79,6 +84,15 @@ def _build(document: Document, root: Path, environ: Mapping[str, str], overrides
     settings.warnings.extend(_warnings(settings, places))
     settings.set_places(places)
     return settings
+
+
+def _gates(value: object) -> list[Any]:
+    """The gates, checked. Raises ``ValidationError``."""
+    if value is None:
+        return []
+    from mlops_steps.config.gates import Gates
+
+    return list(Gates.model_validate({"gates": value}).gates)
 
 
 def _document(path: Path | None, environ: Mapping[str, str]) -> tuple[Document, Path]:

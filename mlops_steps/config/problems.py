@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import BaseModel
 
 from mlops_steps.config.file import Key, Problem, shown
-from mlops_steps.config.gates import KINDS
 from mlops_steps.config.settings import Settings
 from mlops_steps.system.text import nearest
 
@@ -66,9 +65,16 @@ def _in_file(place: str) -> bool:
 
 def _without_gate_kind(key: Key) -> tuple[str, Key]:
     """The kind of the gate that a key belongs to, which is no key of the file, and the key without it."""
-    if key[:1] == ("gates",) and len(key) > 2 and key[2] in KINDS:
+    if key[:1] == ("gates",) and len(key) > 2 and key[2] in _kinds_of_gates():
         return key[2], (*key[:2], *key[3:])
     return "", key
+
+
+def _kinds_of_gates() -> dict[str, type[Any]]:
+    # Imported late: the models of gates cost as much to start as all others together.
+    from mlops_steps.config.gates import KINDS
+
+    return dict(KINDS)
 
 
 def misplaced_key(key: Key, gate: str = "") -> str:
@@ -80,7 +86,7 @@ def misplaced_key(key: Key, gate: str = "") -> str:
             f"{path}: no secrets in this file: an API key comes from MLOPS_<NODE>_API_KEY, "
             "or from the file that MLOPS_<NODE>_API_KEY_FILE names"
         )
-    model = KINDS[gate] if gate and len(key) == 3 else _model_at(key[:-1])
+    model = _kinds_of_gates()[gate] if gate and len(key) == 3 else _model_at(key[:-1])
     near = nearest(name, _names(model)) if model else ""
     if not near:
         elsewhere = [place for place in all_keys() if place.rpartition(".")[2] == name]
@@ -94,9 +100,10 @@ def _text(item: ErrorDetails, key: Key, gate: str = "") -> str:
     if kind == "extra_forbidden":
         return misplaced_key(key, gate)
     if kind == "union_tag_not_found":
-        return f"{path}.gate: is missing; it says which kind of gate this is: {', '.join(KINDS)}"
+        return f"{path}.gate: is missing; it says which kind of gate this is: {', '.join(_kinds_of_gates())}"
     if kind == "union_tag_invalid":
-        return f"{path}.gate: must be one of {', '.join(KINDS)}{nearest(str(item['ctx']['tag']), KINDS)}"
+        kinds = _kinds_of_gates()
+        return f"{path}.gate: must be one of {', '.join(kinds)}{nearest(str(item['ctx']['tag']), kinds)}"
     if kind == "missing" and key[-1:] == ("url",):
         return f"{path}: is missing (or set MLOPS_{key[1].upper().replace('-', '_')}_URL)"
     if kind == "missing" and key == ("project",):

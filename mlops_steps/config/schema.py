@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlops_steps.config.gates import Gates
 from mlops_steps.config.settings import Settings
 
 # What the environment may give instead (MLOPS_PROJECT, MLOPS_<NODE>_URL).
@@ -13,7 +14,10 @@ _NOT_REQUIRED = ("Settings", "NodeSettings")
 def schema() -> dict[str, Any]:
     """The schema, made from the definition that the settings are checked with."""
     result = Settings.model_json_schema(by_alias=True)
+    gates = Gates.model_json_schema(by_alias=True)
+    result["properties"]["gates"] = gates["properties"]["gates"]
     definitions: dict[str, Any] = result["$defs"]
+    definitions.update(gates["$defs"])
     for name, definition in {**definitions, "Settings": result}.items():
         if name in _NOT_REQUIRED:
             definition.pop("required", None)

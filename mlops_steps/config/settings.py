@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from mlops_steps.config.fields import FilePath, NodeName, ProjectKey
-from mlops_steps.config.gates import Gate
 from mlops_steps.config.sections import (
     DeploySettings,
     HttpSettings,
@@ -50,7 +49,8 @@ class Settings(Section):
     deploy: DeploySettings = DeploySettings()
     test: TestSettings = TestSettings()
     release: ReleaseSettings = ReleaseSettings()
-    gates: list[Gate] = Field(
+    # The gates' own models are loaded and checked in `loading.py`, when there are any: a start must be quick.
+    gates: list[Any] = Field(
         default=[], description="What a candidate must fulfil before it goes live, besides its tests."
     )
     http: HttpSettings = HttpSettings()
@@ -71,14 +71,6 @@ class Settings(Section):
             name: {**node, "name": name} if isinstance(node, dict) and "name" not in node else node
             for name, node in nodes.items()
         }
-
-    @model_validator(mode="after")
-    def _gates_have_names_of_their_own(self) -> Settings:
-        names = [gate.name for gate in self.gates]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two gates are called {twice!r}: give each its own name")
-        return self
 
     def node(self, name: str) -> NodeSettings:
         """The node of that name. Raises :class:`ConfigError` with the nearest spelling when there is none."""

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.record import Build, Outcome, ReleaseRecord, Result, load_for
@@ -13,9 +14,6 @@ from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
 from mlops_steps.dss import automation, scenarios, updates
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
-from mlops_steps.gates import engine as gates
-from mlops_steps.gates.model import GateResult
-from mlops_steps.gates.samples import Samples, Version
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.steps.context import Context
@@ -27,6 +25,9 @@ from mlops_steps.trials.scenario_cases import add_cases, choose, missing
 from mlops_steps.trials.scenario_runs import Attempt, Ran, ScenarioRuns
 from mlops_steps.trials.team_tests import run_suite
 
+if TYPE_CHECKING:
+    from mlops_steps.gates.model import GateResult
+
 
 def run(context: Context, stage: str) -> None:
     """Tests what is live on the stage, and writes the outcome into the release record.
@@ -37,7 +38,11 @@ def run(context: Context, stage: str) -> None:
     """
     settings, report, console = context.settings, context.report, context.console
     node = settings.stage(stage)
-    gates.check_extras(settings.gates)
+    if settings.gates:
+        # Imported late, here and below: a start must be quick, and most runs have no gates.
+        from mlops_steps.gates.engine import check_extras
+
+        check_extras(settings.gates)
     report.set(infrastructure=node.infra, automation_node=node.url)
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
         with report.case("active bundle"):
@@ -125,6 +130,9 @@ def _run_gates(
     settings = target.settings
     if not settings.gates:
         return []
+    from mlops_steps.gates import engine as gates
+    from mlops_steps.gates.samples import Samples, Version
+
     with ExitStack() as stack, console.waiting(f"measuring {len(settings.gates)} gates") as wait:
 
         def champion() -> Version | None:

@@ -85,7 +85,8 @@ def test_a_release_in_the_middle_of_another_one_stops_with_one_line_and_changes_
     second = released(world, tmp_path, "two")
     assert second.wait() == 3
     assert "process" in second.said
-    assert "(one #1) is at work on auto-prod" in second.said
+    assert "one #1 (process" in second.said
+    assert "is at work on auto-prod" in second.said
     assert "mlops-steps recover --stage prod" in second.said
     world.sandbox.nodes[INFRA].faults.clear()
     assert first.wait() in (0, 4)

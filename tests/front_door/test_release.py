@@ -212,7 +212,7 @@ def test_after_a_kill_recover_restores_and_a_second_recover_has_nothing_to_do(
     while len(workspace.runs("auto-prod", "TEST_SMOKE")) == runs:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    process.kill()
+    process.send_signal(signal.SIGKILL)
     process.communicate()
     assert workspace.live() != first
     assert unit(workspace.record, "prod")["phase"] == "verifying"

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from mlops_steps.sandbox.content.design import Applied, DesignNode, apply_revision, install
-from mlops_steps.sandbox.content.revisions import PROJECT_KEY, REVISIONS, Revision
+from mlops_steps.sandbox.content.revisions import CANDIDATES, PROJECT_KEY, REVISIONS, Revision, queries_of_service
 
-__all__ = ["PROJECT_KEY", "REVISIONS", "Applied", "DesignNode", "Revision", "apply_revision", "install"]
+__all__ = [
+    "CANDIDATES",
+    "PROJECT_KEY",
+    "REVISIONS",
+    "Applied",
+    "DesignNode",
+    "Revision",
+    "apply_revision",
+    "install",
+    "queries_of_service",
+]

@@ -12,10 +12,10 @@ import requests
 
 from mlops_steps.errors import ConfigError, NodeError
 from mlops_steps.sandbox.content.revisions import (
+    ALL_REVISIONS,
     NODE_VARIABLES,
     PROJECT_KEY,
     PROJECT_NAME,
-    REVISIONS,
     Revision,
     revision,
     write_revision,
@@ -66,9 +66,9 @@ class DesignNode:
         entries = self.ask("GET", f"/projects/{PROJECT_KEY}/git/actions/log?count=1")["entries"]
         commit = entries[0]["commitId"] if entries else None
         for tag, tagged in _tags(self).items():
-            if tagged == commit and tag in (known.tag for known in REVISIONS):
+            if tagged == commit and tag in (known.tag for known in ALL_REVISIONS):
                 version, metrics = _active_model(self)
-                return Applied(next(known for known in REVISIONS if known.tag == tag), tagged, version, metrics)
+                return Applied(next(known for known in ALL_REVISIONS if known.tag == tag), tagged, version, metrics)
         return None
 
     def ask(self, method: str, path: str, body: object = None) -> Any:

@@ -32,6 +32,8 @@ class Revision:
     number: int
     title: str
     message: str
+    #: The revisions whose files it has on top of the base, in this order.
+    layers: tuple[int, ...] = ()
 
     @property
     def tag(self) -> str:
@@ -53,6 +55,7 @@ REVISIONS = (
         "Predict churn with gradient boosting\n\n"
         "Much better than the logistic regression, so TEST_MODEL_QUALITY now requires an AUC of 0.85\n"
         "and an F1 of 0.75.",
+        (2,),
     ),
     Revision(
         3,
@@ -60,25 +63,66 @@ REVISIONS = (
         "Make the call list of the retention team\n\n"
         "Ranks the customers by churn probability and keeps as many as the team can call in a day, which the variable\n"
         "retention_budget of the node says.",
+        (2, 3),
     ),
 )
+
+# What may follow revision 2 as a version of the API service `churn`, for a canary to judge. No part of the demo.
+CANDIDATES = (
+    Revision(
+        4,
+        "gradient boosting with the bill",
+        "Predict churn with the customer's bill\n\n"
+        "The minutes times their rates: a high bill makes people leave. Better than revision 2.",
+        (2, 4),
+    ),
+    Revision(
+        5,
+        "gradient boosting, checked with the register",
+        "Look customers up in the register\n\n"
+        "The register takes 80 ms to answer, which every call of the model waits for.",
+        (2, 5),
+    ),
+    Revision(
+        6,
+        "gradient boosting of domestic customers",
+        "Train on domestic customers\n\n"
+        "Customers with an international plan are few and different; the model has not seen them and is wrong\n"
+        "about them.",
+        (2, 6),
+    ),
+    Revision(
+        7,
+        "gradient boosting that scores every customer",
+        "Score customers with gaps in their data\n\n"
+        "A record that lacks a feature is given to the model, which fails: it knows no gaps.",
+        (2, 7),
+    ),
+)
+
+ALL_REVISIONS = (*REVISIONS, *CANDIDATES)
+
+
+def queries_of_service() -> str:
+    """The test queries of the API service `churn`, as YAML."""
+    return files(__package__).joinpath("churn/queries/churn.yml").read_text(encoding="utf-8")
 
 
 def revision(number: int) -> Revision:
     """The revision of this number. Raises :class:`ConfigError` when there is none."""
-    for candidate in REVISIONS:
+    for candidate in ALL_REVISIONS:
         if candidate.number == number:
             return candidate
-    known = ", ".join(str(candidate.number) for candidate in REVISIONS)
+    known = ", ".join(str(candidate.number) for candidate in ALL_REVISIONS)
     raise ConfigError(f"{PROJECT_KEY} has no revision {number}: choose one of {known}")
 
 
 def revision_files(number: int) -> dict[Path, bytes]:
     """The project at a revision: path in the layout of a bundle → content."""
-    revision(number)
+    wanted = revision(number)
     content: dict[Path, bytes] = {}
     with as_file(files(__package__).joinpath("churn")) as root:
-        layers = [root / "base", *(root / f"revision_{later}" for later in range(2, number + 1))]
+        layers = [root / "base", *(root / f"revision_{layer}" for layer in wanted.layers)]
         for layer in layers:
             content.update({path.relative_to(layer): path.read_bytes() for path in _files(layer)})
         content[_UPLOAD] = (root / "data" / _UPLOAD.name).read_bytes()
@@ -98,7 +142,7 @@ def write_revision(project_dir: Path, number: int) -> list[Path]:
     the node's doing, not the revision's.
     """
     wanted = revision_files(number)
-    of_any = {path for known in REVISIONS for path in revision_files(known.number)}
+    of_any = {path for known in ALL_REVISIONS for path in revision_files(known.number)}
     changed = []
     for path in sorted(of_any - wanted.keys()):
         if (project_dir / path).is_file():

@@ -7,13 +7,21 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from radon.complexity import cc_visit
 from radon.raw import analyze
 
 from mlops_steps.errors import ConfigError
-from mlops_steps.sandbox.content.revisions import NODE_VARIABLES, REVISIONS, revision, revision_files, write_revision
+from mlops_steps.sandbox.content import queries_of_service
+from mlops_steps.sandbox.content.revisions import (
+    ALL_REVISIONS,
+    NODE_VARIABLES,
+    revision,
+    revision_files,
+    write_revision,
+)
 
-NUMBERS = [known.number for known in REVISIONS]
+NUMBERS = [known.number for known in ALL_REVISIONS]
 MODEL = Path("project_config/saved_models/churn_model.json")
 
 
@@ -100,9 +108,23 @@ def test_what_revision_3_needs_was_forgotten_in_production_only() -> None:
 
 def test_a_later_revision_changes_few_files() -> None:
     for number in NUMBERS[1:]:
-        before, after = revision_files(number - 1), revision_files(number)
+        before = revision_files([1, *revision(number).layers][-2])
+        after = revision_files(number)
         changed = [path for path in after if before.get(path) != after[path]]
-        assert 2 <= len(changed) <= 4
+        assert 1 <= len(changed) <= 4
+
+
+def test_the_service_has_test_queries_of_its_own_and_a_file_of_them() -> None:
+    service = document(1, "api_services/churn.json")
+    assert [(item["id"], item["type"]) for item in service["endpoints"]] == [
+        ("predict_churn", "STD_PREDICTION"),
+        ("retention_offer", "PY_FUNCTION"),
+    ]
+    assert all(item["testQueries"] for item in service["endpoints"])
+    queries = yaml.safe_load(queries_of_service())
+    assert queries["endpoint"] == "predict_churn"
+    names = [query["name"] for query in queries["queries"]]
+    assert len(names) == len(set(names)) == 4
 
 
 def test_writing_a_revision_twice_changes_nothing(tmp_path: Path) -> None:
@@ -135,5 +157,5 @@ def test_the_active_version_of_the_model_outlives_a_new_revision(tmp_path: Path)
 
 
 def test_an_unknown_revision_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="no revision 9: choose one of 1, 2, 3"):
+    with pytest.raises(ConfigError, match="no revision 9: choose one of 1, 2, 3, 4, 5, 6, 7"):
         revision(9)
