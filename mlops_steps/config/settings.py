@@ -15,6 +15,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from mlops_steps.config.fields import FilePath, NodeName, ProjectKey
 from mlops_steps.config.sections import (
+    CompareSettings,
     DeploySettings,
     HttpSettings,
     NodeSettings,
@@ -48,6 +49,7 @@ class Settings(Section):
     package: PackageSettings = PackageSettings()
     deploy: DeploySettings = DeploySettings()
     test: TestSettings = TestSettings()
+    compare: CompareSettings = CompareSettings()
     release: ReleaseSettings = ReleaseSettings()
     # The gates' own models are loaded and checked in `loading.py`, when there are any: a start must be quick.
     gates: list[Any] = Field(

@@ -141,14 +141,21 @@ def published_archive(
     deadline: Deadline,
     folder: Path,
     on_bytes: Callable[[int], None] | None = None,
+    keep: Path | None = None,
 ) -> Archive:
     """The archive that the Project Deployer has now: ``expected``, or another one that is whole.
 
     When it differs from the expected one it is downloaded once more, into a temporary file in ``folder``: a garbled
-    download is not a replaced archive. Raises :class:`NodeError`,
+    download is not a replaced archive. With ``keep`` the archive is left in that file. Raises :class:`NodeError`,
     :class:`ConfigError` when the file cannot be written.
     """
-    archive = download(deployer, project_key, bundle_id, deadline, on_bytes=on_bytes)
+    try:
+        # An archive that is the expected one needs no look into it.
+        archive = download(
+            deployer, project_key, bundle_id, deadline, keep, on_bytes=on_bytes, check=lambda _path: None
+        )
+    except OSError as error:
+        raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
     if archive == expected:
         return archive
     log.warning(
@@ -157,7 +164,8 @@ def published_archive(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="bundle-") as place:
-            return download(deployer, project_key, bundle_id, deadline, Path(place, "bundle.zip"), on_bytes)
+            into = keep or Path(place, "bundle.zip")
+            return download(deployer, project_key, bundle_id, deadline, into, on_bytes)
     except OSError as error:
         raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
 
