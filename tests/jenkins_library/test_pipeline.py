@@ -265,7 +265,7 @@ def test_without_an_approval_nothing_is_released(ran: dict[str, Build], jobs: Jo
 def test_a_failing_validation_stops_the_pipeline(ran: dict[str, Build]) -> None:
     build = ran["validation stops"]
     assert build.result == "FAILURE"
-    assert build.error.startswith("mlops-steps validate: a check did not hold: ")
+    assert build.error.startswith("mlops-steps validate: a check failed: ")
     assert "failure" in build.tests("mlops-validate").values()
     assert build.called.count("mlopsPackage") == 0
 
