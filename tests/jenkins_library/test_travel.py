@@ -90,7 +90,8 @@ def test_a_record_comes_to_every_agent(build: Build) -> None:
     build.step("a1", bundle="b1")
     assert build.step("a2", test="deployed")["bundle"] == {"id": "b1"}
     assert build.step("a1", test="tested")["stages"] == {"test": "deployed"}
-    assert build.step("a3")["stages"] == {"test": "tested"}
+    build.step("a2", uat="deployed", prod="live")
+    assert list(build.step("a3")["stages"]) == ["test", "uat", "prod"]
     assert len(build.names) == 1
 
 

@@ -50,7 +50,7 @@ class Copy:
     def followed_by(self, record: dict[str, Any] | None, build: str) -> Copy:
         """The copy after a step that has left this record: what it has changed is a generation newer."""
         after = Copy(record, build=build)
-        names = {_BUNDLE, *self._stages(), *after._stages()}
+        names = list(dict.fromkeys([_BUNDLE, *self._stages(), *after._stages()]))  # stages keep their order
         changed = {name: self.part(name) != after.part(name) for name in names}
         return Copy(record, {name: self.generations.get(name, 0) + changed[name] for name in names}, build)
 
