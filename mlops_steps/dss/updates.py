@@ -55,6 +55,11 @@ def history(deployer: Dss, deployment_id: str) -> list[PastUpdate]:
 
     Raises :class:`NodeError`.
     """
+    return known_history(deployer, deployment_id) or []
+
+
+def known_history(deployer: Dss, deployment_id: str) -> list[PastUpdate] | None:
+    """As :func:`history`, but ``None`` from a deployer that keeps none: then nothing is known of the past."""
     try:
         with deployer.asking(f"list the updates of deployment {deployment_id}"):
             items = deployer.client.get_projectdeployer().get_deployment(deployment_id).list_updates()
@@ -63,7 +68,7 @@ def history(deployer: Dss, deployment_id: str) -> list[PastUpdate]:
         if error.status not in _UNKNOWN_REQUEST:
             raise
         log.info("%s; going on without the history", error)
-        return []
+        return None
     return sorted(past, key=lambda update: update.started, reverse=True)
 
 
