@@ -86,7 +86,8 @@ def _setup(session: Session, wanted: Wanted, dry_run: bool, console: Console) ->
     for line in planned.kept:
         console.line(line)
     for number, change in enumerate(planned.changes):
-        console.line(f"{'would ' if dry_run else ''}{change}")
+        for line in f"{'would ' if dry_run else ''}{change}".splitlines():
+            console.line(line)
         if not dry_run:
             _apply(change.apply, number, len(planned.changes))
     count = f"{len(planned.changes)} change{'' if len(planned.changes) == 1 else 's'}"

@@ -278,7 +278,7 @@ def test_a_credential_of_another_kind_is_left_alone(controller: FakeController, 
         (["--folder", "a/../b"], "is not a full name"),
         (["--folder", "a%b"], "Jenkins takes no '%' in a name"),
         (["--folder", "x", "--library-url", "https://git/x"], "--library-version is missing"),
-        (["--folder", "x", "--library-version", "v1"], "of no use without --library-url"),
+        (["--folder", "x", "--library-version", "v1"], "requires --library-url"),
         (
             ["--folder", "x", "--library-url", "https://me:pw@git/x", "--library-version", "v1"],
             "--library-url holds a user",
