@@ -90,7 +90,7 @@ class Settings(Section):
         if name in names:
             return self.nodes[name]
         if name in _NOT_STAGES:
-            reason = f"{name} is no stage: nothing is deployed to it"
+            reason = f"{name} is not a stage: nothing is deployed to it"
         elif name in self.nodes:
             reason = f"node {name} has no infrastructure: set nodes.{name}.infra or {self.nodes[name].variable}_INFRA"
         else:

@@ -101,11 +101,14 @@ class Named(_Part):
 
 
 class Previous(Named):
-    """What a failed change returns to. ``version`` is None when nothing was live.
+    """What a failed change returns to. ``version`` is None when nothing was live, and no deployment was enabled.
 
-    ``seen`` is what the settings named when the change began: another version after an update that failed.
+    ``active``: whether the node said that the version is live. A deployment that is enabled is returned to what its
+    settings name even when it did not. ``seen`` is what the settings named when the change began: another version
+    after an update that failed.
     """
 
+    active: bool = True
     seen: Named = Field(default_factory=Named)
 
 
@@ -335,7 +338,7 @@ def load_for(path: Path, project: str) -> ReleaseRecord:
 
 
 def build_from(environ: Any) -> Build:
-    """The build as Jenkins' environment variables tell it (BUILD_NUMBER, JOB_NAME, BUILD_URL, GIT_COMMIT)."""
+    """The build, from Jenkins' environment variables (BUILD_NUMBER, JOB_NAME, BUILD_URL, GIT_COMMIT)."""
 
     def value(name: str) -> str | None:
         return re.sub(r"[\t\n]", "", clean(environ.get(name, "")))[:500] or None

@@ -50,7 +50,7 @@ def export(design: Dss, project_key: str, bundle_id: str, notes: str, deadline: 
 
     The request is answered when the export is done, which takes minutes for a large project. When the answer is
     lost, the bundle is looked for until the deadline, for a second export would be refused or made twice. It is also
-    looked for when the node refuses: an attempt that was cut off may have been at work on it meanwhile.
+    looked for when the node refuses: an attempt that was interrupted may have been at work on it meanwhile.
     """
     project = design.client.get_project(project_key)
     try:
@@ -304,7 +304,7 @@ def project_commits(design: Dss, project_key: str, most: int = 50) -> list[dict[
 
     Nodes name the id ``commit`` or ``commitId``, and give the time as text or in milliseconds; what is missing is "".
 
-    An empty list when the node does not tell (a key without the right to read the project's Git).
+    An empty list when the node does not say (a key without the right to read the project's Git).
     """
     try:
         with design.asking(f"read the Git log of project {project_key}"):

@@ -55,6 +55,11 @@ def history(deployer: Dss, deployment_id: str) -> list[PastUpdate]:
 
     Raises :class:`NodeError`.
     """
+    return known_history(deployer, deployment_id) or []
+
+
+def known_history(deployer: Dss, deployment_id: str) -> list[PastUpdate] | None:
+    """As :func:`history`, but ``None`` from a deployer that keeps none: then nothing is known of the past."""
     try:
         with deployer.asking(f"list the updates of deployment {deployment_id}"):
             items = deployer.client.get_projectdeployer().get_deployment(deployment_id).list_updates()
@@ -63,7 +68,7 @@ def history(deployer: Dss, deployment_id: str) -> list[PastUpdate]:
         if error.status not in _UNKNOWN_REQUEST:
             raise
         log.info("%s; going on without the history", error)
-        return []
+        return None
     return sorted(past, key=lambda update: update.started, reverse=True)
 
 
@@ -137,7 +142,7 @@ def _newest(deployer: Dss, deployment_id: str, before: int) -> PastUpdate | None
 def _await_future(
     deployer: Dss, deployment_id: str, future: Any, deadline: Deadline, say: Callable[[str], None]
 ) -> UpdateResult | None:
-    """Waits for the future; ``None`` when it is lost or ended without a result, so that the history must tell."""
+    """Waits for the future; ``None`` when it is lost or ended without a result, so that the history must show it."""
 
     def look() -> dict[str, Any] | None:
         with deployer.asking(f"look at the update of deployment {deployment_id}"):
@@ -150,7 +155,7 @@ def _await_future(
     try:
         state = poll(look, deadline=deadline, what=f"update of deployment {deployment_id}", longest=3.0)
     except Refusal as error:
-        log.warning("%s; the history must tell how the update ended", error)
+        log.warning("%s; the history must show how the update ended", error)
         return None
     result = state.get("result")
     if not isinstance(result, dict):
