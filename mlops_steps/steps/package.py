@@ -24,7 +24,7 @@ from mlops_steps.system.waiting import Deadline
 
 
 def run(context: Context, *, bundle_id: str | None = None) -> None:
-    """Packages the project as it is on the Design node; again for the same commit and build, it makes nothing twice.
+    """Packages the project as it is on the Design node; for the same commit and build it makes nothing twice.
 
     ``bundle_id`` replaces the id that ``package.bundle_id`` gives. Raises :class:`CheckFailed` when the archive is not
     what it should be, :class:`NodeError` when a node refuses.
@@ -63,13 +63,13 @@ def run(context: Context, *, bundle_id: str | None = None) -> None:
 def _bundle_id(settings: Settings, build: Build, commits: list[dict[str, str]]) -> str:
     """The id by the template: unique per build and commit, sortable, the same when the same build runs again.
 
-    Outside of Jenkins there is no build number; then the time of the commit stands for it.
+    Outside of Jenkins the time of the commit replaces the number of the build.
     """
     newest = commits[0] if commits else {}
     commit = (newest.get("id") or build.commit or "")[:8]
     if not commit:
         raise ConfigError(
-            "no bundle id can be made: the Design node tells no commit of the project, and GIT_COMMIT is not set",
+            "no bundle id can be made: the Design node reports no commit of the project, and GIT_COMMIT is not set",
             next_step="give the key the right to read the project, or choose an id with --bundle-id",
         )
     when = _commit_time(newest)
