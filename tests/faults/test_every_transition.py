@@ -86,7 +86,7 @@ class Story:
     """A step that makes these transitions, one after the other, and ends with this exit code.
 
     ``begin`` makes its world, ``faults`` what goes wrong in it. ``may_be_live``: what may be live at the end, whatever
-    follows a kill.
+    follows a kill; ``with_record``: the same where the record is not lost.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Story:
     begin: Callable[[World], object] = lambda _world: None
     faults: Callable[[World], object] = lambda _world: None
     may_be_live: tuple[str, ...] = (OLD, NEW)
+    with_record: tuple[str, ...] | None = None
     stage: str = STAGE
 
 
@@ -180,7 +181,7 @@ STORIES = {
             may_be_live=(OTHER, NEW),
         ),
         Story("rollback", lambda context: rollback.run(context, STAGE, to=NEW), (phases.GO_BACK, phases.CLOSE), 0),
-        Story("recover", _recover, RESTORE, 0, begin=_killed),
+        Story("recover", _recover, RESTORE, 0, begin=_killed, with_record=(OLD,)),
         Story(
             "recover without a record",
             _recover,
@@ -224,7 +225,7 @@ class Kill:
 
 def kills() -> Iterator[Kill]:
     for story in STORIES.values():
-        follows = [(RERUN, KEPT), (RERUN, ARCHIVED)]
+        follows = [(RERUN, KEPT), (RERUN, ARCHIVED)] if story.step is not _recover else [(RECOVER, ARCHIVED)]
         if story.stage == STAGE:
             follows += [(RECOVER, KEPT), (RECOVER, LOST)]
         for at, transition in enumerate(story.transitions):
@@ -287,10 +288,12 @@ def record_is_true(world: World, before: tuple[str | None, str, bool]) -> list[s
     record = ReleaseRecord.load(world.settings.record)
     unit = record.stages[STAGE].units.get(INFRA) if record and STAGE in record.stages else None
     now = found(world)
-    if now == before or (unit and unit.pending):
+    if unit and unit.pending:
         return []
-    live = {"live": unit.version, "restored": unit.previous and unit.previous.version}.get(unit.phase) if unit else None
-    return [] if now == (live, live, True) else [f"by the record nothing is pending, but {now} was {before}"]
+    said = {"live": unit.version, "restored": unit.previous and unit.previous.version} if unit else {}
+    live = said.get(unit.phase) if unit else None
+    wanted = (live, live, True) if live else before
+    return [] if now == wanted else [f"by the record nothing is pending and {wanted} is live, but {now} is"]
 
 
 def recorded_pending(world: World) -> bool:
@@ -312,7 +315,8 @@ def ends(world: World, story: Story, kill: Kill, attempt: Attempt, since: int, *
         return [] if right else [f"exit code {attempt.code}, {active} is live, the settings say {settings}"]
     wrong = []
     active, health = world.active, world.health
-    if found(world) != (active, active, True) or health != "HEALTHY" or active not in story.may_be_live:
+    expected = story.may_be_live if kill.record == LOST else story.with_record or story.may_be_live
+    if found(world) != (active, active, True) or health != "HEALTHY" or active not in expected:
         wrong.append(f"{found(world)}, {health}")
     if attempt.code not in (0, 4):
         wrong.append("neither done nor restored")
