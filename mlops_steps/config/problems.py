@@ -105,7 +105,7 @@ def _text(item: ErrorDetails, key: Key, gate: str = "") -> str:
         kinds = _kinds_of_gates()
         return f"{path}.gate: must be one of {', '.join(kinds)}{nearest(str(item['ctx']['tag']), kinds)}"
     if kind == "missing" and key[-1:] == ("url",):
-        return f"{path}: is missing (or set MLOPS_{key[1].upper().replace('-', '_')}_URL)"
+        return f"{path}: is missing (or set MLOPS_{key[-2].upper().replace('-', '_')}_URL)"
     if kind == "missing" and key == ("project",):
         return f"{path}: is missing (or set MLOPS_PROJECT)"
     if kind == "literal_error":

@@ -6,7 +6,7 @@ from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Bundle, ReleaseRecord
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
 from mlops_steps.dss import bundles
-from mlops_steps.dss.bundles import Archive
+from mlops_steps.dss.downloads import Archive
 from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
