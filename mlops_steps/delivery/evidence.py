@@ -12,7 +12,7 @@ from typing import Any
 
 from mlops_steps.delivery.change import Change, previous_of, superseded
 from mlops_steps.delivery.phases import Phase
-from mlops_steps.delivery.record import Previous
+from mlops_steps.delivery.record import Named, Previous
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
 from mlops_steps.delivery.verify import verdicts
@@ -116,8 +116,12 @@ def _by_the_nodes(target: ProjectDeployerTarget, live: Live) -> Situation:
     successes = list(_successes(target, live))
     if not successes:
         if live.bundle is None:
+            known = updates.known_history(target.deployer, deployment.id)
+            if known is None or any(past.succeeded for past in known):
+                raise _unknown(live, "the deployer has no history that says whether anything ever was")
             # A first release that was interrupted before anything ran on the node.
-            return _restoring(live, None)
+            seen = Named(version=deployment.bundle, enabled=deployment.enabled)
+            return Situation(Phase.RESTORING, Previous(version=None, seen=seen))
         if live.is_healthy(live.bundle):
             return Situation(Phase.VERIFYING)
         raise _unknown(live, "the deployer's history names no bundle that was made live")
@@ -145,7 +149,7 @@ def _by_the_nodes(target: ProjectDeployerTarget, live: Live) -> Situation:
     return _restoring(live, before)
 
 
-def _restoring(live: Live, bundle: str | None) -> Situation:
+def _restoring(live: Live, bundle: str) -> Situation:
     return Situation(Phase.RESTORING, previous_of(live, bundle, enabled=True))
 
 

@@ -129,11 +129,14 @@ class Named(_Part):
 
 
 class Previous(Named):
-    """What a failed change returns to. ``version`` is None when nothing was live.
+    """What a failed change returns to. ``version`` is None when nothing was live, and no deployment was enabled.
 
-    ``seen`` is what the settings named when the change began: another version after an update that failed.
+    ``active``: whether the node said that the version is live. A deployment that is enabled is returned to what its
+    settings name even when it did not. ``seen`` is what the settings named when the change began: another version
+    after an update that failed.
     """
 
+    active: bool = True
     seen: Named = Field(default_factory=Named)
 
 

@@ -83,6 +83,11 @@ def _untouched(change: Change, deadline: Deadline) -> str | None:
         return None  # nothing is known: the restore looks again
     if previous.version is None:
         return str(live) if live.bundle is None and live.deployment is None else None
+    if not previous.active:
+        found = live.deployment
+        as_seen = found is not None and (found.bundle, found.enabled) == (previous.version, previous.enabled)
+        same = live.bundle is None and as_seen and previous.version != unit.version
+        return str(live) if same else None
     same = live.is_healthy(previous.version) and previous.version != unit.version
     return str(live) if same else None
 

@@ -55,10 +55,13 @@ def _phase(old: dict[str, Any]) -> Phase:
 def _previous(old: Any) -> Any:
     if not isinstance(old, dict):
         return old
-    enabled = old.get("enabled", True)
+    enabled, active = old.get("enabled", True), old.get("bundle")
+    # A deployment that existed and was enabled is not disabled because the node listed nothing.
+    named = old.get("in_settings") if old.get("deployment_existed") and enabled else None
     return {
-        "version": old.get("bundle"),
+        "version": named if active is None else active,
         "enabled": enabled,
+        "active": active is not None or named is None,
         "seen": {"version": old.get("in_settings"), "enabled": enabled},
     }
 

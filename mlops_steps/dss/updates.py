@@ -56,6 +56,11 @@ def history(deployer: Dss, deployment_id: str, of: Deployer = PROJECTS) -> list[
 
     Raises :class:`NodeError`.
     """
+    return known_history(deployer, deployment_id) or []
+
+
+def known_history(deployer: Dss, deployment_id: str) -> list[PastUpdate] | None:
+    """As :func:`history`, but ``None`` from a deployer that keeps none: then nothing is known of the past."""
     try:
         with deployer.asking(f"list the updates of deployment {deployment_id}"):
             items = of.deployment(deployer.client, deployment_id).list_updates()
@@ -64,7 +69,7 @@ def history(deployer: Dss, deployment_id: str, of: Deployer = PROJECTS) -> list[
         if error.status not in _UNKNOWN_REQUEST:
             raise
         log.info("%s; going on without the history", error)
-        return []
+        return None
     return sorted(past, key=lambda update: update.started, reverse=True)
 
 
