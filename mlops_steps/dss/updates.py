@@ -56,10 +56,10 @@ def history(deployer: Dss, deployment_id: str, of: Deployer = PROJECTS) -> list[
 
     Raises :class:`NodeError`.
     """
-    return known_history(deployer, deployment_id) or []
+    return known_history(deployer, deployment_id, of) or []
 
 
-def known_history(deployer: Dss, deployment_id: str) -> list[PastUpdate] | None:
+def known_history(deployer: Dss, deployment_id: str, of: Deployer = PROJECTS) -> list[PastUpdate] | None:
     """As :func:`history`, but ``None`` from a deployer that keeps none: then nothing is known of the past."""
     try:
         with deployer.asking(f"list the updates of deployment {deployment_id}"):
