@@ -215,7 +215,7 @@ def _contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pr
                 "infra" if node.infra else "deployment",
             )
         if node.client_key and not node.client_certificate:
-            yield problem("is of no use without client_certificate", "nodes", name, "client_key")
+            yield problem("requires client_certificate", "nodes", name, "client_key")
         if other := prefixes.get(node.variable):
             yield problem(
                 f"has the environment variables of node {other} ({node.variable}_…)",

@@ -22,6 +22,7 @@ from mlops_steps.config.fields import (
 from mlops_steps.errors import ConfigError
 
 Severity = Literal["error", "warning", "off"]
+NeedKind = Literal["connection", "code-environment", "plugin", "channel", "variable", "project", "version"]
 
 
 class Section(BaseModel):
@@ -204,6 +205,28 @@ class ReleaseSettings(Section):
         description="auto: when the release fails, the previous bundle is restored and verified.",
     )
     rollback_timeout: Duration = Field(default=1800.0, description="Limit of the restore.")
+
+
+class NeedException(Section):
+    """Something that a bundle needs and that the node may lack."""
+
+    need: str = Field(
+        min_length=1,
+        max_length=500,
+        description="Name of the test case, such as `variable budget`, or a pattern with *, ? and […].",
+    )
+    reason: Reason = Field(description="Why the exception is made. It is shown in the report.")
+
+
+class CompareSettings(Section):
+    """What the step `compare` looks for on a node."""
+
+    severity: dict[NeedKind, Severity] = Field(
+        default={},
+        description="Per kind of need: error (what is missing fails the step), warning or off.",
+    )
+    exceptions: list[NeedException] = Field(default=[], description="What a node may lack, with a reason.")
+    timeout: Duration = Field(default=300.0, description="Limit of the questions to the node.")
 
 
 class HttpSettings(Section):

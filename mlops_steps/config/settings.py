@@ -16,6 +16,7 @@ from pydantic.json_schema import SkipJsonSchema
 from mlops_steps.config.api import ApiSettings
 from mlops_steps.config.fields import FilePath, NodeName, ProjectKey
 from mlops_steps.config.sections import (
+    CompareSettings,
     DeploySettings,
     HttpSettings,
     NodeSettings,
@@ -50,6 +51,7 @@ class Settings(Section):
     package: PackageSettings = PackageSettings()
     deploy: DeploySettings = DeploySettings()
     test: TestSettings = TestSettings()
+    compare: CompareSettings = CompareSettings()
     release: ReleaseSettings = ReleaseSettings()
     # The gates' own models are loaded and checked in `loading.py`, when there are any: a start must be quick.
     gates: list[Any] = Field(
@@ -86,7 +88,7 @@ class Settings(Section):
         if name in names:
             return self.nodes[name]
         if name in _NOT_STAGES:
-            reason = f"{name} is no stage: nothing is deployed to it"
+            reason = f"{name} is not a stage: nothing is deployed to it"
         elif name in self.nodes:
             reason = f"node {name} has no infrastructure: set nodes.{name}.infra or {self.nodes[name].variable}_INFRA"
         else:

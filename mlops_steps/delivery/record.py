@@ -367,7 +367,7 @@ def load_for(path: Path, project: str) -> ReleaseRecord:
 
 
 def build_from(environ: Any) -> Build:
-    """The build as Jenkins' environment variables tell it (BUILD_NUMBER, JOB_NAME, BUILD_URL, GIT_COMMIT)."""
+    """The build, from Jenkins' environment variables (BUILD_NUMBER, JOB_NAME, BUILD_URL, GIT_COMMIT)."""
 
     def value(name: str) -> str | None:
         return re.sub(r"[\t\n]", "", clean(environ.get(name, "")))[:500] or None

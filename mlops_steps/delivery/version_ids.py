@@ -19,7 +19,7 @@ def version_id(settings: Settings, build: Build, commits: list[dict[str, str]]) 
     commit = (newest.get("id") or build.commit or "")[:8]
     if not commit:
         raise ConfigError(
-            "no id can be made: the Design node tells no commit of the project, and GIT_COMMIT is not set",
+            "no id can be made: the Design node reports no commit of the project, and GIT_COMMIT is not set",
             next_step="give the key the right to read the project, or choose an id (--bundle-id, --version)",
         )
     when = _commit_time(newest)

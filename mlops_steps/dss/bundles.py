@@ -38,7 +38,7 @@ def export(design: Dss, project_key: str, bundle_id: str, notes: str, deadline: 
 
     The request is answered when the export is done, which takes minutes for a large project. When the answer is
     lost, the bundle is looked for until the deadline, for a second export would be refused or made twice. It is also
-    looked for when the node refuses: an attempt that was cut off may have been at work on it meanwhile.
+    looked for when the node refuses: an attempt that was interrupted may have been at work on it meanwhile.
     """
     project = design.client.get_project(project_key)
     try:
@@ -96,14 +96,21 @@ def published_archive(
     deadline: Deadline,
     folder: Path,
     on_bytes: Callable[[int], None] | None = None,
+    keep: Path | None = None,
 ) -> Archive:
     """The archive that the Project Deployer has now: ``expected``, or another one that is whole.
 
     When it differs from the expected one it is downloaded once more, into a temporary file in ``folder``: a garbled
-    download is not a replaced archive. Raises :class:`NodeError`,
+    download is not a replaced archive. With ``keep`` the archive is left in that file. Raises :class:`NodeError`,
     :class:`ConfigError` when the file cannot be written.
     """
-    archive = download(deployer, project_key, bundle_id, deadline, on_bytes=on_bytes)
+    try:
+        # An archive that is the expected one needs no look into it.
+        archive = download(
+            deployer, project_key, bundle_id, deadline, keep, on_bytes=on_bytes, check=lambda _path: None
+        )
+    except OSError as error:
+        raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
     if archive == expected:
         return archive
     log.warning(
@@ -112,7 +119,8 @@ def published_archive(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="bundle-") as place:
-            return download(deployer, project_key, bundle_id, deadline, Path(place, "bundle.zip"), on_bytes)
+            into = keep or Path(place, "bundle.zip")
+            return download(deployer, project_key, bundle_id, deadline, into, on_bytes)
     except OSError as error:
         raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
 
@@ -180,7 +188,7 @@ def project_commits(design: Dss, project_key: str, most: int = 50) -> list[dict[
 
     Nodes name the id ``commit`` or ``commitId``, and give the time as text or in milliseconds; what is missing is "".
 
-    An empty list when the node does not tell (a key without the right to read the project's Git).
+    An empty list when the node does not say (a key without the right to read the project's Git).
     """
     try:
         with design.asking(f"read the Git log of project {project_key}"):

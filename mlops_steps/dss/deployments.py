@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ _MOST_MESSAGES = 100
 @dataclass(frozen=True)
 class Deployment:
     """A deployment as its settings say. ``published`` is the key of the project on the Project Deployer,
-    ``project_key`` its key on the Automation node.
+    ``project_key`` its key on the Automation node. ``settings`` are those of DSS, for what is only looked at.
     """
 
     id: str
@@ -29,6 +29,7 @@ class Deployment:
     published: str
     project_key: str
     enabled: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def _read(deployer: Dss, deployment_id: str, project_key: str, infra: str) -> tu
             published=expect(raw.get("publishedProjectKey", project_key), str, "publishedProjectKey"),
             project_key=node_id(raw.get("deployedProjectKey") or project_key, "the project key"),
             enabled=bool(raw.get("enabled", True)),
+            settings=raw,
         )
         if (found.id, found.published, found.infra) != (deployment_id, project_key, infra):
             raise ValueError(f"it is of deployment {found.id}, project {found.published} on {found.infra}")

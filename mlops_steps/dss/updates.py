@@ -149,7 +149,7 @@ def _newest(deployer: Dss, deployment_id: str, before: int, of: Deployer) -> Pas
 def _await_future(
     deployer: Dss, deployment_id: str, future: Any, deadline: Deadline, say: Callable[[str], None]
 ) -> UpdateResult | None:
-    """Waits for the future; ``None`` when it is lost or ended without a result, so that the history must tell."""
+    """Waits for the future; ``None`` when it is lost or ended without a result, so that the history must show it."""
 
     def look() -> dict[str, Any] | None:
         with deployer.asking(f"look at the update of deployment {deployment_id}"):
@@ -162,7 +162,7 @@ def _await_future(
     try:
         state = poll(look, deadline=deadline, what=f"update of deployment {deployment_id}", longest=3.0)
     except Refusal as error:
-        log.warning("%s; the history must tell how the update ended", error)
+        log.warning("%s; the history must show how the update ended", error)
         return None
     result = state.get("result")
     if not isinstance(result, dict):

@@ -49,6 +49,7 @@ class Changes(Enum):
 class Option:
     """An option: a keyword argument ``name`` of ``run``, ``--name`` of the command, a parameter of the Groovy step.
 
+    A name that Python keeps for itself ends with ``_``, which the command and the Groovy step leave out.
     ``help`` is a sentence for the command line; ``default`` says in words what is used without the option.
     ``jenkins_help`` and ``jenkins_default`` replace the two in the help of the Groovy step. A text must match
     ``pattern`` as a whole, if there is one; ``form`` is what errors call that.
@@ -69,7 +70,7 @@ class Option:
     @property
     def flag(self) -> str:
         """The option of the command line, such as ``--dry-run``."""
-        return "--" + self.name.replace("_", "-")
+        return "--" + self.name.rstrip("_").replace("_", "-")
 
     @property
     def parameter(self) -> str:
@@ -285,6 +286,30 @@ STEPS: dict[str, Step] = {
             ),
             asks=(),
             in_library=False,
+        ),
+        Step(
+            "compare",
+            "Check that the node of a stage has what the bundle needs: one test case for each need.",
+            "Connections, code environments, plugins, messaging channels, variables, projects, DSS version: what the "
+            "bundle needs is read from its archive. Changes nothing. Severities and exceptions: `compare` in "
+            "mlops.yml.",
+            options=(
+                Option(
+                    "bundle",
+                    "A published bundle.",
+                    default="the record's",
+                    metavar="ID",
+                    jenkins_help="A bundle that is published on the Project Deployer.",
+                ),
+                Option(
+                    "with_",
+                    "Another stage: report where the two nodes differ in what the bundle needs, as warnings.",
+                    default="none",
+                    metavar="STAGE",
+                    jenkins_help="Another stage: report where the two nodes differ in what the bundle needs.",
+                ),
+            ),
+            asks=(Asks.DEPLOYER, Asks.STAGES),
         ),
         Step(
             "release",
