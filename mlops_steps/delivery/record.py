@@ -84,6 +84,34 @@ class Bundle(_Part):
     changes: list[str] = Field(default_factory=list, max_length=100)
 
 
+class ServiceStage(_Part):
+    """What was done with the package on one stage of the API service. ``bundle`` of an outcome is the version."""
+
+    deploy: Outcome | None = None
+    test: Outcome | None = None
+
+
+class Package(_Part):
+    """The package of an API service. ``sha256`` and ``size`` (bytes) are of the archive on the API Deployer.
+
+    ``stages`` are those of the service; nothing of an earlier package is kept.
+    """
+
+    service: str = Field(max_length=200)
+    version: str = Field(pattern=BUNDLE_ID)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+    #: When it was first recorded.
+    created: str = Field(default_factory=now)
+    project_commit: str | None = None
+    endpoints: list[str] = Field(default_factory=list, max_length=1000)
+    stages: dict[str, ServiceStage] = Field(default_factory=dict)
+
+    def stage(self, name: str) -> ServiceStage:
+        """The stage's part, made when it is not there yet."""
+        return self.stages.setdefault(name, ServiceStage())
+
+
 class Build(_Part):
     """The Jenkins build, and the commit of the repository that holds the Jenkinsfile."""
 
@@ -248,6 +276,7 @@ class ReleaseRecord(_Part):
     schema_version: int = Field(default=SCHEMA, alias="schema")
     project: str
     bundle: Bundle | None = None
+    package: Package | None = None
     project_commit: str | None = None
     build: Build = Field(default_factory=Build)
     stages: dict[str, Stage] = Field(default_factory=dict)

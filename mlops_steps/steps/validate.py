@@ -16,7 +16,7 @@ from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline, duration
 from mlops_steps.trials.scenario_cases import choose
 
-# How a verdict is reported in JUnit XML. A warning passes and carries its text.
+# How a verdict is told in JUnit XML. A warning passes and carries its text.
 _OUTCOMES = {
     Verdict.PASSED: Outcome.PASSED,
     Verdict.WARNING: Outcome.PASSED,
@@ -30,7 +30,7 @@ _MOST_DETAILS = 20
 def run(context: Context) -> None:
     """Checks the project. Changes nothing.
 
-    Raises :class:`CheckFailed` when a rule of severity error failed or a rule could not be applied,
+    Raises :class:`CheckFailed` when a rule of severity error is violated or a rule could not be applied,
     :class:`ConfigError` before anything is asked, :class:`NodeError` when the project cannot be read.
     """
     settings, report, console = context.settings, context.report, context.console
