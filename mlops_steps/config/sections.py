@@ -251,3 +251,13 @@ class HttpSettings(Section):
 def variable_prefix(node: str) -> str:
     """``prod-eu`` → ``MLOPS_PROD_EU``."""
     return f"MLOPS_{node.upper().replace('-', '_')}"
+
+
+def named(nodes: object) -> object:
+    """The nodes as the file has them, each with its name; anything else as it is."""
+    if not isinstance(nodes, dict):
+        return nodes
+    return {
+        name: {**node, "name": name} if isinstance(node, dict) and "name" not in node else node
+        for name, node in nodes.items()
+    }

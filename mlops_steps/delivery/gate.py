@@ -1,4 +1,4 @@
-"""What must be so before a bundle goes to a stage: it was tested on the stage before, and its archive is that one."""
+"""What is required before a bundle goes to a stage: it was tested on the stage before, and its archive is unchanged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Bundle, ReleaseRecord
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
 from mlops_steps.dss import bundles
-from mlops_steps.dss.bundles import Archive
+from mlops_steps.dss.downloads import Archive
 from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.needs.bundle import read_needs
 from mlops_steps.needs.model import BundleNeeds

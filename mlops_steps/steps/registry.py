@@ -364,5 +364,22 @@ STEPS: dict[str, Step] = {
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
             reads_record=False,
         ),
+        Step(
+            "api-package",
+            "Make a package of the API service, publish it to the API Deployer, check its archive.",
+            "Notes the version and its SHA-256 in the release record, beside the bundle. Run again for the same commit "
+            "and build, it finds what it made and makes nothing twice. See `api` in mlops.yml.",
+            has_stage=False,
+            options=(
+                Option(
+                    "version",
+                    "Id of the version; replaces the template `package.bundle_id`.",
+                    metavar="ID",
+                    jenkins_help="Id of the version.",
+                    jenkins_default="by the template package.bundle_id of mlops.yml",
+                ),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+        ),
     )
 }  # fmt: skip

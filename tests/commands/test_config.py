@@ -182,7 +182,7 @@ class TestSchema:
         schema = json.loads(result.stdout)
         assert set(schema["properties"]) == {
             "project", "automation", "nodes", "validate", "package", "deploy", "test", "compare", "release", "gates",
-            "http", "reports", "record",
+            "api", "http", "reports", "record",
         }  # fmt: skip
         assert set(schema["$defs"]["NodeSettings"]["properties"]) == {
             "url", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",
