@@ -37,7 +37,7 @@ def test_the_first_release_says_that_there_is_nothing_to_return_to(workspace: Wo
     assert workspace.live() == bundle
     assert workspace.health() == "HEALTHY"
     cases = [case.get("name") for case in result.report("release-prod").iter("testcase")]
-    assert cases == ["gate", "archive", "DSS version", "deploy", "smoke-test"]
+    assert cases == ["gate", "archive", "DSS version", "variable stage", "deploy", "smoke-test"]
     assert len(workspace.runs("auto-prod", "TEST_SMOKE")) == 1
 
 
