@@ -23,6 +23,10 @@ _NO_FILE = "environment"
 _NODE_URL = re.compile(r"^MLOPS_([A-Z][A-Z0-9_]*)_URL$")
 _NODE_VARIABLES = {"_URL": "url", "_INFRA": "infra"}
 
+#: The paths of the keys of statements: of the private one that signs them, and of the public one that checks them.
+SIGNING_KEY = "MLOPS_SIGNING_KEY_FILE"
+PUBLIC_KEY = "MLOPS_PUBLIC_KEY_FILE"
+
 # Keys of the models that are filled in here and have no place in the file.
 _INTERNAL = {("root",), ("warnings",)}
 
@@ -81,6 +85,7 @@ def _build(document: Document, root: Path, environ: Mapping[str, str], overrides
         raise _config_error(document.name, problems)
     for node in settings.nodes.values():
         _read_key(node, environ)
+    _read_signing_key(settings, environ)
     settings.warnings.extend(_warnings(settings, places))
     settings.set_places(places)
     return settings
@@ -138,6 +143,9 @@ def _apply_environment(data: dict[str, Any], places: dict[Key, str], environ: Ma
     if environ.get("MLOPS_PROJECT"):
         data["project"] = environ["MLOPS_PROJECT"]
         places[("project",)] = "MLOPS_PROJECT"
+    if environ.get(PUBLIC_KEY) and isinstance(release := data.setdefault("release", {}), dict):
+        release["public_key"] = current_folder() / environ[PUBLIC_KEY]
+        places[("release", "public_key")] = PUBLIC_KEY
     nodes = data.setdefault("nodes", {name: {} for name in _nodes_of_environment(environ)})
     if not isinstance(nodes, dict):
         return
@@ -247,6 +255,7 @@ def _with_absolute_paths(settings: Settings, root: Path) -> Settings:
         update={
             "nodes": nodes,
             "test": test,
+            "release": settings.release.model_copy(update={"public_key": absolute(settings.release.public_key)}),
             "reports": root / settings.reports,
             "record": root / settings.record,
         }
@@ -300,6 +309,27 @@ def _read_key(node: NodeSettings, environ: Mapping[str, str]) -> None:
         node.set_api_key(None, text)
     else:
         node.set_api_key(key or None)
+
+
+def _read_signing_key(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Reads the key that signs statements. What is wrong with it is said by the steps that need it."""
+    if not environ.get(SIGNING_KEY):
+        return
+    file = Path(environ[SIGNING_KEY])
+    problem, pem = None, ""
+    try:
+        pem = secrets.read_secret(file)
+    except (OSError, ValueError) as error:
+        problem = (error.strerror if isinstance(error, OSError) else None) or "not a text file"
+    if not problem and not pem:
+        problem = "it is empty"
+    if problem:
+        settings.set_signing_key(None, f"the signing key cannot be read: {SIGNING_KEY}: {shown(file, 200)}: {problem}")
+        return
+    # As a whole, and each line of its base64, which is how a log may show it.
+    for text in (pem, *(line.strip() for line in pem.splitlines() if not line.startswith("-----"))):
+        secrets.register(text)
+    settings.set_signing_key(pem)
 
 
 def _warnings(settings: Settings, places: Mapping[Key, str]) -> Iterable[str]:
