@@ -29,6 +29,9 @@ def write(folder: Path, what: str, statement: Statement, key: SigningKey | None)
     path = folder / f"{what}{SUFFIX}"
     payload = statement.payload()
     try:
+        folder.parent.parent.mkdir(parents=True, exist_ok=True)
+        for made in (folder.parent, folder):
+            made.mkdir(mode=0o750, exist_ok=True)
         write_atomically(path, key.sign(payload) if key else payload + b"\n")
     except OSError as error:
         raise ConfigError(
