@@ -167,7 +167,7 @@ def test_importing_the_plugin_imports_neither_the_client_nor_pydantic() -> None:
         "print(sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip() == "['mlops_steps', 'mlops_steps.pytest_plugin']"
+    assert done.stdout.strip() == "['mlops_steps', 'mlops_steps.pytest_plugin', 'mlops_steps.version']"
 
 
 def test_a_suite_that_does_not_use_it_loads_nothing_and_looks_the_same(pytester: pytest.Pytester) -> None:

@@ -13,7 +13,7 @@ Map call(Map parameters = [:]) {
         ended = mlopsStep.told(libraryResource('mlops-steps/bootstrap.sh'), 'mlops-steps: set up')
     }
     if (ended.exit != '0') {
-        error("mlopsSetup: ${ended.problem ?: 'the bootstrap was cut off'}")
+        error("mlopsSetup: ${ended.problem ?: 'the bootstrap was interrupted'}")
     }
     return ended
 }

@@ -95,7 +95,7 @@ private Map runToItsEnd(String command, Map parameters) {
     try {
         Map ended = ask('run', command)
         if (!ended.verdict) {
-            error("mlops-steps ${command} was cut off, exit code ${ended.exit}")
+            error("mlops-steps ${command} was interrupted, exit code ${ended.exit}")
         }
         return ended
     } catch (cut) {

@@ -5,7 +5,7 @@ memory does not grow with the archive.
 
 Programs that unpack a zip differ in what they believe: the directory at its end, or the header before each entry. So
 both must say the same, extra fields included, and between the entries there must be no room for one that only some
-would see. Nor may there be two ends, or one that tells of another directory.
+would see. Nor may there be two ends, or one that describes another directory.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class BadArchive(Exception):
 
 
 class Damaged(BadArchive):
-    """It is no whole zip archive."""
+    """It is not a whole zip archive."""
 
 
 class Harmful(BadArchive):
@@ -60,7 +60,7 @@ def checked(path: Path) -> Iterator[zipfile.ZipFile]:
 
     Raises :class:`Harmful` for absolute paths, ``..``, drives, backslashes, links, devices, duplicate names, a name
     that is both file and folder, extreme compression, more bytes than announced, hidden entries, a second end and
-    encryption, :class:`Damaged` for what is no whole zip. In the block too, an archive that cannot be read is
+    encryption, :class:`Damaged` for what is not a whole zip. In the block too, an archive that cannot be read is
     :class:`Damaged`.
     """
     with _opened(path) as (file, archive):

@@ -32,7 +32,7 @@ _LENGTHS = struct.Struct("<3H")
 _LENGTHS_AT = 28
 _UTF_8 = 0x800
 
-_OTHER = "its end tells of another directory than it has"
+_OTHER = "its end describes another directory than it has"
 
 
 def contradiction(file: IO[bytes], archive: zipfile.ZipFile) -> str | None:
@@ -43,7 +43,7 @@ def contradiction(file: IO[bytes], archive: zipfile.ZipFile) -> str | None:
     tail = _at(file, first, size - first)
     if any(_is_other_end(tail, mark.start(), end - first) for mark in _MARKS.finditer(tail)):
         return "it has another end within its comment or before its end"
-    mark, *told, comment_length = _END.unpack_from(tail, end - first)
+    mark, *stated, comment_length = _END.unpack_from(tail, end - first)
     if mark != MARK or comment_length != len(archive.comment):
         return "it has bytes behind its end"
     locator = _at(file, end - _LOCATOR.size, _LOCATOR.size)
@@ -53,7 +53,7 @@ def contradiction(file: IO[bytes], archive: zipfile.ZipFile) -> str | None:
     true = (0, 0, count, count, directory_end - archive.start_dir, archive.start_dir)
     if is_wide and not _is_wide_end(_at(file, directory_end, _WIDE.size), locator, directory_end, true):
         return _OTHER
-    for number, right, elsewhere in zip(told, true, _ELSEWHERE, strict=True):
+    for number, right, elsewhere in zip(stated, true, _ELSEWHERE, strict=True):
         if number != right and not (is_wide and number == elsewhere):
             return _OTHER
     return None if _is_last_whole(file, archive, directory_end) else _OTHER
@@ -81,10 +81,10 @@ def _is_wide_end(record: bytes, locator: bytes, position: int, true: tuple[int, 
     """Whether the ZIP64 record and its locator tell the truth."""
     if len(record) < _WIDE.size:
         return False
-    mark, length, _, _, *told = _WIDE.unpack(record)
+    mark, length, _, _, *stated = _WIDE.unpack(record)
     _, disk, told_position, disks = _LOCATOR.unpack(locator)
     is_found = (disk, told_position, disks) == (0, position, 1)
-    return is_found and (mark, length, *told) == (_WIDE_MARK, _WIDE_LENGTH, *true)
+    return is_found and (mark, length, *stated) == (_WIDE_MARK, _WIDE_LENGTH, *true)
 
 
 def _is_last_whole(file: IO[bytes], archive: zipfile.ZipFile, directory_end: int) -> bool:

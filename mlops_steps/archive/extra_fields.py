@@ -46,9 +46,9 @@ def agree(info: zipfile.ZipInfo, crc: int, sizes: list[tuple[int, int]], *, foll
     if _ELSEWHERE in narrow and not wide:
         return False
     listed = (info.file_size, info.compress_size)
-    told = [(crc, info.CRC), *(pair for pair in zip(narrow, listed, strict=True) if pair[0] != _ELSEWHERE)]
-    told += [pair for both in wide for pair in zip(both, listed, strict=True)]
-    return all(own == other or (follow and own == 0) for own, other in told)
+    stated = [(crc, info.CRC), *(pair for pair in zip(narrow, listed, strict=True) if pair[0] != _ELSEWHERE)]
+    stated += [pair for both in wide for pair in zip(both, listed, strict=True)]
+    return all(own == other or (follow and own == 0) for own, other in stated)
 
 
 def has_other_name(extra: bytes, name: str) -> bool:
@@ -68,9 +68,9 @@ def descriptor_length(data: bytes, info: zipfile.ZipInfo, *, wide: bool) -> int 
     ``wide``: the entry's own extra field has its sizes, so those of the descriptor have 64 bits as well.
     """
     sizes = "QQ" if wide or max(info.file_size, info.compress_size) >= _ELSEWHERE else "LL"
-    told = struct.pack(f"<L{sizes}", info.CRC, info.compress_size, info.file_size)
+    stated = struct.pack(f"<L{sizes}", info.CRC, info.compress_size, info.file_size)
     # The mark is optional, but who searches for the end of stored data knows it by nothing else.
-    forms = [_MARK + told] if info.compress_type == zipfile.ZIP_STORED else [_MARK + told, told]
+    forms = [_MARK + stated] if info.compress_type == zipfile.ZIP_STORED else [_MARK + stated, stated]
     return next((len(form) for form in forms if data.startswith(form)), None)
 
 

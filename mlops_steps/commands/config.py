@@ -46,7 +46,7 @@ def schema() -> None:
 )
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 def init(project: str | None, output: Path, force: bool) -> None:
-    """Write a commented mlops.yml from what a Design node tells.
+    """Write a commented mlops.yml from what a Design node reports.
 
     The node is named by MLOPS_DESIGN_URL and MLOPS_DESIGN_API_KEY (or MLOPS_DESIGN_API_KEY_FILE). It is asked for its
     projects, scenarios and infrastructures; nothing on it is changed.

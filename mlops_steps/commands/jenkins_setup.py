@@ -49,7 +49,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     default=True,
     help="One Secret text mlops-<node> for each node of mlops.yml, where it is missing.  [default: credentials]",
 )
-@click.option("--update-credentials", is_flag=True, help="Write the values of credentials that are there anew.")
+@click.option("--update-credentials", is_flag=True, help="Overwrite the values of credentials that exist.")
 @click.option("--dry-run", is_flag=True, help="Print what would change; change nothing.")
 @click.option("--config", "-c", type=_FILE, help="Configuration file.  [default: mlops.yml; MLOPS_CONFIG]")
 @output_options
@@ -86,7 +86,8 @@ def _setup(session: Session, wanted: Wanted, dry_run: bool, console: Console) ->
     for line in planned.kept:
         console.line(line)
     for number, change in enumerate(planned.changes):
-        console.line(f"{'would ' if dry_run else ''}{change}")
+        for line in f"{'would ' if dry_run else ''}{change}".splitlines():
+            console.line(line)
         if not dry_run:
             _apply(change.apply, number, len(planned.changes))
     count = f"{len(planned.changes)} change{'' if len(planned.changes) == 1 else 's'}"
@@ -130,7 +131,7 @@ def _library(*, url: str | None, version: str | None, name: str, credentials: st
 
     if not url:
         if version:
-            raise ConfigError("--library-version is of no use without --library-url")
+            raise ConfigError("--library-version requires --library-url")
         return None
     if not version:
         raise ConfigError(
@@ -179,7 +180,7 @@ def _repository(url: str, option: str) -> str:
 
 
 def _credentials(config: Path | None, console: Console) -> list[SecretText]:
-    """A credential to be for each node. A value that is missing is no error before it is needed."""
+    """A credential to be for each node. A value that is missing is not an error before it is needed."""
     from mlops_steps.config import load
     from mlops_steps.jenkins.credentials import SecretText, id_of
 

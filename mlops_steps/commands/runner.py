@@ -63,7 +63,7 @@ def run_step(
 
 
 def run_command(name: str, call: Callable[[Console], None], *, verbose: int = 0, quiet: bool = False) -> int:
-    """Runs a command that is no step: it has no report. Returns its exit code."""
+    """Runs a command that is not a step: it has no report. Returns its exit code."""
     console = Console(quiet=quiet)
     _log_to(console, verbose)
     with Interrupts(meanwhile="it ends in a moment").handled(last=True):
@@ -79,11 +79,11 @@ def run_command(name: str, call: Callable[[Console], None], *, verbose: int = 0,
 
 
 def _say(error: MlopsError, report: Report, console: Console) -> int:
-    """Prints the error, and makes sure that the report tells it too; returns its exit code."""
+    """Prints the error, and makes sure that the report has it too; returns its exit code."""
     console.failure(error, with_live=error.exit_code < ProductionInDoubt.exit_code)
     report.set(live=error.live, error=error.message)
-    told = error.is_reported or any(error.message in case.message for case in report.failed)
-    if not told:
+    is_in_report = error.is_reported or any(error.message in case.message for case in report.failed)
+    if not is_in_report:
         outcome = Outcome.FAILURE if error.exit_code in (1, 4) else Outcome.ERROR
         report.add(Case(report.step, outcome, message=error.message, details="\n".join(error.lines())))
     return error.exit_code

@@ -14,7 +14,7 @@ def valid_bundle_id(text: str) -> str:
     """Returns the id if DSS takes it as a bundle id. Raises :class:`ConfigError`."""
     if not re.fullmatch(BUNDLE_ID, text) or ".." in text:
         raise ConfigError(
-            f"{text[:120]!r} is no bundle id: letters, digits, '.', '_' and '-', at most 100, beginning with a letter "
-            "or digit"
+            f"{text[:120]!r} is not a bundle id: letters, digits, '.', '_' and '-', at most 100, beginning with a "
+            "letter or digit"
         )
     return text

@@ -133,7 +133,7 @@ def _text(path: Path, name: str) -> str:
         reason = error.strerror if isinstance(error, OSError) else None
         raise ConfigError(f"{name}: cannot be read: {reason or 'not a path'}") from None
     if len(content) > _LARGEST:
-        raise ConfigError(f"{name}: larger than {_LARGEST // 1024} KiB: this is no configuration")
+        raise ConfigError(f"{name}: larger than {_LARGEST // 1024} KiB: too large for a configuration")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -126,7 +126,7 @@ def _stage(stage: FoundStage) -> list[str]:
         return [f"  {stage.name}:", f"    url: {_quoted(stage.url)}", f"    infra: {_quoted(stage.infra)}"]
     variable = f"{variable_prefix(stage.name)}_URL"
     return [
-        f"  # The node of infrastructure {shown(stage.infra)} did not tell its URL: write it here, or set {variable}.",
+        f"  # The node of infrastructure {shown(stage.infra)} has no known URL: write it here, or set {variable}.",
         f"  # {stage.name}:",
         '  #   url: "https://…"',
         f"  #   infra: {_quoted(stage.infra)}",

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from mlops_steps.config.fields import NODE_NAME
 from mlops_steps.config.file import Key, Problem, shown
+from mlops_steps.config.sections import variable_prefix
 from mlops_steps.config.settings import Settings
 from mlops_steps.system.text import nearest
 
@@ -105,7 +107,8 @@ def _text(item: ErrorDetails, key: Key, gate: str = "") -> str:
         kinds = _kinds_of_gates()
         return f"{path}.gate: must be one of {', '.join(kinds)}{nearest(str(item['ctx']['tag']), kinds)}"
     if kind == "missing" and key[-1:] == ("url",):
-        return f"{path}: is missing (or set MLOPS_{key[1].upper().replace('-', '_')}_URL)"
+        hint = f" (or set {variable_prefix(key[-2])}_URL)" if re.fullmatch(NODE_NAME, key[-2]) else ""
+        return f"{path}: is missing{hint}"
     if kind == "missing" and key == ("project",):
         return f"{path}: is missing (or set MLOPS_PROJECT)"
     if kind == "literal_error":

@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from mlops_steps.config.api import ApiSettings
 from mlops_steps.config.fields import FilePath, NodeName, ProjectKey
 from mlops_steps.config.sections import (
+    CompareSettings,
     DeploySettings,
     HttpSettings,
     NodeSettings,
@@ -23,6 +25,7 @@ from mlops_steps.config.sections import (
     Section,
     TestSettings,
     ValidateSettings,
+    named,
 )
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.text import nearest
@@ -48,11 +51,13 @@ class Settings(Section):
     package: PackageSettings = PackageSettings()
     deploy: DeploySettings = DeploySettings()
     test: TestSettings = TestSettings()
+    compare: CompareSettings = CompareSettings()
     release: ReleaseSettings = ReleaseSettings()
     # The gates' own models are loaded and checked in `loading.py`, when there are any: a start must be quick.
     gates: list[Any] = Field(
         default=[], description="What a candidate must fulfil before it goes live, besides its tests."
     )
+    api: ApiSettings = ApiSettings()
     http: HttpSettings = HttpSettings()
     reports: FilePath = Field(default=Path("reports"), description="Folder of the JUnit reports.")
     record: FilePath = Field(default=Path(".mlops/release.json"), description="Path of the release record.")
@@ -67,12 +72,7 @@ class Settings(Section):
     @classmethod
     def _name_nodes(cls, nodes: object) -> object:
         """Each node knows its name; the file does not say it twice."""
-        if not isinstance(nodes, dict):
-            return nodes
-        return {
-            name: {**node, "name": name} if isinstance(node, dict) and "name" not in node else node
-            for name, node in nodes.items()
-        }
+        return named(nodes)
 
     def node(self, name: str) -> NodeSettings:
         """The node of that name. Raises :class:`ConfigError` with the nearest spelling when there is none."""
@@ -90,7 +90,7 @@ class Settings(Section):
         if name in names:
             return self.nodes[name]
         if name in _NOT_STAGES:
-            reason = f"{name} is no stage: nothing is deployed to it"
+            reason = f"{name} is not a stage: nothing is deployed to it"
         elif name in self.nodes:
             reason = f"node {name} has no infrastructure: set nodes.{name}.infra or {self.nodes[name].variable}_INFRA"
         else:

@@ -206,9 +206,15 @@ class Change:
 
 
 def previous_of(live: Live, version: str | None, *, enabled: bool | None = None) -> Previous:
-    """What a restore of the version has to bring about; ``enabled`` is as it is now unless it is said."""
+    """What a restore of the version has to bring about; ``enabled`` is as it is now unless it is given.
+
+    ``version`` is ``None`` when nothing is live. A deployment that is enabled is not disabled for that: one witness may
+    be wrong, so its settings decide what is returned to.
+    """
     found = live.deployment
     now = Named(version=found.bundle if found else None, enabled=found.enabled if found else True)
+    if version is None and found and found.enabled:
+        return Previous(version=found.bundle, active=False, seen=now)
     return Previous(version=version, enabled=now.enabled if enabled is None else enabled, seen=now)
 
 

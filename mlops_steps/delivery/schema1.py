@@ -1,4 +1,4 @@
-"""Records of schema 1, in which a stage was its only unit and had no phase, as those of schema 2."""
+"""Converts records of schema 1, in which a stage had one unit and no phase, to schema 2."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mlops_steps.delivery.phases import Phase
 
 
 def upgraded(document: Any) -> Any:
-    """The document of a record; one of schema 1 as schema 2 would have it. What is nonsense stays so."""
+    """The document of a record, converted if it is of schema 1. What cannot be read stays as it is."""
     if not isinstance(document, dict) or document.get("schema") != 1:
         return document
     stages = document.get("stages", {})
@@ -55,10 +55,13 @@ def _phase(old: dict[str, Any]) -> Phase:
 def _previous(old: Any) -> Any:
     if not isinstance(old, dict):
         return old
-    enabled = old.get("enabled", True)
+    enabled, active = old.get("enabled", True), old.get("bundle")
+    # A deployment that existed and was enabled is not disabled because the node listed nothing.
+    named = old.get("in_settings") if old.get("deployment_existed") and enabled else None
     return {
-        "version": old.get("bundle"),
+        "version": named if active is None else active,
         "enabled": enabled,
+        "active": active is not None or named is None,
         "seen": {"version": old.get("in_settings"), "enabled": enabled},
     }
 

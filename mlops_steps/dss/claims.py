@@ -65,7 +65,7 @@ def read(deployer: Dss, project_key: str, infra: str) -> list[Claim]:
 
 
 def write(deployer: Dss, project_key: str, claim: Claim, check: Callable[[list[Claim]], None]) -> None:
-    """Puts the claim in the place of all others on its infrastructure; a lost answer is no error: read it back.
+    """Puts the claim in the place of all others on its infrastructure; a lost answer is not an error: read it back.
 
     ``check`` is given those others just before, and may raise. Raises :class:`NodeError`.
     """

@@ -84,7 +84,7 @@ class ProjectFacts:
 
     ``flow_objects`` are the references of all that the flow may read or write: the project's own objects, and those of
     other projects that it uses and that exist. ``unseen`` maps references that could not be looked up to the reason.
-    ``code_envs`` holds (language, name), and is ``None`` when the node does not tell.
+    ``code_envs`` holds (language, name), and is ``None`` when the node does not say.
     """
 
     key: str

@@ -27,7 +27,7 @@ class Trouble(str, Enum):
 
 @dataclass(frozen=True)
 class Probe:
-    """A node as it answered. ``skew``: seconds by which its clock is ahead of ours, ``None`` when it does not tell."""
+    """A node as it answered. ``skew``: seconds by which its clock is ahead of ours, ``None`` when it does not say."""
 
     trouble: Trouble | None = None
     problem: str = ""

@@ -44,4 +44,4 @@ def check_kind(found: Element, what: str) -> None:
     """Raises :class:`ConfigError` if a credential of another kind has the id."""
     if found.tag != SECRET_TEXT:
         kind = found.tag.rpartition(".")[2].removesuffix("Impl")
-        raise ConfigError(f"{what} exists and is no Secret text (it is a {kind}); remove or rename it in Jenkins")
+        raise ConfigError(f"{what} exists and is not a Secret text (it is a {kind}); remove or rename it in Jenkins")

@@ -66,9 +66,9 @@ def attach(folder: Element, library: Library) -> list[str]:
 
 
 def check_folder(folder: Element, what: str) -> None:
-    """Raises :class:`ConfigError` if the item is no folder."""
+    """Raises :class:`ConfigError` if the item is not a folder."""
     if folder.tag != FOLDER:
-        raise ConfigError(f"{what} exists and is no folder (it is a {folder.tag.rpartition('.')[2]})")
+        raise ConfigError(f"{what} exists and is not a folder (it is a {folder.tag.rpartition('.')[2]})")
 
 
 def _library(folder: Element, name: str, fields: Fields) -> Element:

@@ -46,10 +46,10 @@ def define(job: Element, source: FromRepository | Inline, what: str) -> list[str
     """Makes the job run that Jenkinsfile. Returns what changed, one line for each field.
 
     Parameters, options and all else that a build or a person wrote into the job stay. Raises :class:`ConfigError` if
-    the item is no pipeline job.
+    the item is not a pipeline job.
     """
     if job.tag != JOB:
-        raise ConfigError(f"{what} exists and is no pipeline job (it is a {job.tag.rpartition('.')[2]})")
+        raise ConfigError(f"{what} exists and is not a pipeline job (it is a {job.tag.rpartition('.')[2]})")
     fields = Fields()
     if isinstance(source, Inline):
         definition = fields.kind(job, "definition", _INLINE)

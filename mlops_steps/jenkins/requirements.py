@@ -53,7 +53,7 @@ def check(session: Session) -> Controller:
         user = str(session.get_whoami().get("id") or session.access.user)
     if session.version is None:
         raise ControllerError(
-            f"{session.access.url} is no Jenkins controller: its answers have no X-Jenkins header",
+            f"{session.access.url} is not a Jenkins controller: its answers have no X-Jenkins header",
             next_step="set JENKINS_URL to the controller's own address, with its path if it has one",
         )
     if _numbers(session.version) < _numbers(MINIMUM_VERSION):

@@ -175,7 +175,7 @@ class Session(jenkins.Jenkins):  # type: ignore[misc]
             target = str(prepared.url)
             origin = _origin(target)
         except ValueError:
-            raise self._redirected(answer, "what is no address") from None
+            raise self._redirected(answer, "an invalid address") from None
         if origin != _origin(answer.url):
             raise self._redirected(answer, origin)
         return target
@@ -246,12 +246,12 @@ def _answer_of(error: BaseException) -> requests.Response | None:
 
 def _reason(answer: requests.Response) -> str:
     """Why, in a few words: Jenkins' own header, or a short plain text, or the status in words."""
-    told = answer.headers.get("X-Error", "")
-    if not told and "html" not in answer.headers.get("Content-Type", "html"):
-        told = answer.text
-    if not told and "No valid crumb" in answer.text:
-        told = "No valid crumb was included in the request"
-    return one_line(told or answer.reason or "no reason given", 300)
+    reason = answer.headers.get("X-Error", "")
+    if not reason and "html" not in answer.headers.get("Content-Type", "html"):
+        reason = answer.text
+    if not reason and "No valid crumb" in answer.text:
+        reason = "No valid crumb was included in the request"
+    return one_line(reason or answer.reason or "no reason given", 300)
 
 
 def _may_repeat(error: BaseException, reads: bool) -> bool:

@@ -97,7 +97,7 @@ def _plan_credentials(session: Session, wanted: Wanted, result: Plan, folder_is_
         if found is not None:
             credentials.check_kind(found, f"{what} in {wanted.folder}")
             if not wanted.update_credentials:
-                result.kept.append(f"{what}: there; its value cannot be compared (--update-credentials writes it anew)")
+                result.kept.append(f"{what}: there; its value cannot be compared (--update-credentials overwrites it)")
                 continue
         if credential.value is None:
             missing.append(credential.variable)

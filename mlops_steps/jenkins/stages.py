@@ -33,7 +33,7 @@ class Stage:
 
 
 def of(session: Session, build: Build, skipped: Mapping[str, str] | None = None) -> list[Stage]:
-    """The stages of a build in the order in which they began; none for a build that is no pipeline.
+    """The stages of a build in the order in which they began; none for a build that is not a pipeline.
 
     ``skipped`` has the reasons of those that were skipped (see :func:`skipped_in`): the graph does not tell them from
     those that passed.

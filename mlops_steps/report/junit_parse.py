@@ -19,7 +19,7 @@ from mlops_steps.system.text import clean
 SIZE_LIMIT = 64 * 1024 * 1024  # bytes
 DEPTH_LIMIT = 50  # elements within each other
 CASES_LIMIT = 50_000
-# An element more than this is no test report.
+# With more elements than this it is not a test report.
 ELEMENTS_LIMIT = 10 * CASES_LIMIT
 
 _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,8})|([0-9]{1,8}));")
@@ -34,7 +34,7 @@ def parse(data: bytes, *, source: str = "the report") -> list[Case]:
     """
     root = _root(data, source)
     if _tag(root) not in ("testsuites", "testsuite"):
-        raise ReportError(f"{source} is no JUnit XML: its first element is {_tag(root)!r}")
+        raise ReportError(f"{source} is not JUnit XML: its first element is {_tag(root)!r}")
     cases = []
     for suite_name, element in _test_cases(root):
         cases.append(_case(element, suite_name))
@@ -97,7 +97,7 @@ def _root(data: bytes, source: str) -> Element:
     except ReportError as error:
         raise ReportError(f"{source} is refused: {error.message}") from None
     except (ParseError, ValueError, LookupError) as error:
-        raise ReportError(f"{source} is no XML: {error}") from None
+        raise ReportError(f"{source} is not XML: {error}") from None
 
 
 def _tree(data: bytes) -> Element:

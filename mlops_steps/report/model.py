@@ -13,7 +13,7 @@ from mlops_steps.errors import CheckFailed, MlopsError
 
 
 class Outcome(str, Enum):
-    """``failure``: the check did not hold. ``error``: it could not be made. ``skipped``: it does not apply here."""
+    """``failure``: the check failed. ``error``: it could not be made. ``skipped``: it does not apply here."""
 
     PASSED = "passed"
     FAILURE = "failure"

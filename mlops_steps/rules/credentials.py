@@ -16,7 +16,7 @@ from mlops_steps.config import ValidateSettings
 from mlops_steps.dss.facts import Code, ProjectFacts
 from mlops_steps.rules.model import Finding, rule
 
-# Detectors for what is no credential: hexadecimal strings (hashes) and addresses of machines.
+# Detectors for what is not a credential: hexadecimal strings (hashes) and addresses of machines.
 _LEFT_OUT = ("HexHighEntropyString", "IPPublicDetector")
 _OPTIONS = {"Base64HighEntropyString": {"limit": 4.5}}
 _FILTERS = [
@@ -146,7 +146,7 @@ def _own_kinds(text: str) -> Iterator[str]:
 
 
 def _is_ordinary(kind: str, value: str, line: str) -> bool:
-    """Whether what a detector found is no credential."""
+    """Whether a detector found something that is not a credential."""
     if kind in ("Secret Keyword", "Token", "Default of a secret"):
         return _is_ordinary_word(value, line) or (kind == "Token" and not _looks_random(value))
     if kind == "Basic Auth Credentials" or kind.startswith("Password of"):

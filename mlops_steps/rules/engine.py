@@ -17,7 +17,7 @@ from mlops_steps.rules.model import Finding, Rule
 from mlops_steps.system.text import nearest
 from mlops_steps.system.waiting import duration
 
-# A rule that finds more is broken; the report would be of no use to anybody.
+# A rule that finds more is broken; the report would be useless.
 _MOST_FINDINGS = 20_000
 
 
@@ -109,7 +109,7 @@ class Engine:
         if finding.ok:
             return Result(name, Verdict.PASSED, seconds=seconds)
         verdict = Verdict.WARNING if self.severity(rule) == "warning" else Verdict.FAILED
-        return Result(name, verdict, finding.message or "does not hold", finding.details, seconds)
+        return Result(name, verdict, finding.message or "failed", finding.details, seconds)
 
     def _exception(self, rule: Rule, name: str) -> RuleException | None:
         """The first exception for the object; all that match count as used."""

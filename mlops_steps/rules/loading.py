@@ -58,7 +58,7 @@ def _installed() -> Iterator[Rule]:
             yield (
                 as_rule(check, origin, entry.name)
                 if callable(check)
-                else _broken(entry.name, origin, TypeError(f"{entry.value} is no function"))
+                else _broken(entry.name, origin, TypeError(f"{entry.value} is not a function"))
             )
 
 
@@ -73,7 +73,7 @@ def _from_reference(reference: str, settings: Settings, place: str) -> Rule:
         return _broken(rule_id, reference, error)
     check = getattr(module, name, None)
     if not callable(check):
-        raise ConfigError(f"{place}: there is no function {name} in {target}")
+        raise ConfigError(f"{place}: there is not a function {name} in {target}")
     return as_rule(check, reference)
 
 

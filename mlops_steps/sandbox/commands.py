@@ -196,7 +196,7 @@ def demo(out: Path) -> None:
 def rehearse(faults: Path | None, out: Path) -> None:
     """Rehearse the worst day: releases to production, each under one fault.
 
-    One bundle is live, another one has passed its tests. For each fault the table at the end tells what the user saw,
+    One bundle is live, another one has passed its tests. For each fault the table at the end shows what the user saw,
     the exit code, and what the production node has active. The exit code is 0 when every release ended as it said.
     """
     console = Console()

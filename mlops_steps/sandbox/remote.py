@@ -20,7 +20,7 @@ _URL = re.compile(r"MLOPS_([A-Z0-9_]+)_URL")
 
 
 class Remote:
-    """A running sandbox. Any of its nodes answers for all, so one that a fault keeps from answering is no obstacle."""
+    """A running sandbox. Any of its nodes answers for all, so one that a fault keeps from answering does not matter."""
 
     def __init__(self, nodes: list[tuple[str, str]]) -> None:
         """``nodes``: pairs of URL and key."""
@@ -71,7 +71,7 @@ class Remote:
                 continue
             if answer.ok:
                 return url, key
-            problem = f"{url} is no node of a sandbox, or its key is another one"
+            problem = f"{url} is not a node of a sandbox, or its key is another one"
         raise NodeError(f"the sandbox was not found: {problem}", next_step="is `mlops-steps sandbox up` running?")
 
 

@@ -78,7 +78,7 @@ class Signals:
         elif self._command is not None:
             self._pass_on(self._command, number)
         elif not self._stopped and not self._wakeup.put_off(number, frame):
-            # The way out must not be cut off by the signal that follows.
+            # The way out must not be interrupted by the signal that follows.
             self._stopped = True
             raise Stopped(number)
 

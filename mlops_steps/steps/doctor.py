@@ -61,7 +61,7 @@ class Examined:
         self.findings.append(Finding(check, Outcome.SKIPPED, text))
 
     def failed(self, check: str, text: str, next_step: str, exit_code: int = 1) -> None:
-        """A check that did not hold; with exit code 3 it could not be made."""
+        """A check that failed; with exit code 3 it could not be made."""
         outcome = Outcome.ERROR if exit_code == 3 else Outcome.FAILURE
         self.findings.append(Finding(check, outcome, text, next_step))
         self.exit_code = max(self.exit_code, exit_code)
@@ -112,7 +112,7 @@ def _examine(settings: Settings, node: NodeSettings) -> Examined:
                     _ask(examined, "project", lambda: _check_project(examined, connection, settings.project))
                 if "deployer" in checks:
                     _ask(examined, "deployer", lambda: _check_deployer(examined, connection))
-    # A test that comes and goes from build to build is of no use in Jenkins.
+    # A test that comes and goes from build to build is useless in Jenkins.
     for check in {*checks} - {finding.check for finding in examined.findings}:
         examined.skipped(check, "not asked: see the check that failed")
     examined.findings.sort(key=lambda finding: checks.index(finding.check))
@@ -159,7 +159,7 @@ def _check_connection(examined: Examined, found: Probe) -> bool:
 def _check_version(examined: Examined, found: Probe) -> None:
     number = re.match(r"\d+", found.version)
     if not number:
-        examined.skipped("version", "the node does not tell its version")
+        examined.skipped("version", "the node does not report its version")
     elif int(number[0]) < _REPORTS_SINCE:
         text = f"DSS {found.version}: without JUnit reports of test scenarios, which came with {_REPORTS_SINCE}"
         examined.passed("version", text)
@@ -169,7 +169,7 @@ def _check_version(examined: Examined, found: Probe) -> None:
 
 def _check_clock(examined: Examined, found: Probe) -> None:
     if found.skew is None:
-        examined.skipped("clock", "the node does not tell its time")
+        examined.skipped("clock", "the node does not report its time")
         return
     text = f"{duration(round(abs(found.skew)))} {'ahead of' if found.skew > 0 else 'behind'} this machine's"
     if abs(found.skew) < _CLOCK_NOISE:
@@ -216,7 +216,7 @@ def _check_infrastructure(settings: Settings, stage: NodeSettings, examined: Exa
         )
     elif known[infra] is None:
         examined.skipped(
-            "infrastructure", f"{infra} exists; the deployer does not tell whether this key may deploy to it"
+            "infrastructure", f"{infra} exists; the deployer does not report whether this key may deploy to it"
         )
     elif not known[infra]:
         examined.failed(

@@ -101,6 +101,10 @@ def _announce(change: Change, live: Live, situation: Situation, bundle: str) -> 
             "if it fails, the deployment that it creates is disabled"
         )
     else:
+        if situation.previous and not situation.previous.active:
+            console.warn(
+                f"nothing is live, but deployment {change.deployment_id(live)} is enabled, with bundle {before}"
+            )
         console.line(f"if that fails: back to bundle {before}")
 
 

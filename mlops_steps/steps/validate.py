@@ -30,7 +30,7 @@ _MOST_DETAILS = 20
 def run(context: Context) -> None:
     """Checks the project. Changes nothing.
 
-    Raises :class:`CheckFailed` when a rule of severity error does not hold or a rule could not be applied,
+    Raises :class:`CheckFailed` when a rule of severity error is violated or a rule could not be applied,
     :class:`ConfigError` before anything is asked, :class:`NodeError` when the project cannot be read.
     """
     settings, report, console = context.settings, context.report, context.console

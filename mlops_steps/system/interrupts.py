@@ -84,7 +84,7 @@ class Interrupts:
         if number == signal.SIGINT:
             self._typed += 1
         if not self._shielded:
-            # From now on the way out is under way; it must not be cut off by the signal that follows.
+            # From now on the way out is under way; it must not be interrupted by the signal that follows.
             self._shielded = True
             self._first = Stop(number)
             raise self._first

@@ -21,7 +21,7 @@ def team_function(reference: str, root: Path, place: str) -> Callable[..., Any]:
     target, _, name = reference.rpartition(":")
     function = getattr(team_module(target, root, place), name, None)
     if not callable(function):
-        raise ConfigError(f"{place}: there is no function {name} in {target}")
+        raise ConfigError(f"{place}: there is not a function {name} in {target}")
     found: Callable[..., Any] = function
     return found
 

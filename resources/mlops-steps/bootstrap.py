@@ -311,16 +311,16 @@ def _link(command: Path) -> None:
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
     end = time.monotonic() + LOCK_LIMIT
-    told = False
+    warned = False
     with path.open("a") as file:
         while True:
             try:
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if not told:
+                if not warned:
                     _say("another build is making this environment; waiting for it")
-                    told = True
+                    warned = True
                 if time.monotonic() > end:
                     raise Problem(f"another build has held {path} for {LOCK_LIMIT / 60:.0f} min") from None
                 time.sleep(0.2)

@@ -58,7 +58,7 @@ class TestInit:
         text = (tmp_path / "mlops.yml").read_text()
         assert "other projects on this node: OTHER" in text
         assert "scenarios of the project: TEST_SMOKE" in text
-        assert "infrastructure auto-prod did not tell its URL: write it here, or set MLOPS_PROD_URL" in text
+        assert "infrastructure auto-prod has no known URL: write it here, or set MLOPS_PROD_URL" in text
         assert KEY not in text + result.stdout + result.stderr
 
     def test_what_the_environment_says_of_an_infrastructure_goes_first(self, tmp_path: Path, node: FakeNode) -> None:
@@ -181,8 +181,8 @@ class TestSchema:
         assert result.returncode == 0
         schema = json.loads(result.stdout)
         assert set(schema["properties"]) == {
-            "project", "automation", "nodes", "validate", "package", "deploy", "test", "release", "gates", "http",
-            "reports", "record",
+            "project", "automation", "nodes", "validate", "package", "deploy", "test", "compare", "release", "gates",
+            "api", "http", "reports", "record",
         }  # fmt: skip
         assert set(schema["$defs"]["NodeSettings"]["properties"]) == {
             "url", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",

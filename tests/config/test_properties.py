@@ -140,3 +140,10 @@ def test_any_environment(tmp_path: Path, values: dict[str, str]) -> None:
 def test_any_name_of_the_file(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError):
         load(tmp_path / name, {})
+
+
+def test_a_node_whose_name_is_a_line_end_makes_no_second_line(tmp_path: Path) -> None:
+    """Found by the test above, once in some thousand structures."""
+    path = tmp_path / "mlops.yml"
+    path.write_text(yaml.safe_dump({"nodes": {"\n": {"infra": "x"}}}), encoding="utf-8")
+    check(path)

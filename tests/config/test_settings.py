@@ -112,7 +112,7 @@ def test_a_deployer_of_its_own_is_no_stage(load_text: Load) -> None:
     [
         ("tst", "unknown stage 'tst'; did you mean test? (stages: test, prod-eu)"),
         ("uat", "node uat has no infrastructure: set nodes.uat.infra or MLOPS_UAT_INFRA (stages: test, prod-eu)"),
-        ("design", "design is no stage: nothing is deployed to it (stages: test, prod-eu)"),
+        ("design", "design is not a stage: nothing is deployed to it (stages: test, prod-eu)"),
     ],
 )
 def test_an_unknown_stage_is_answered_with_the_nearest_one(load_text: Load, name: str, text: str) -> None:
@@ -272,7 +272,7 @@ class TestProblems:
             ),
             (
                 "nodes: {design: {url: 'https://h', client_key: k.pem}}",
-                ":1: nodes.design.client_key: is of no use without client_certificate",
+                ":1: nodes.design.client_key: requires client_certificate",
             ),
             ("nodes: {design: {url: 'https://h', name: x}}", ":1: nodes.design.name: unknown key"),
             ("nodes: {1x: {url: 'https://h'}}", ":1: nodes.1x: must be a node name"),

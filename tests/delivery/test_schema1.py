@@ -80,6 +80,15 @@ def test_a_first_release_of_schema_1_returns_to_nothing() -> None:
     assert record.unit("prod", "auto-prod", "d").previous == Previous(version=None)
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_deployment_of_schema_1_that_was_enabled_is_not_disabled(enabled: bool) -> None:
+    nothing = {**PREVIOUS, "bundle": None, "enabled": enabled}
+    record = ReleaseRecord.parse(written(owed="restore", previous=nothing, deploy=STARTED), "r.json")
+    seen = Named(version="b0", enabled=enabled)
+    wanted = Previous(version="b0", active=False, seen=seen) if enabled else Previous(enabled=False, seen=seen)
+    assert record.unit("prod", "auto-prod", "d").previous == wanted
+
+
 @pytest.mark.parametrize(
     "stage", [{"previous": 3}, {"deploy": []}, {"infra": None}, {"previous": {"bundle": 7}}, {"rollback": "no"}]
 )

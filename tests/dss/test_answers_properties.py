@@ -84,7 +84,7 @@ QUESTIONS: dict[str, Callable[[Dss], Any]] = {
     "commits": lambda dss: bundles.project_commits(dss, "P"),
     "release notes": lambda dss: bundles.release_notes(dss, "P", "D"),
     "find a deployment": lambda dss: deployments.find(dss, "P", "infra", None, "D"),
-    "read a deployment": lambda dss: deployments.read(dss, "D"),
+    "read a deployment": lambda dss: deployments.read(dss, "D", "P", "infra"),
     "health": lambda dss: deployments.health(dss, "D"),
     "history": lambda dss: updates.history(dss, "D"),
     "an update": lambda dss: updates.details(dss, "D", 1),

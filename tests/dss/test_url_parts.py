@@ -26,7 +26,7 @@ HOSTILE = ["../../x", "..", ".", "a/b", "a?b", "a#b", "a\nb", "a\\b", "%2e%2e%2f
 READERS = {
     "bundle id": lambda dss: automation.active_bundle(dss, "P"),
     "deployment id": lambda dss: deployments.find(dss, "P", "infra", None, "D"),
-    "deployed key": lambda dss: deployments.read(dss, "D"),
+    "deployed key": lambda dss: deployments.read(dss, "D", "P", "infra"),
     "scenario id": lambda dss: scenarios.list_scenarios(dss, "P"),
 }
 

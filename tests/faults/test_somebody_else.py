@@ -1,4 +1,4 @@
-"""Somebody else deploys in the middle, or after a release was cut off: it is noticed, and not overwritten."""
+"""Somebody else deploys in the middle, or after a release was interrupted: it is noticed, and not overwritten."""
 
 from __future__ import annotations
 

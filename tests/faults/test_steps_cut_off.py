@@ -232,7 +232,7 @@ def test_a_step_that_is_cut_off_anywhere_is_finished_by_the_same_command(
     assert not wrong, said
 
 
-@pytest.mark.parametrize(("owner", "name"), [(export, "_write"), (PublishedProjects, "publish")])
+@pytest.mark.parametrize(("owner", "name"), [(export, "write_archive"), (PublishedProjects, "publish")])
 def test_what_the_node_goes_on_with_after_the_kill_is_not_made_again(
     one_world: World, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
 ) -> None:

@@ -6,6 +6,7 @@ default; `MLOPS_FAULTS=all` runs every combination.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
@@ -14,8 +15,7 @@ import pytest
 import requests
 
 from mlops_steps.dss.http import NodeSession
-from mlops_steps.sandbox.faults.model import Fault
-from mlops_steps.steps import release
+from mlops_steps.steps import recover, release
 from tests.faults.choice import chosen, parametrized
 from tests.faults.matrix import FOR_EVER, ONCE, Case, Point, kind_and_point, play
 from tests.faults.recorded import RELEASE, recorded
@@ -29,7 +29,7 @@ def cases(clean: list[Point]) -> list[Case]:
     return [
         Case(
             point.node,
-            Fault(kind=kind, operation=point.operation, by="clients", after=point.nth, count=often),
+            {"kind": kind, "operation": point.operation, "by": "clients", "after": point.nth, "count": often},
             kind,
             often,
             point,
@@ -120,3 +120,50 @@ def test_one_wrong_answer_is_looked_at_again_and_does_not_stop_a_release(world: 
     attempt = world.run(lambda context: release.run(context, STAGE), "release", world.patient)
     assert attempt.code == 0, attempt.said
     assert world.active == NEW
+
+
+def nothing_is_known(world: World) -> None:
+    """The node lists no project, the deployer keeps no history, and says that the deployment is not healthy."""
+    world.sandbox.nodes[INFRA].faults.add("empty-list", operation="GET /projects", by="clients", count="for ever")
+    for history in ("update", "updates"):
+        world.sandbox.design.faults.add(
+            "error", status=404, operation=f"GET /project-deployer/deployments/*/{history}", count="for ever"
+        )
+    world.sandbox.nodes[INFRA].faults.add("health", health="WARNING", count="for ever")
+
+
+def test_a_deployment_that_was_enabled_is_not_disabled_when_nothing_else_is_known_of_it(world: World) -> None:
+    nothing_is_known(world)
+    attempt = world.release()
+    assert attempt.code == 5, attempt.said
+    assert (world.deployed["bundleId"], world.deployed["enabled"]) == (OLD, True)
+    assert f"set deployment {DEPLOYMENT} to bundle {OLD}" in attempt.said
+    assert attempt.pending
+    world.clear()
+    again = world.recover()
+    assert again.code == 0, again.said
+    assert (world.active, world.health, world.deployed["enabled"]) == (OLD, "HEALTHY", True)
+
+
+def test_without_a_record_nothing_is_disabled_when_nothing_else_is_known_of_it(world: World) -> None:
+    nothing_is_known(world)
+    attempt = world.run(lambda context: recover.run(context, STAGE), "recover")
+    assert attempt.code == 1, attempt.said
+    assert "the deployer has no history that says whether anything ever was" in attempt.said
+    world.clear()
+    assert (world.active, world.health, world.deployed["enabled"]) == (OLD, "HEALTHY", True)
+
+
+def test_a_deployment_that_was_enabled_is_as_it_was_when_a_release_could_not_change_it(world: World) -> None:
+    nothing_is_known(world)
+    world.sandbox.design.faults.add(
+        "error", status=403, operation="PUT /project-deployer/deployments/*/settings", count="for ever"
+    )
+    since = int(time.time() * 1000) - 1
+    attempt = world.release()
+    assert attempt.code == 3, attempt.said
+    assert not attempt.pending
+    assert f"deployment {DEPLOYMENT} is enabled, with bundle {OLD}" in attempt.said
+    world.clear()
+    assert world.updates(since) == []
+    assert (world.active, world.health, world.deployed["enabled"]) == (OLD, "HEALTHY", True)

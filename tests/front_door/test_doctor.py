@@ -197,7 +197,7 @@ def test_a_node_that_is_not_reached_weighs_more_than_a_check_that_fails(design: 
         ({"dssVersion": "12.6.1"}, {}, "without JUnit reports", Outcome.PASSED),
         ({"dssVersion": "13.0.0"}, {}, "DSS 13.0.0", Outcome.PASSED),
         ({"dssVersion": None}, {"DSS-Version": "13.2.0"}, "DSS 13.2.0", Outcome.PASSED),
-        ({"dssVersion": None}, {}, "does not tell its version", Outcome.SKIPPED),
+        ({"dssVersion": None}, {}, "does not report its version", Outcome.SKIPPED),
     ],
 )
 def test_the_version_is_told_where_the_node_tells_it(

@@ -48,4 +48,4 @@ def test_a_release_whose_folder_is_removed_restores_and_writes_its_record_and_re
     assert ended.code == 4, ended.err
     assert "Traceback" not in ended.err
     assert workspace.live() == first
-    assert workspace.record["stages"]["prod"]["rollback"]["result"] == "passed"
+    assert workspace.record["stages"]["prod"]["units"]["auto-prod"]["phase"] == "restored"

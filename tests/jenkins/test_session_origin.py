@@ -105,9 +105,9 @@ def test_a_redirect_by_way_of_the_controller_itself_leads_nowhere_else_either(
         ("//127.0.0.1/", "answers with a redirect to http://127.0.0.1:80"),
         ("http://127.0.0.1:{port}@localhost/", "answers with a redirect to http://localhost:80"),
         ("ftp://127.0.0.1:{port}/", "answers with a redirect to ftp://127.0.0.1:"),
-        ("http://[", "answers with a redirect to what is no address"),
-        ("http://127.0.0.1:99999999/", "answers with a redirect to what is no address"),
-        ("http://*/", "answers with a redirect to what is no address"),
+        ("http://[", "answers with a redirect to an invalid address"),
+        ("http://127.0.0.1:99999999/", "answers with a redirect to an invalid address"),
+        ("http://*/", "answers with a redirect to an invalid address"),
     ],
 )
 def test_a_redirect_to_a_twisted_address_is_one_clear_line(

@@ -228,7 +228,7 @@ def test_plugins_that_the_user_may_not_see_are_a_warning(controller: FakeControl
 
 @pytest.mark.parametrize(
     ("version", "told"),
-    [("2.346.3", "is too old: 2.361.4 or later"), (None, "is no Jenkins controller")],
+    [("2.346.3", "is too old: 2.361.4 or later"), (None, "is not a Jenkins controller")],
 )
 def test_what_is_no_usable_controller_is_refused(
     controller: FakeController, jenkins: Command, version: str | None, told: str
@@ -244,8 +244,8 @@ def test_what_is_no_usable_controller_is_refused(
 @pytest.mark.parametrize(
     ("there", "told"),
     [
-        ({"x": "<flow-definition/>"}, "folder x exists and is no folder (it is a flow-definition)"),
-        ({"x": f"<{FOLDER}/>", "x/release": "<project/>"}, "job x/release exists and is no pipeline job"),
+        ({"x": "<flow-definition/>"}, "folder x exists and is not a folder (it is a flow-definition)"),
+        ({"x": f"<{FOLDER}/>", "x/release": "<project/>"}, "job x/release exists and is not a pipeline job"),
     ],
 )
 def test_an_item_of_another_kind_is_left_alone(
@@ -269,7 +269,7 @@ def test_a_credential_of_another_kind_is_left_alone(controller: FakeController, 
     result = jenkins("setup", "--folder", "x", "--update-credentials")
 
     assert result.exit_code == 2
-    assert "is no Secret text (it is a UsernamePasswordCredentials)" in result.stderr
+    assert "is not a Secret text (it is a UsernamePasswordCredentials)" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_a_credential_of_another_kind_is_left_alone(controller: FakeController, 
         (["--folder", "a/../b"], "is not a full name"),
         (["--folder", "a%b"], "Jenkins takes no '%' in a name"),
         (["--folder", "x", "--library-url", "https://git/x"], "--library-version is missing"),
-        (["--folder", "x", "--library-version", "v1"], "of no use without --library-url"),
+        (["--folder", "x", "--library-version", "v1"], "requires --library-url"),
         (
             ["--folder", "x", "--library-url", "https://me:pw@git/x", "--library-version", "v1"],
             "--library-url holds a user",

@@ -229,7 +229,8 @@ def test_an_approval_has_the_archive_and_the_time_of_the_answer(ran: dict[str, B
     record = ran["example"].record
     approval = record["stages"]["prod"]["approval"]
     assert approval["sha256"] == record["bundle"]["sha256"]
-    assert record["bundle"]["created"] <= approval["at"] <= record["stages"]["prod"]["deploy"]["started"]
+    unit = record["stages"]["prod"]["units"]["auto-prod"]
+    assert record["bundle"]["created"] <= approval["at"] <= unit["deploy"]["started"]
 
 
 def test_what_was_approved_is_one_archive_and_not_the_next_one_of_the_build(ran: dict[str, Build], jobs: Jobs) -> None:
@@ -265,7 +266,7 @@ def test_without_an_approval_nothing_is_released(ran: dict[str, Build], jobs: Jo
 def test_a_failing_validation_stops_the_pipeline(ran: dict[str, Build]) -> None:
     build = ran["validation stops"]
     assert build.result == "FAILURE"
-    assert build.error.startswith("mlops-steps validate: a check did not hold: ")
+    assert build.error.startswith("mlops-steps validate: a check failed: ")
     assert "failure" in build.tests("mlops-validate").values()
     assert build.called.count("mlopsPackage") == 0
 

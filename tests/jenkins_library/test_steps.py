@@ -260,7 +260,7 @@ def test_without_mlops_steps_on_the_agent_one_line_says_what_to_do(ran: dict[str
 def test_a_command_that_was_killed_is_followed_by_recover(ran: dict[str, Build]) -> None:
     build = ran["killed"]
     assert calls(build) == ["plan", "run", "recover"]
-    assert (build.result, build.error) == ("FAILURE", "mlops-steps release was cut off, exit code 137")
+    assert (build.result, build.error) == ("FAILURE", "mlops-steps release was interrupted, exit code 137")
     assert build.description == "restored"
     assert build.tests("mlops-recover") == {"recover": "passed"}
 

@@ -71,7 +71,7 @@ def test_small_faults_are_put_right(data: bytes) -> None:
         (b"", "is no XML"),
         (b"not xml", "is no XML"),
         (b"<testsuite><testcase", "is no XML"),
-        (b"<html><body/></html>", "is no JUnit XML: its first element is 'html'"),
+        (b"<html><body/></html>", "is not JUnit XML: its first element is 'html'"),
         (b'<!DOCTYPE t SYSTEM "http://127.0.0.1:1/x.dtd"><testsuite/>', "DTD"),
         (b'<!DOCTYPE t [<!ENTITY a "aaaa">]><testsuite name="&a;"/>', "DTD"),
         (b'<!DOCTYPE t [<!ENTITY a SYSTEM "file:///etc/hostname">]><testsuite>&a;</testsuite>', "DTD"),

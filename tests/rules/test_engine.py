@@ -205,7 +205,7 @@ class TestLoading:
         ("reference", "problem"),
         [
             ("gone.py:my_rule", "no such file"),
-            ("rules.py:my_rul", "there is no function my_rul in rules.py"),
+            ("rules.py:my_rul", "there is not a function my_rul in rules.py"),
             ("gone_module_x.y:my_rule", "there is no module gone_module_x.y"),
         ],
     )

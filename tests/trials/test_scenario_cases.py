@@ -133,6 +133,6 @@ def test_ids_that_change_from_build_to_build_are_not_in_the_names() -> None:
 def test_a_report_that_cannot_be_read_is_said_and_the_outcome_stands() -> None:
     report, said = cases_of("<html>busy</html>", suite('<testcase name="a" classname="c"/>'))
     assert report.cases[0].outcome is Outcome.PASSED
-    assert "the test report of scenario TEST_DATA is no JUnit XML" in report.cases[0].stderr
-    assert "warning: the test report of scenario TEST_DATA is no JUnit XML" in said
+    assert "the test report of scenario TEST_DATA is not JUnit XML" in report.cases[0].stderr
+    assert "warning: the test report of scenario TEST_DATA is not JUnit XML" in said
     assert inner(report) == [(".c", "a", Outcome.PASSED)]

@@ -52,7 +52,7 @@ def from_environment(what: str) -> None:
     """Run the step of the Jenkins library that the environment variable MLOPS_STEP describes.
 
     `plan` says which keys it needs; `note` writes down what is live before it is changed; `run` runs it; `recover`,
-    after a run that was cut off, puts in order what it left and says what came of it. Lines NAME=VALUE on standard
+    after a run that was interrupted, puts in order what it left and says what came of it. Lines NAME=VALUE on standard
     output are for the library.
     """
     with _lines_for_groovy() as say:

@@ -23,9 +23,9 @@ _LEAVES = (
 
 def parameters(step: Step) -> str:
     """The shared part of a help file, from ``Parameters`` up to the example."""
-    told = [(option.parameter, _type(option), option.jenkins_help or option.help) for option in step.all_options]
-    told += [(name, kind, text) for name, (kind, text) in OF_THE_LIBRARY.items()]
-    entries = "".join(f"  {name}: {kind}\n{_wrapped(text, '    ')}\n" for name, kind, text in told)
+    listed = [(option.parameter, _type(option), option.jenkins_help or option.help) for option in step.all_options]
+    listed += [(name, kind, text) for name, (kind, text) in OF_THE_LIBRARY.items()]
+    entries = "".join(f"  {name}: {kind}\n{_wrapped(text, '    ')}\n" for name, kind, text in listed)
     return f"{_BEGIN}{entries}\n{_wrapped(_LEAVES)}\n"
 
 

@@ -20,7 +20,7 @@ from mlops_steps.system.text import one_line
 #: How a step ended, by its exit code. The report says more.
 VERDICTS = {
     0: "done",
-    1: "a check did not hold",
+    1: "a check failed",
     2: "wrong usage or configuration",
     3: "a node refused or could not be reached",
     4: "ROLLED BACK",

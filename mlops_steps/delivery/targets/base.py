@@ -45,7 +45,9 @@ class Live:
 
     def __str__(self) -> str:
         if self.bundle is None:
-            return f"nothing on {self.infra}"
+            healthy = self.deployment and self.deployment.enabled and self.health and self.health.healthy
+            # Not "nothing": one of the two is wrong, and this is what the reader of a log acts on.
+            return f"unknown on {self.infra}: {', but '.join(self.answers)}" if healthy else f"nothing on {self.infra}"
         parts = [self.health.status if self.health else "no deployment"]
         if self.deployment and self.deployment.bundle != self.bundle:
             parts.append(f"its settings say {self.deployment.bundle}")

@@ -23,7 +23,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-# What models of the sandbox are made of; one that is missing is no error before a model needs it.
+# What models of the sandbox are made of; one that is missing is not an error before a model needs it.
 _LIBRARIES = (
     "numpy",
     "pandas",

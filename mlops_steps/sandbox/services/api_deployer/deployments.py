@@ -117,7 +117,7 @@ class Deployments:
     def delete(self, deployment_id: str, ignore_errors: bool) -> None:
         """Deletes a disabled deployment, and its service from the nodes. Raises 404, 409, and 502 for a node's refusal.
 
-        With ``ignore_errors`` what goes wrong on the nodes is no obstacle.
+        With ``ignore_errors`` what goes wrong on the nodes does not matter.
         """
         settings = self.settings(deployment_id)
         if settings["enabled"]:

@@ -46,12 +46,12 @@ def heavy_status(deployments: Deployments, deployment_id: str) -> dict[str, Any]
     except DssError as error:
         messages = [message("ERROR", "DEPLOYMENT_INFRA_UNUSABLE", "Infrastructure", error.message)]
         health = "UNKNOWN"
-    told = next(
+    faulty = next(
         (word for one in deployments.infras.faults(settings["infraId"]) if (word := one.health(deployment_id))), None
     )
-    if told is not None and told != health:
-        messages = [message("ERROR", f"DEPLOYMENT_{told}", "Health", f"The deployment is {told}")]
-        health = told
+    if faulty is not None and faulty != health:
+        messages = [message("ERROR", f"DEPLOYMENT_{faulty}", "Health", f"The deployment is {faulty}")]
+        health = faulty
     return {
         "deploymentId": deployment_id,
         "health": health,

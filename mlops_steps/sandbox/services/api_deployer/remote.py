@@ -109,5 +109,5 @@ def _document(answer: requests.Response) -> Any:
 
 def _told(answer: requests.Response) -> str:
     document = _document(answer)
-    told = document.get("message") if isinstance(document, dict) else None
-    return told or f"HTTP {answer.status_code}"
+    text = document.get("message") if isinstance(document, dict) else None
+    return text or f"HTTP {answer.status_code}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ACCESS_LOG = "access.log"
-# Bytes after which the access log begins anew; the one before is kept.
+# Bytes after which the access log begins again; the one before is kept.
 LOG_BYTES = 16 * 1024 * 1024
 # Calls that latencies are told of.
 KEPT_TIMES = 2000

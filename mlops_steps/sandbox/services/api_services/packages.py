@@ -127,7 +127,7 @@ def _model_files(project: Project, endpoint: dict[str, Any]) -> tuple[str, Path]
 def check_package(path: Path) -> Package:
     """Reads the whole archive without writing anything.
 
-    Raises :class:`DssError` (400) when it is no zip, is damaged, is no package, or could do harm
+    Raises :class:`DssError` (400) when it is not a zip, is damaged, is not a package, or could do harm
     (:mod:`mlops_steps.archive.contents`).
     """
     with refusing(WHAT), checked(path) as archive:

@@ -66,7 +66,7 @@ class BundleArchive:
 def check_archive(path: Path) -> BundleArchive:
     """Reads the whole archive without writing anything.
 
-    Raises :class:`DssError` (400) when it is no zip, is damaged, is no bundle, or could do harm
+    Raises :class:`DssError` (400) when it is not a zip, is damaged, is not a bundle, or could do harm
     (:mod:`mlops_steps.archive.contents`).
     """
     with refusing(WHAT), checked(path) as archive:

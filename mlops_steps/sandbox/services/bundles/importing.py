@@ -38,7 +38,7 @@ def create_from_bundle(node: Node, staged: Path, file_name: str, user: str, want
         archive.refuse_project_export(file_name)
         key = wanted_key or archive.project_key
         if key is None:
-            raise bad_request("The bundle does not tell the key of its project")
+            raise bad_request("The bundle does not name its project")
         bundle_id = archive.bundle_id(file_name)
         with node.lock(key):
             known = imported(node, key)

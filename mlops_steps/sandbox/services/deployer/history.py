@@ -168,9 +168,9 @@ class History:
         future = under_way.get(stamp)
         if stamp in under_way and (future is None or not future.done.is_set()):
             return record
-        told = read_json(self.folder / f"{stamp[1]}.json")
-        if told["status"] != RUNNING:
-            return cast(dict[str, Any], told)
+        update = read_json(self.folder / f"{stamp[1]}.json")
+        if update["status"] != RUNNING:
+            return cast(dict[str, Any], update)
         text = "The deployer was stopped while the update ran: what is on the node must be looked at"
         lost = message("ERROR", f"{self.code}_INTERRUPTED", "Update interrupted", text, fatal=True)
         return {**record, "status": "ERROR", "infoMessages": report([lost])}

@@ -80,7 +80,7 @@ class PublishedProjects:
             archive = check_archive(staged)
             key = wanted_key or archive.project_key
             if key is None:
-                raise bad_request("The bundle does not tell the key of its project: give projectKey")
+                raise bad_request("The bundle does not name its project: give projectKey")
             name = str(archive.params.get("name") or key)
             return self.publish(archive, key, archive.bundle_id(file_name), user, name)
         finally:

@@ -61,8 +61,8 @@ class AutomationNode:
         except ValueError:
             document = None
         if answer.status_code >= 400:
-            told = document.get("message") if isinstance(document, dict) else None
-            raise RemoteError(f"node {self.name}: {told or f'HTTP {answer.status_code}'}", answer.status_code)
+            text = document.get("message") if isinstance(document, dict) else None
+            raise RemoteError(f"node {self.name}: {text or f'HTTP {answer.status_code}'}", answer.status_code)
         return document
 
     # ---- projects and bundles

@@ -78,7 +78,7 @@ class ProjectGit:
 
         :return: the id of the commit, None when nothing changed.
         """
-        # A path that is gone and was never committed matches nothing: that is no error.
+        # A path that is gone and was never committed matches nothing: that is not an error.
         self.run("add", "--all", "--", *paths, check=False)
         unchanged = not self.run("diff", "--cached", "--name-only", "--", *paths, check=False).strip()
         first = self.head() is None

@@ -169,10 +169,10 @@ class ScenarioRun:
         outcome, error = FAILED, None
         try:
             outcome, error = self._custom() if self.scenario["type"] == "custom_python" else self._step_based()
-            told = self.project.node.faults.take("scenario-ends", key=self.scenario["id"])
-            if told is not None and told.fault.outcome:
-                outcome = told.fault.outcome
-                error = None if outcome == SUCCESS else thrown({"clazz": "Fault", "message": f"told to end {outcome}"})
+            active = self.project.node.faults.take("scenario-ends", key=self.scenario["id"])
+            if active is not None and active.fault.outcome:
+                outcome = active.fault.outcome
+                error = None if outcome == SUCCESS else thrown({"clazz": "Fault", "message": f"was to end {outcome}"})
         except (DssError, LayoutError) as failure:
             error = thrown(failure)
         except Exception as failure:
@@ -232,7 +232,7 @@ class ScenarioRun:
             return ABORTED, None
         if result.end is not End.DONE:
             return FAILED, thrown(result.error or {"clazz": "ProcessFailed", "message": "the process failed"})
-        # A failed step that the code did not let become fatal is no failure of the scenario, but worth a look.
+        # A failed step that the code did not let become fatal is not a failure of the scenario, but worth a look.
         clean = all(step.get("result", {}).get("outcome") == SUCCESS for step in self.step_runs)
         return (SUCCESS if clean else WARNING), None
 

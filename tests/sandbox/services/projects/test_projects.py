@@ -96,7 +96,7 @@ def test_the_timeline_tells_what_was_changed(design: dataikuapi.DSSClient, tiny:
     assert [item["message"] for item in timeline["items"]] == ["Updated variables"]
 
 
-@pytest.mark.parametrize("path", ["wiki", "jupyter-notebooks", "webapps", "models/lab"])
+@pytest.mark.parametrize("path", ["webapps", "models/lab"])
 def test_what_is_not_supported_says_so_by_name(design: dataikuapi.DSSClient, tiny: Project, path: str) -> None:
     with pytest.raises(DataikuException, match=f"not supported by the sandbox: GET /projects/{tiny.key}/{path}"):
         design._perform_json("GET", f"/projects/{tiny.key}/{path}")

@@ -43,7 +43,7 @@ class Dataset:
         self._data()
 
     def _data(self) -> DatasetData:
-        # Read anew each time: a step of a scenario may have built the dataset meanwhile.
+        # Read again each time: a step of a scenario may have built the dataset meanwhile.
         return self._context.places.dataset(self.short_name)
 
     def _readable(self) -> DatasetData:

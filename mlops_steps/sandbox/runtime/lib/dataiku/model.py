@@ -123,7 +123,7 @@ class Model:
         if "/" in version or version.startswith("."):
             raise ValueError(f"{version!r} is not the id of a version")
         if missing_handling not in ("DROP_ROW", "PASS_ON"):
-            raise ValueError(f"{missing_handling!r} is no handling of missing values: use DROP_ROW or PASS_ON")
+            raise ValueError(f"{missing_handling!r} is not a handling of missing values: use DROP_ROW or PASS_ON")
         staged = Path(tempfile.mkdtemp(dir=root, prefix="."))
         try:
             if estimator is not None:
