@@ -2,9 +2,12 @@
 
 from mlops_steps.config.loading import load, load_without_file
 from mlops_steps.config.sections import (
+    CompareSettings,
     DeploySettings,
     HttpSettings,
     LimitSettings,
+    NeedException,
+    NeedKind,
     NodeSettings,
     PackageSettings,
     ReleaseSettings,
@@ -17,9 +20,12 @@ from mlops_steps.config.settings import DEFAULT_FILE, Settings
 
 __all__ = [
     "DEFAULT_FILE",
+    "CompareSettings",
     "DeploySettings",
     "HttpSettings",
     "LimitSettings",
+    "NeedException",
+    "NeedKind",
     "NodeSettings",
     "PackageSettings",
     "ReleaseSettings",

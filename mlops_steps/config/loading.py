@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mlops_steps.config.api import SERVICE_KEY, ApiNodeSettings
 from mlops_steps.config.fields import is_plain_http
 from mlops_steps.config.file import Document, Key, Problem, read, shown
 from mlops_steps.config.problems import COMMAND_LINE, explain, misplaced_key
@@ -22,9 +23,11 @@ from mlops_steps.system.files import current_folder
 _NO_FILE = "environment"
 _NODE_URL = re.compile(r"^MLOPS_([A-Z][A-Z0-9_]*)_URL$")
 _NODE_VARIABLES = {"_URL": "url", "_INFRA": "infra"}
+_API_NODE_VARIABLES = {"_URL": "url", "_API_INFRA": "infra"}
 
 # Keys of the models that are filled in here and have no place in the file.
 _INTERNAL = {("root",), ("warnings",)}
+_MAPS_OF_NODES: tuple[Key, ...] = (("nodes",), ("api", "nodes"))
 
 
 def load(
@@ -79,8 +82,7 @@ def _build(document: Document, root: Path, environ: Mapping[str, str], overrides
     problems = _missing_files(settings, document.lines)
     if problems:
         raise _config_error(document.name, problems)
-    for node in settings.nodes.values():
-        _read_key(node, environ)
+    _read_keys(settings, environ)
     settings.warnings.extend(_warnings(settings, places))
     settings.set_places(places)
     return settings
@@ -115,7 +117,7 @@ def _without_empty(data: Mapping[str, object]) -> dict[str, Any]:
     """The data without the keys that have no value, which stand for the default. A node may be all empty."""
     result: dict[str, Any] = {}
     for key, value in data.items():
-        if key == "nodes" and isinstance(value, dict):
+        if key in ("nodes", "stages") and isinstance(value, dict):
             result[key] = {
                 name: _without_empty(node or {}) if isinstance(node, dict | None) else node
                 for name, node in value.items()
@@ -128,8 +130,7 @@ def _without_empty(data: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _internal_keys(document: Document) -> list[Problem]:
-    nodes = document.data.get("nodes")
-    names = {("nodes", name, "name") for name in nodes} if isinstance(nodes, dict) else set()
+    names = {key for key in document.lines if key[-1] == "name" and key[:-2] in _MAPS_OF_NODES}
     found = [key for key in document.lines if key in _INTERNAL | names]
     return [Problem(document.lines[key], misplaced_key(key)) for key in found]
 
@@ -139,25 +140,36 @@ def _apply_environment(data: dict[str, Any], places: dict[Key, str], environ: Ma
         data["project"] = environ["MLOPS_PROJECT"]
         places[("project",)] = "MLOPS_PROJECT"
     nodes = data.setdefault("nodes", {name: {} for name in _nodes_of_environment(environ)})
-    if not isinstance(nodes, dict):
-        return
-    for name, node in nodes.items():
-        for suffix, field in _NODE_VARIABLES.items():
+    _apply_to_nodes(nodes, ("nodes",), _NODE_VARIABLES, places, environ)
+    api = data.get("api")
+    if isinstance(api, dict):
+        nodes = api.setdefault("nodes", {name: {} for name in _nodes_of_environment(environ, api=True)})
+        _apply_to_nodes(nodes, ("api", "nodes"), _API_NODE_VARIABLES, places, environ)
+
+
+def _apply_to_nodes(
+    nodes: object, key: Key, fields: Mapping[str, str], places: dict[Key, str], environ: Mapping[str, str]
+) -> None:
+    for name, node in nodes.items() if isinstance(nodes, dict) else ():
+        for suffix, field in fields.items():
             variable = f"{variable_prefix(name)}{suffix}"
             if environ.get(variable) and isinstance(node, dict):
                 node[field] = environ[variable]
-                places[("nodes", name, field)] = variable
+                place: Key = (*key, name, field)
+                places[place] = variable
 
 
-def _nodes_of_environment(environ: Mapping[str, str]) -> list[str]:
+def _nodes_of_environment(environ: Mapping[str, str], *, api: bool = False) -> list[str]:
     """The nodes that MLOPS_<NODE>_URL name: ``design`` first, names that begin with ``prod`` last.
 
-    A node with MLOPS_<NODE>_API_INFRA is an API node: no project is deployed there.
+    A node with MLOPS_<NODE>_API_INFRA is an API node: no project is deployed there. With ``api`` only those are meant.
     """
     found = [
         match[1].lower().replace("_", "-")
         for name in environ
-        if environ[name] and (match := _NODE_URL.match(name)) and not environ.get(f"MLOPS_{match[1]}_API_INFRA")
+        if environ[name]
+        and (match := _NODE_URL.match(name))
+        and bool(environ.get(f"MLOPS_{match[1]}_API_INFRA")) == api
     ]
     return sorted(
         found,
@@ -211,6 +223,18 @@ def _contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pr
                 name,
             )
         prefixes[node.variable] = name
+    for name, api_node in settings.api.nodes.items():
+        if other := prefixes.get(api_node.variable):
+            yield problem(
+                f"has the environment variables of node {other} ({api_node.variable}_…)", "api", "nodes", name
+            )
+        prefixes[api_node.variable] = name
+        if api_node.client_key and not api_node.client_certificate:
+            yield problem("requires client_certificate", "api", "nodes", name, "client_key")
+    if settings.api.stages and settings.api.service is None:
+        yield problem("is missing: the id of the API service", "api", "service")
+    if settings.api.release_stage and settings.api.release_stage not in settings.api.stages:
+        yield problem(f"no such stage of api.stages: {settings.api.release_stage}", "api", "release_stage")
     for stage in settings.stages():
         deployment = settings.deployment_id(stage)
         if other := deployments.get(deployment):
@@ -231,22 +255,30 @@ def _with_absolute_paths(settings: Settings, root: Path) -> Settings:
     def absolute(path: Path | None) -> Path | None:
         return None if path is None else root / path
 
+    def certificates(node: NodeSettings | ApiNodeSettings) -> dict[str, Any]:
+        return {
+            "verify": root / node.verify if isinstance(node.verify, Path) else node.verify,
+            "client_certificate": absolute(node.client_certificate),
+            "client_key": absolute(node.client_key),
+        }
+
     nodes = {
-        name: node.model_copy(
-            update={
-                "verify": root / node.verify if isinstance(node.verify, Path) else node.verify,
-                "client_certificate": absolute(node.client_certificate),
-                "client_key": absolute(node.client_key),
-                "api_key_file": absolute(node.api_key_file),
-            }
-        )
+        name: node.model_copy(update={**certificates(node), "api_key_file": absolute(node.api_key_file)})
         for name, node in settings.nodes.items()
     }
     test = settings.test.model_copy(update={"pytest": absolute(settings.test.pytest)})
+    api = settings.api.model_copy(
+        update={
+            "nodes": {name: node.model_copy(update=certificates(node)) for name, node in settings.api.nodes.items()},
+            "queries": absolute(settings.api.queries),
+            "service_key_file": absolute(settings.api.service_key_file),
+        }
+    )
     return settings.model_copy(
         update={
             "nodes": nodes,
             "test": test,
+            "api": api,
             "reports": root / settings.reports,
             "record": root / settings.record,
         }
@@ -256,11 +288,11 @@ def _with_absolute_paths(settings: Settings, root: Path) -> Settings:
 def _missing_files(settings: Settings, lines: Mapping[Key, int]) -> list[Problem]:
     """Certificates that are not there; the client would fail with a traceback's worth of words."""
     problems = []
-    for name, node in settings.nodes.items():
+    for place, node in _all_nodes(settings):
         for field in ("verify", "client_certificate", "client_key"):
             path = getattr(node, field)
             if isinstance(path, Path) and not path.exists():
-                key = ("nodes", name, field)
+                key = (*place, field)
                 problems.append(
                     Problem(
                         lines.get(key, 0),
@@ -270,40 +302,50 @@ def _missing_files(settings: Settings, lines: Mapping[Key, int]) -> list[Problem
     return problems
 
 
-def _read_key(node: NodeSettings, environ: Mapping[str, str]) -> None:
-    """Finds the node's key. What is wrong with it is said when the key is asked for: not every step needs every key."""
-    variable = f"{node.variable}_API_KEY"
+def _all_nodes(settings: Settings) -> Iterable[tuple[Key, NodeSettings | ApiNodeSettings]]:
+    """Every node, with the place of its section."""
+    yield from ((("nodes", name), node) for name, node in settings.nodes.items())
+    yield from ((("api", "nodes", name), node) for name, node in settings.api.nodes.items())
+
+
+def _read_keys(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Finds the keys. What is wrong with one is said when it is asked for: not every step needs every key."""
+    for name, node in settings.nodes.items():
+        variable = f"{node.variable}_API_KEY"
+        found = _find_key(
+            f"the API key of node {name}", variable, f"nodes.{name}.api_key_file", node.api_key_file, environ
+        )
+        node.set_api_key(*found)
+    api = settings.api
+    what = f"the key of API service {api.service}"
+    api.set_service_key(*_find_key(what, SERVICE_KEY, "api.service_key_file", api.service_key_file, environ))
+
+
+def _find_key(
+    what: str, variable: str, setting: str, configured: Path | None, environ: Mapping[str, str]
+) -> tuple[str | None, str | None]:
+    """A key, or what is wrong with it; neither when there is none."""
     source, text = variable, environ.get(variable, "")
-    file = Path(environ[f"{variable}_FILE"]) if environ.get(f"{variable}_FILE") else node.api_key_file
+    file = Path(environ[f"{variable}_FILE"]) if environ.get(f"{variable}_FILE") else configured
     if not text.strip() and file:
-        source = f"{variable}_FILE" if environ.get(f"{variable}_FILE") else f"nodes.{node.name}.api_key_file"
+        source = f"{variable}_FILE" if environ.get(f"{variable}_FILE") else setting
         try:
             text = secrets.read_secret(file)
         except (OSError, ValueError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or "not a text file"
-            node.set_api_key(
-                None,
-                f"the API key of node {node.name} cannot be read: {source}: {shown(file, 200)}: {reason}",
-            )
-            return
+            return None, f"{what} cannot be read: {source}: {shown(file, 200)}: {reason}"
         if not text.strip():
-            node.set_api_key(
-                None,
-                f"the API key of node {node.name} is empty: {source}: {shown(file, 200)}",
-            )
-            return
+            return None, f"{what} is empty: {source}: {shown(file, 200)}"
     key = text.strip()
     if key:
         secrets.register(key)
     if not re.match(r"^[\x21-\x7e]*$", key):
-        text = f"the API key of node {node.name} ({source}) holds white space, or characters that no key has"
-        node.set_api_key(None, text)
-    else:
-        node.set_api_key(key or None)
+        return None, f"{what} ({source}) holds white space, or characters that no key has"
+    return key or None, None
 
 
 def _warnings(settings: Settings, places: Mapping[Key, str]) -> Iterable[str]:
-    for name, node in settings.nodes.items():
+    for place, node in _all_nodes(settings):
         for field, bad, text in (
             (
                 "url",
@@ -316,7 +358,7 @@ def _warnings(settings: Settings, places: Mapping[Key, str]) -> Iterable[str]:
                 "the certificate is not checked; anybody may pose as this node",
             ),
         ):
-            key = ("nodes", name, field)
+            key = (*place, field)
             if bad:
                 yield f"{places.get(key, 'default')}: {'.'.join(key)}: {text}"
 

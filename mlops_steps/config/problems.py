@@ -107,7 +107,7 @@ def _text(item: ErrorDetails, key: Key, gate: str = "") -> str:
         kinds = _kinds_of_gates()
         return f"{path}.gate: must be one of {', '.join(kinds)}{nearest(str(item['ctx']['tag']), kinds)}"
     if kind == "missing" and key[-1:] == ("url",):
-        hint = f" (or set {variable_prefix(key[1])}_URL)" if re.fullmatch(NODE_NAME, key[1]) else ""
+        hint = f" (or set {variable_prefix(key[-2])}_URL)" if re.fullmatch(NODE_NAME, key[-2]) else ""
         return f"{path}: is missing{hint}"
     if kind == "missing" and key == ("project",):
         return f"{path}: is missing (or set MLOPS_PROJECT)"

@@ -7,8 +7,8 @@ from typing import Any
 from mlops_steps.config.gates import Gates
 from mlops_steps.config.settings import Settings
 
-# What the environment may give instead (MLOPS_PROJECT, MLOPS_<NODE>_URL).
-_NOT_REQUIRED = ("Settings", "NodeSettings")
+# What the environment may give instead (MLOPS_PROJECT, MLOPS_<NODE>_URL, MLOPS_<NODE>_API_INFRA).
+_NOT_REQUIRED = ("Settings", "NodeSettings", "ApiNodeSettings")
 
 
 def schema() -> dict[str, Any]:

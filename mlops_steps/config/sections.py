@@ -22,6 +22,7 @@ from mlops_steps.config.fields import (
 from mlops_steps.errors import ConfigError
 
 Severity = Literal["error", "warning", "off"]
+NeedKind = Literal["connection", "code-environment", "plugin", "channel", "variable", "project", "version"]
 
 
 class Section(BaseModel):
@@ -206,6 +207,28 @@ class ReleaseSettings(Section):
     rollback_timeout: Duration = Field(default=1800.0, description="Limit of the restore.")
 
 
+class NeedException(Section):
+    """Something that a bundle needs and that the node may lack."""
+
+    need: str = Field(
+        min_length=1,
+        max_length=500,
+        description="Name of the test case, such as `variable budget`, or a pattern with *, ? and […].",
+    )
+    reason: Reason = Field(description="Why the exception is made. It is shown in the report.")
+
+
+class CompareSettings(Section):
+    """What the step `compare` looks for on a node."""
+
+    severity: dict[NeedKind, Severity] = Field(
+        default={},
+        description="Per kind of need: error (what is missing fails the step), warning or off.",
+    )
+    exceptions: list[NeedException] = Field(default=[], description="What a node may lack, with a reason.")
+    timeout: Duration = Field(default=300.0, description="Limit of the questions to the node.")
+
+
 class HttpSettings(Section):
     """How nodes are asked."""
 
@@ -223,3 +246,13 @@ class HttpSettings(Section):
 def variable_prefix(node: str) -> str:
     """``prod-eu`` → ``MLOPS_PROD_EU``."""
     return f"MLOPS_{node.upper().replace('-', '_')}"
+
+
+def named(nodes: object) -> object:
+    """The nodes as the file has them, each with its name; anything else as it is."""
+    if not isinstance(nodes, dict):
+        return nodes
+    return {
+        name: {**node, "name": name} if isinstance(node, dict) and "name" not in node else node
+        for name, node in nodes.items()
+    }

@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from mlops_steps.config.api import ApiSettings
 from mlops_steps.config.fields import FilePath, NodeName, ProjectKey
 from mlops_steps.config.sections import (
+    CompareSettings,
     DeploySettings,
     HttpSettings,
     NodeSettings,
@@ -23,6 +25,7 @@ from mlops_steps.config.sections import (
     Section,
     TestSettings,
     ValidateSettings,
+    named,
 )
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.text import nearest
@@ -48,11 +51,13 @@ class Settings(Section):
     package: PackageSettings = PackageSettings()
     deploy: DeploySettings = DeploySettings()
     test: TestSettings = TestSettings()
+    compare: CompareSettings = CompareSettings()
     release: ReleaseSettings = ReleaseSettings()
     # The gates' own models are loaded and checked in `loading.py`, when there are any: a start must be quick.
     gates: list[Any] = Field(
         default=[], description="What a candidate must fulfil before it goes live, besides its tests."
     )
+    api: ApiSettings = ApiSettings()
     http: HttpSettings = HttpSettings()
     reports: FilePath = Field(default=Path("reports"), description="Folder of the JUnit reports.")
     record: FilePath = Field(default=Path(".mlops/release.json"), description="Path of the release record.")
@@ -65,12 +70,7 @@ class Settings(Section):
     @classmethod
     def _name_nodes(cls, nodes: object) -> object:
         """Each node knows its name; the file does not say it twice."""
-        if not isinstance(nodes, dict):
-            return nodes
-        return {
-            name: {**node, "name": name} if isinstance(node, dict) and "name" not in node else node
-            for name, node in nodes.items()
-        }
+        return named(nodes)
 
     def node(self, name: str) -> NodeSettings:
         """The node of that name. Raises :class:`ConfigError` with the nearest spelling when there is none."""

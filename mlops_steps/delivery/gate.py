@@ -1,12 +1,14 @@
-"""What must be so before a bundle goes to a stage: it was tested on the stage before, and its archive is that one."""
+"""What is required before a bundle goes to a stage: it was tested on the stage before, and its archive is unchanged."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Bundle, ReleaseRecord
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
 from mlops_steps.dss import bundles
-from mlops_steps.dss.bundles import Archive
+from mlops_steps.dss.downloads import Archive
 from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
@@ -36,8 +38,13 @@ def tested_bundle(settings: Settings, record: ReleaseRecord, stage: str) -> Bund
     return record.bundle
 
 
-def check_same_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Console, limit: float) -> None:
-    """Raises :class:`CheckFailed` unless the published archive is the one that was packaged and tested."""
+def check_same_archive(
+    target: ProjectDeployerTarget, bundle: Bundle, console: Console, limit: float, keep: Path | None = None
+) -> None:
+    """Raises :class:`CheckFailed` unless the published archive is the one that was packaged and tested.
+
+    With ``keep`` the archive is left in that file.
+    """
     with console.waiting(f"checking the archive of bundle {bundle.id}") as wait:
         archive = bundles.published_archive(
             target.deployer,
@@ -47,6 +54,7 @@ def check_same_archive(target: ProjectDeployerTarget, bundle: Bundle, console: C
             Deadline(limit),
             target.settings.record.parent,
             on_bytes=lambda size: wait.state(f"{100 * size // max(bundle.size, 1)} %"),
+            keep=keep,
         )
     if archive.sha256 != bundle.sha256:
         raise CheckFailed(

@@ -24,7 +24,7 @@ from mlops_steps.system.text import clean, shorten_middle
 
 SCHEMA = 2
 
-# A record holds a few stages; a larger file is none.
+# Bytes. A record holds a few stages; a larger file is not a record.
 LARGEST = 4 * 1024 * 1024
 # Bytes of a message, which may be a node's.
 _MESSAGE = 4000
@@ -43,7 +43,7 @@ class _Part(BaseModel):
 
 def _fit(text: str) -> str:
     fit = redact(clean(text))
-    # What was shortened once stays as it is: the line that says so comes on top of the limit.
+    # What was shortened once stays as it is: the line that says so is added to the limit.
     return fit if len(fit.encode()) <= _MESSAGE + 100 else shorten_middle(fit, _MESSAGE)
 
 
@@ -52,7 +52,7 @@ Message = Annotated[str, AfterValidator(_fit)]
 
 
 class Outcome(_Part):
-    """How something that a step did has ended, or that it has begun.
+    """How a part of a step has ended, or that it has begun.
 
     ``attempt`` names the scenario runs of this attempt, so that after a crash they are found and not run again.
     """
@@ -82,6 +82,34 @@ class Bundle(_Part):
     replaces: str | None = None
     #: What changed since then, a line each, for the one who approves.
     changes: list[str] = Field(default_factory=list, max_length=100)
+
+
+class ServiceStage(_Part):
+    """What was done with the package on one stage of the API service. ``bundle`` of an outcome is the version."""
+
+    deploy: Outcome | None = None
+    test: Outcome | None = None
+
+
+class Package(_Part):
+    """The package of an API service. ``sha256`` and ``size`` (bytes) are of the archive on the API Deployer.
+
+    ``stages`` are those of the service; nothing of an earlier package is kept.
+    """
+
+    service: str = Field(max_length=200)
+    version: str = Field(pattern=BUNDLE_ID)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+    #: When it was first recorded.
+    created: str = Field(default_factory=now)
+    project_commit: str | None = None
+    endpoints: list[str] = Field(default_factory=list, max_length=1000)
+    stages: dict[str, ServiceStage] = Field(default_factory=dict)
+
+    def stage(self, name: str) -> ServiceStage:
+        """The stage's part, made when it is not there yet."""
+        return self.stages.setdefault(name, ServiceStage())
 
 
 class Build(_Part):
@@ -125,7 +153,7 @@ class Approval(_Part):
     build: str | None = None
 
     def covers(self, bundle: Bundle, build: str | None) -> bool:
-        """Whether it is this very archive that was approved, in this very build."""
+        """Whether this archive was approved, in this build."""
         return (self.bundle, self.sha256, self.build) == (bundle.id, bundle.sha256, build)
 
 
@@ -187,13 +215,13 @@ class Unit(_Part):
         return (not self.ours or version in self.ours) and (enabled or may_be_disabled)
 
     def still_previous(self, version: str | None, enabled: bool) -> Previous | None:
-        """What one more change returns to, which found settings that name this version."""
+        """What a resumed change returns to, after it has found settings that name this version."""
         if self.previous and version is not None and self.is_ours(version, enabled):
             return self.previous.model_copy(update={"seen": Named(version=version, enabled=enabled)})
         return self.previous
 
     def ended(self, why: str) -> dict[str, Outcome | None]:
-        """The outcomes, of which those that have begun have failed."""
+        """The outcomes; those that had only begun have failed."""
         found = {name: getattr(self, name) for name in ("deploy", "smoke_test", "restore")}
         return {
             name: part.model_copy().end("failed", why) if part and part.result == "started" else part
@@ -248,6 +276,7 @@ class ReleaseRecord(_Part):
     schema_version: int = Field(default=SCHEMA, alias="schema")
     project: str
     bundle: Bundle | None = None
+    package: Package | None = None
     project_commit: str | None = None
     build: Build = Field(default_factory=Build)
     stages: dict[str, Stage] = Field(default_factory=dict)
@@ -302,7 +331,7 @@ class ReleaseRecord(_Part):
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> ReleaseRecord:
-        """Reads a record from bytes; ``source`` names them in the :class:`ConfigError` that nonsense raises."""
+        """Reads a record from bytes; ``source`` names them in errors. Raises :class:`ConfigError`."""
         try:
             record = cls.model_validate(schema1.upgraded(pydantic_core.from_json(data)))
         except ValueError as error:

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import tempfile
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import tenacity
-
-from mlops_steps.archive import end_record
 from mlops_steps.archive.contents import BadArchive, Damaged, checked
-from mlops_steps.dss.http import BadAnswer, chunks
+from mlops_steps.dss import downloads
+from mlops_steps.dss.downloads import Archive, Source, read_whole
+from mlops_steps.dss.lost_answers import look_for
 from mlops_steps.dss.session import Dss, expect
-from mlops_steps.errors import CheckFailed, ConfigError, NodeError, NonsenseAnswer, Refusal, Unreachable
+from mlops_steps.errors import CheckFailed, ConfigError, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.secrets import redact
-from mlops_steps.system.text import one_line
-from mlops_steps.system.waiting import Deadline, poll
+from mlops_steps.system.waiting import Deadline
 
 log = logging.getLogger(__name__)
 
 _LARGEST_MANIFEST = 16 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A bundle's archive. ``size`` in bytes."""
-
-    sha256: str
-    size: int
 
 
 def exported_bundles(design: Dss, project_key: str) -> list[str]:
@@ -59,7 +47,7 @@ def export(design: Dss, project_key: str, bundle_id: str, notes: str, deadline: 
     except (Unreachable, NonsenseAnswer, Refusal) as error:
         log.warning("%s; looking whether the bundle was made", error)
         with design.within(deadline):
-            _look_for(lambda: bundle_id in exported_bundles(design, project_key), deadline, error)
+            look_for(lambda: bundle_id in exported_bundles(design, project_key), deadline, error)
 
 
 def published_bundles(deployer: Dss, project_key: str) -> list[str]:
@@ -82,19 +70,7 @@ def publish(design: Dss, deployer: Dss, project_key: str, bundle_id: str, deadli
     except (Unreachable, NonsenseAnswer, Refusal) as error:
         log.warning("%s; looking whether the bundle was published", error)
         with deployer.within(deadline):
-            _look_for(lambda: bundle_id in published_bundles(deployer, project_key), deadline, error)
-
-
-def _look_for(is_there: Callable[[], bool], deadline: Deadline, error: NodeError) -> None:
-    """Waits for the effect of a request whose answer was lost; raises the error when it does not come.
-
-    Where a node refused, one look is enough, except after a conflict: another attempt may be at work on it.
-    """
-    patience = 0.0 if isinstance(error, Refusal) and error.status != 409 else 60.0
-    try:
-        poll(lambda: True if is_there() else None, deadline=deadline.at_most(patience), what="the lost request")
-    except NodeError:
-        raise error from None
+            look_for(lambda: bundle_id in published_bundles(deployer, project_key), deadline, error)
 
 
 def download(
@@ -104,33 +80,12 @@ def download(
     deadline: Deadline,
     into: Path | None = None,
     on_bytes: Callable[[int], None] | None = None,
-    check: Callable[[Path], object] = lambda path: _read_whole(path),
+    check: Callable[[Path], object] = read_whole,
 ) -> Archive:
-    """Streams the archive from the Project Deployer, into a file if one is given, and returns its SHA-256 and size.
-
-    ``check`` is called with that file, and raises :class:`Damaged` when it is not a whole archive.
-
-    Memory does not grow with the archive. A download that breaks off, or that is not a whole zip archive, is repeated,
-    three times at most. One without a file is looked at at its two ends only. Raises :class:`NodeError`.
-    """
-    seen: set[str] = set()
-
-    def once() -> Archive:
-        archive = _download_once(deployer, project_key, bundle_id, deadline, into, on_bytes)
-        if into is not None:
-            _check_whole(lambda: check(into), archive, f"{deployer}: bundle {bundle_id}", seen)
-        return archive
-
-    attempts = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(4) | tenacity.stop_after_delay(deadline.remaining),
-        wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
-        retry=tenacity.retry_if_exception(lambda error: isinstance(error, Unreachable) and not deadline.passed),
-        before_sleep=lambda state: log.warning(
-            "%s; downloading it again", state.outcome.exception() if state.outcome else ""
-        ),
-        reraise=True,
-    )
-    return attempts(once)
+    """Streams the archive from the Project Deployer: see :func:`mlops_steps.dss.downloads.download`."""
+    project = deployer.client.get_projectdeployer().get_project(project_key)
+    source = Source(deployer, f"bundle {bundle_id}", lambda: project.get_bundle_stream(bundle_id))
+    return downloads.download(source, deadline, into, on_bytes, check)
 
 
 def published_archive(
@@ -141,14 +96,21 @@ def published_archive(
     deadline: Deadline,
     folder: Path,
     on_bytes: Callable[[int], None] | None = None,
+    keep: Path | None = None,
 ) -> Archive:
     """The archive that the Project Deployer has now: ``expected``, or another one that is whole.
 
     When it differs from the expected one it is downloaded once more, into a temporary file in ``folder``: a garbled
-    download is not a replaced archive. Raises :class:`NodeError`,
+    download is not a replaced archive. With ``keep`` the archive is left in that file. Raises :class:`NodeError`,
     :class:`ConfigError` when the file cannot be written.
     """
-    archive = download(deployer, project_key, bundle_id, deadline, on_bytes=on_bytes)
+    try:
+        # An archive that is the expected one needs no look into it.
+        archive = download(
+            deployer, project_key, bundle_id, deadline, keep, on_bytes=on_bytes, check=lambda _path: None
+        )
+    except OSError as error:
+        raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
     if archive == expected:
         return archive
     log.warning(
@@ -157,80 +119,10 @@ def published_archive(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="bundle-") as place:
-            return download(deployer, project_key, bundle_id, deadline, Path(place, "bundle.zip"), on_bytes)
+            into = keep or Path(place, "bundle.zip")
+            return download(deployer, project_key, bundle_id, deadline, into, on_bytes)
     except OSError as error:
         raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
-
-
-def _download_once(
-    deployer: Dss,
-    project_key: str,
-    bundle_id: str,
-    deadline: Deadline,
-    into: Path | None,
-    on_bytes: Callable[[int], None] | None,
-) -> Archive:
-    digest, size = hashlib.sha256(), 0
-    start, end = b"", b""
-    with deployer.within(deadline), deployer.asking(f"download bundle {bundle_id}"):
-        project = deployer.client.get_projectdeployer().get_project(project_key)
-        with project.get_bundle_stream(bundle_id) as response, _sink(into) as sink:
-            kind = response.headers.get("Content-Type", "")
-            if "json" in kind or "html" in kind:
-                raise BadAnswer(f"an answer of type {one_line(kind, 100)} instead of an archive", response=response)
-            for chunk in chunks(response, deadline):
-                digest.update(chunk)
-                size += len(chunk)
-                start = start or chunk[:4]
-                end = (end + chunk)[-end_record.LONGEST :]
-                if sink:
-                    sink.write(chunk)
-                if on_bytes:
-                    on_bytes(size)
-            announced = response.headers.get("Content-Length")
-    if announced and announced.isdigit() and int(announced) != size:
-        raise Unreachable(f"{deployer}: bundle {bundle_id}: the download was cut after {size} of {announced} bytes")
-    if not (start.startswith(b"PK"[: len(start)]) and end_record.MARK in end):
-        raise Unreachable(f"{deployer}: bundle {bundle_id}: the download of {size} bytes is not a whole zip archive")
-    return Archive(digest.hexdigest(), size)
-
-
-def _check_whole(check: Callable[[], object], archive: Archive, what: str, seen: set[str]) -> None:
-    """Raises :class:`Unreachable` for a damaged archive, another :class:`NodeError` when it is damaged the same way."""
-    try:
-        check()
-    except Damaged as error:
-        if archive.sha256 in seen:
-            raise NodeError(
-                f"{what}: the published archive is damaged, or not a whole zip: {error}",
-                next_step="package again; if it stays so, look at the Project Deployer's disk",
-            ) from None
-        seen.add(archive.sha256)
-        raise Unreachable(f"{what}: the download is damaged: {error}") from None
-
-
-def _read_whole(path: Path) -> None:
-    try:
-        with checked(path):
-            pass
-    except Damaged:
-        raise
-    except BadArchive:
-        return  # whole, and refused by check_archive()
-
-
-class _sink:  # noqa: N801, reads as a function
-    """The open file, or ``None`` when there is no path."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._file: BinaryIO | None = path.open("wb") if path else None
-
-    def __enter__(self) -> BinaryIO | None:
-        return self._file
-
-    def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()
 
 
 def check_archive(path: Path, project_key: str, bundle_id: str) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.http import LONGEST_MESSAGE
 from mlops_steps.dss.session import Dss, expect
 from mlops_steps.dss.url_parts import node_id
@@ -19,7 +20,7 @@ _MOST_MESSAGES = 100
 @dataclass(frozen=True)
 class Deployment:
     """A deployment as its settings say. ``published`` is the key of the project on the Project Deployer,
-    ``project_key`` its key on the Automation node.
+    ``project_key`` its key on the Automation node. ``settings`` are those of DSS, for what is only looked at.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Deployment:
     published: str
     project_key: str
     enabled: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -53,29 +55,55 @@ def find(deployer: Dss, project_key: str, infra: str, configured: str | None, de
     """
     with deployer.asking(f"list the deployments of project {project_key} on infrastructure {infra}"):
         items = expect(deployer.client.get_projectdeployer().list_deployments(as_objects=False), list, "the list")
-        infos = [expect(expect(item, dict, "a deployment")["deploymentBasicInfo"], dict, "info") for item in items]
-        ids = [
-            node_id(info["id"], "the id of a deployment")
-            for info in infos
-            if info.get("publishedProjectKey") == project_key and info.get("infraId") == infra
-        ]
-        elsewhere = [info for info in infos if info.get("id") == (configured or default) and info["id"] not in ids]
+        found = listed(items, "publishedProjectKey", f"project {project_key}", infra)
+    chosen = choose(found, f"project {project_key}", "nodes.<stage>.deployment", infra, configured, default)
+    return read(deployer, chosen, project_key, infra) if chosen else None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A deployment as either deployer lists it. ``owner``: ``project KEY`` or ``API service ID``."""
+
+    id: str
+    infra: str
+    owner: str
+
+
+def listed(items: Any, published: str, owner: str, infra: str) -> list[Listed]:
+    """Reads a deployer's list; ``published`` is the field that names the owner. Raises as in :meth:`Dss.asking`."""
+    kind = owner.rpartition(" ")[0]
+    infos = [expect(expect(item, dict, "a deployment")["deploymentBasicInfo"], dict, "info") for item in items]
+    found = [Listed(str(info["id"]), str(info.get("infraId")), f"{kind} {info.get(published)}") for info in infos]
+    for one in found:
+        if (one.owner, one.infra) == (owner, infra):
+            node_id(one.id, "the id of a deployment")
+    return found
+
+
+def choose(
+    found: list[Listed], owner: str, setting: str, infra: str, configured: str | None, default: str
+) -> str | None:
+    """The id of the owner's deployment on the infrastructure, or ``None``: see :func:`find`.
+
+    ``setting`` is the key of ``mlops.yml`` that names it. Raises :class:`ConfigError`.
+    """
+    ids = [one.id for one in found if (one.owner, one.infra) == (owner, infra)]
+    elsewhere = [one for one in found if one.id == (configured or default) and one.id not in ids]
     wanted = configured or (default if default in ids else None)
     if wanted is None and len(ids) > 1:
         raise ConfigError(
-            f"project {project_key} has several deployments on infrastructure {infra}: {', '.join(sorted(ids))}",
-            next_step="name the one that is meant: nodes.<stage>.deployment in mlops.yml",
+            f"{owner} has several deployments on infrastructure {infra}: {', '.join(sorted(ids))}",
+            next_step=f"name the one that is meant: {setting} in mlops.yml",
         )
     if elsewhere and not (ids and wanted is None):
-        info = elsewhere[0]
+        other = elsewhere[0]
         raise ConfigError(
-            f"deployment {info['id']} is of project {info.get('publishedProjectKey')} on infrastructure "
-            f"{info.get('infraId')}, not of project {project_key} on {infra}",
-            next_step="choose another id: nodes.<stage>.deployment in mlops.yml",
+            f"deployment {other.id} is of {other.owner} on infrastructure {other.infra}, not of {owner} on {infra}",
+            next_step=f"choose another id: {setting} in mlops.yml",
         )
     if wanted in ids:
-        return read(deployer, wanted, project_key, infra)
-    return read(deployer, ids[0], project_key, infra) if ids and wanted is None else None
+        return wanted
+    return ids[0] if ids and wanted is None else None
 
 
 def read(deployer: Dss, deployment_id: str, project_key: str, infra: str) -> Deployment:
@@ -97,6 +125,7 @@ def _read(deployer: Dss, deployment_id: str, project_key: str, infra: str) -> tu
             published=expect(raw.get("publishedProjectKey", project_key), str, "publishedProjectKey"),
             project_key=node_id(raw.get("deployedProjectKey") or project_key, "the project key"),
             enabled=bool(raw.get("enabled", True)),
+            settings=raw,
         )
         if (found.id, found.published, found.infra) != (deployment_id, project_key, infra):
             raise ValueError(f"it is of deployment {found.id}, project {found.published} on {found.infra}")
@@ -157,10 +186,10 @@ def changed_by_another(found: Deployment) -> SomebodyElse:
     )
 
 
-def health(deployer: Dss, deployment_id: str) -> Health:
+def health(deployer: Dss, deployment_id: str, of: Deployer = PROJECTS) -> Health:
     """The deployment's health as the deployer sees it now. Raises :class:`NodeError`."""
     with deployer.asking(f"read the health of deployment {deployment_id}"):
-        status = deployer.client.get_projectdeployer().get_deployment(deployment_id).get_status()
+        status = of.deployment(deployer.client, deployment_id).get_status()
         heavy = expect(status.get_heavy(), dict, "the status")
         if heavy.get("deploymentId", deployment_id) != deployment_id:
             raise ValueError("it is of another deployment")

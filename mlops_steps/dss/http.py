@@ -44,7 +44,7 @@ LONGEST_DOWNLOAD = 6 * 3600.0
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 
 # Requests that may be sent twice: they read, or they set a state to a given value.
-_REPEATABLE_PUT = re.compile(r"/project-deployer/deployments/[^/]+/settings$")
+_REPEATABLE_PUT = re.compile(r"/(?:project|api)-deployer/deployments/[^/]+/settings$")
 
 
 class Refused(DataikuException):  # type: ignore[misc]

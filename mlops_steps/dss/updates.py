@@ -1,4 +1,4 @@
-"""Updates of a deployment: start one, once, and wait for its end."""
+"""Updates of a deployment, of a project or of an API service: start one, once, and wait for its end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import message_texts
 from mlops_steps.dss.session import Dss, expect
 from mlops_steps.errors import DeadlineExceeded, NodeError, NonsenseAnswer, Refusal, Unreachable
@@ -50,19 +51,19 @@ class UpdateResult:
 _UNKNOWN_REQUEST = frozenset({404, 405, 501})
 
 
-def history(deployer: Dss, deployment_id: str) -> list[PastUpdate]:
+def history(deployer: Dss, deployment_id: str, of: Deployer = PROJECTS) -> list[PastUpdate]:
     """The deployment's updates, newest first; none from a deployer too old to keep a history.
 
     Raises :class:`NodeError`.
     """
-    return known_history(deployer, deployment_id) or []
+    return known_history(deployer, deployment_id, of) or []
 
 
-def known_history(deployer: Dss, deployment_id: str) -> list[PastUpdate] | None:
+def known_history(deployer: Dss, deployment_id: str, of: Deployer = PROJECTS) -> list[PastUpdate] | None:
     """As :func:`history`, but ``None`` from a deployer that keeps none: then nothing is known of the past."""
     try:
         with deployer.asking(f"list the updates of deployment {deployment_id}"):
-            items = deployer.client.get_projectdeployer().get_deployment(deployment_id).list_updates()
+            items = of.deployment(deployer.client, deployment_id).list_updates()
             past = [_past(expect(item.get_raw(), dict, "an update")) for item in items]
     except Refusal as error:
         if error.status not in _UNKNOWN_REQUEST:
@@ -77,10 +78,10 @@ def newest_success(deployer: Dss, deployment_id: str) -> PastUpdate | None:
     return next((past for past in history(deployer, deployment_id) if past.succeeded), None)
 
 
-def details(deployer: Dss, deployment_id: str, started: int) -> dict[str, Any]:
+def details(deployer: Dss, deployment_id: str, started: int, of: Deployer = PROJECTS) -> dict[str, Any]:
     """One update in full. Raises :class:`NodeError`."""
     with deployer.asking(f"read an update of deployment {deployment_id}"):
-        deployment = deployer.client.get_projectdeployer().get_deployment(deployment_id)
+        deployment = of.deployment(deployer.client, deployment_id)
         return expect(deployment.get_update(started).get_raw(), dict, "the update")
 
 
@@ -90,7 +91,13 @@ def _past(raw: dict[str, Any]) -> PastUpdate:
 
 
 def update(
-    deployer: Dss, deployment_id: str, deadline: Deadline, say: Callable[[str], None], *, abort_at_limit: bool = False
+    deployer: Dss,
+    deployment_id: str,
+    deadline: Deadline,
+    say: Callable[[str], None],
+    *,
+    abort_at_limit: bool = False,
+    of: Deployer = PROJECTS,
 ) -> UpdateResult:
     """Starts an update and waits for its end.
 
@@ -100,9 +107,9 @@ def update(
     :class:`NodeError`.
     """
     with deployer.within(deadline):
-        before = max((past.started for past in history(deployer, deployment_id)), default=0)
+        before = max((past.started for past in history(deployer, deployment_id, of)), default=0)
         say("starting the update")
-        future = _start(deployer, deployment_id, before, deadline)
+        future = _start(deployer, deployment_id, before, deadline, of)
         if future is not None:
             try:
                 ended = _await_future(deployer, deployment_id, future, deadline, say)
@@ -112,20 +119,20 @@ def update(
                 raise
             if ended is not None:
                 return replace(ended, before=before)
-        return replace(_await_history(deployer, deployment_id, before, deadline, say), before=before)
+        return replace(_await_history(deployer, deployment_id, before, deadline, say, of), before=before)
 
 
-def _start(deployer: Dss, deployment_id: str, before: int, deadline: Deadline) -> Any:
+def _start(deployer: Dss, deployment_id: str, before: int, deadline: Deadline, of: Deployer) -> Any:
     """The future of the update; ``None`` when the answer was lost, but the update has begun."""
     try:
         with deployer.asking(f"start the update of deployment {deployment_id}"):
-            future = deployer.client.get_projectdeployer().get_deployment(deployment_id).start_update()
+            future = of.deployment(deployer.client, deployment_id).start_update()
             return future if future.job_id else None
     except (Unreachable, NonsenseAnswer) as error:
         log.warning("%s; looking whether the update has begun", error)
         try:
             poll(
-                lambda: _newest(deployer, deployment_id, before),
+                lambda: _newest(deployer, deployment_id, before, of),
                 deadline=deadline.at_most(pace().lost),
                 what="the update",
                 longest=2.0,
@@ -135,8 +142,8 @@ def _start(deployer: Dss, deployment_id: str, before: int, deadline: Deadline) -
         return None
 
 
-def _newest(deployer: Dss, deployment_id: str, before: int) -> PastUpdate | None:
-    return next((past for past in history(deployer, deployment_id) if past.started > before), None)
+def _newest(deployer: Dss, deployment_id: str, before: int, of: Deployer) -> PastUpdate | None:
+    return next((past for past in history(deployer, deployment_id, of) if past.started > before), None)
 
 
 def _await_future(
@@ -188,19 +195,19 @@ def _result_of(result: dict[str, Any]) -> UpdateResult:
 
 
 def _await_history(
-    deployer: Dss, deployment_id: str, before: int, deadline: Deadline, say: Callable[[str], None]
+    deployer: Dss, deployment_id: str, before: int, deadline: Deadline, say: Callable[[str], None], of: Deployer
 ) -> UpdateResult:
     def look() -> PastUpdate | None:
-        newest = _newest(deployer, deployment_id, before)
+        newest = _newest(deployer, deployment_id, before, of)
         say("updating")
         return None if newest is None or not newest.status or newest.running else newest
 
     past = poll(look, deadline=deadline, what=f"update of deployment {deployment_id}", longest=3.0)
-    return _result_of(details(deployer, deployment_id, past.started) | {"status": past.status})
+    return _result_of(details(deployer, deployment_id, past.started, of) | {"status": past.status})
 
 
 def wait_until_idle(
-    deployer: Dss, deployment_id: str, deadline: Deadline, say: Callable[[str], None]
+    deployer: Dss, deployment_id: str, deadline: Deadline, say: Callable[[str], None], of: Deployer = PROJECTS
 ) -> PastUpdate | None:
     """Waits for an update that somebody (or this step before a crash) has started, and returns how it ended.
 
@@ -210,7 +217,7 @@ def wait_until_idle(
 
     def look() -> list[PastUpdate] | None:
         nonlocal waited
-        newest = history(deployer, deployment_id)[:1]
+        newest = history(deployer, deployment_id, of)[:1]
         if not any(past.running for past in newest):
             return newest
         waited = True

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,9 @@ from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import release_notes
 from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord, load_for, now
+from mlops_steps.delivery.version_ids import version_id
 from mlops_steps.dss import bundles, deployments
-from mlops_steps.dss.bundles import Archive
+from mlops_steps.dss.downloads import Archive
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
 from mlops_steps.steps.context import Context
@@ -37,7 +36,7 @@ def run(context: Context, *, bundle_id: str | None = None) -> None:
             exported = bundles.exported_bundles(design, settings.project)  # a project that is not there ends here
             commits = bundles.project_commits(design, settings.project)
             released = _released(settings, design, deployer)
-            name = valid_bundle_id(bundle_id or _bundle_id(settings, build, commits))
+            name = valid_bundle_id(bundle_id or version_id(settings, build, commits))
             report.set(bundle=name, project_commit=commits[0]["id"] if commits else None, commit=build.commit)
             with report.case("export"):
                 if name in exported:
@@ -58,33 +57,6 @@ def run(context: Context, *, bundle_id: str | None = None) -> None:
     record.build, record.project_commit = build, commits[0]["id"] if commits else None
     record.save(settings.record)
     console.good(f"bundle {name}: {archive.size} bytes, SHA-256 {archive.sha256}; record in {settings.record}")
-
-
-def _bundle_id(settings: Settings, build: Build, commits: list[dict[str, str]]) -> str:
-    """The id by the template: unique per build and commit, sortable, the same when the same build runs again.
-
-    Outside of Jenkins there is no build number; then the time of the commit stands for it.
-    """
-    newest = commits[0] if commits else {}
-    commit = (newest.get("id") or build.commit or "")[:8]
-    if not commit:
-        raise ConfigError(
-            "no bundle id can be made: the Design node reports no commit of the project, and GIT_COMMIT is not set",
-            next_step="give the key the right to read the project, or choose an id with --bundle-id",
-        )
-    when = _commit_time(newest)
-    number = build.number
-    values = {
-        "build": f"{int(number):06d}" if number and number.isdigit() and len(number) < 10 else number or when,
-        "commit": commit,
-        "project": settings.project,
-        "date": when,
-    }
-    return settings.package.bundle_id.format(**values)
-
-
-def _commit_time(commit: Mapping[str, str]) -> str:
-    return re.sub(r"[-:]", "", commit.get("time", "")) or "local"
 
 
 def _export(

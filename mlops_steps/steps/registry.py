@@ -49,6 +49,7 @@ class Changes(Enum):
 class Option:
     """An option: a keyword argument ``name`` of ``run``, ``--name`` of the command, a parameter of the Groovy step.
 
+    A name that Python keeps for itself ends with ``_``, which the command and the Groovy step leave out.
     ``help`` is a sentence for the command line; ``default`` says in words what is used without the option.
     ``jenkins_help`` and ``jenkins_default`` replace the two in the help of the Groovy step. A text must match
     ``pattern`` as a whole, if there is one; ``form`` is what errors call that.
@@ -69,7 +70,7 @@ class Option:
     @property
     def flag(self) -> str:
         """The option of the command line, such as ``--dry-run``."""
-        return "--" + self.name.replace("_", "-")
+        return "--" + self.name.rstrip("_").replace("_", "-")
 
     @property
     def parameter(self) -> str:
@@ -287,6 +288,30 @@ STEPS: dict[str, Step] = {
             in_library=False,
         ),
         Step(
+            "compare",
+            "Check that the node of a stage has what the bundle needs: one test case for each need.",
+            "Connections, code environments, plugins, messaging channels, variables, projects, DSS version: what the "
+            "bundle needs is read from its archive. Changes nothing. Severities and exceptions: `compare` in "
+            "mlops.yml.",
+            options=(
+                Option(
+                    "bundle",
+                    "A published bundle.",
+                    default="the record's",
+                    metavar="ID",
+                    jenkins_help="A bundle that is published on the Project Deployer.",
+                ),
+                Option(
+                    "with_",
+                    "Another stage: report where the two nodes differ in what the bundle needs, as warnings.",
+                    default="none",
+                    metavar="STAGE",
+                    jenkins_help="Another stage: report where the two nodes differ in what the bundle needs.",
+                ),
+            ),
+            asks=(Asks.DEPLOYER, Asks.STAGES),
+        ),
+        Step(
             "release",
             "Make the tested bundle live on a stage, smoke-test it there, and roll back when that fails.",
             "Refuses a bundle whose tests did not pass on the stage before, or whose archive is not the one that was "
@@ -338,6 +363,23 @@ STEPS: dict[str, Step] = {
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
             reads_record=False,
+        ),
+        Step(
+            "api-package",
+            "Make a package of the API service, publish it to the API Deployer, check its archive.",
+            "Notes the version and its SHA-256 in the release record, beside the bundle. Run again for the same commit "
+            "and build, it finds what it made and makes nothing twice. See `api` in mlops.yml.",
+            has_stage=False,
+            options=(
+                Option(
+                    "version",
+                    "Id of the version; replaces the template `package.bundle_id`.",
+                    metavar="ID",
+                    jenkins_help="Id of the version.",
+                    jenkins_default="by the template package.bundle_id of mlops.yml",
+                ),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
         ),
     )
 }  # fmt: skip

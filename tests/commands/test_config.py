@@ -181,8 +181,8 @@ class TestSchema:
         assert result.returncode == 0
         schema = json.loads(result.stdout)
         assert set(schema["properties"]) == {
-            "project", "automation", "nodes", "validate", "package", "deploy", "test", "release", "gates", "http",
-            "reports", "record",
+            "project", "automation", "nodes", "validate", "package", "deploy", "test", "compare", "release", "gates",
+            "api", "http", "reports", "record",
         }  # fmt: skip
         assert set(schema["$defs"]["NodeSettings"]["properties"]) == {
             "url", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",

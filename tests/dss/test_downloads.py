@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from dataikuapi import DSSClient
 
-from mlops_steps.dss.bundles import Archive, download, published_archive
+from mlops_steps.dss.bundles import download, published_archive
+from mlops_steps.dss.downloads import Archive
 from mlops_steps.dss.http import HttpLimits, NodeSession
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import NodeError

@@ -1,4 +1,4 @@
-"""What an administrator configures on a node: connections, code environments, global variables."""
+"""What an administrator configures on a node: connections, code environments, plugins, channels, global variables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import DssError, bad_request, conflict, not_found
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.node.store import safe_name, write_json
+from mlops_steps.sandbox.node.store import read_json, safe_name, write_json
 
 CONFIG_LOCK = "config"
 
@@ -24,6 +24,16 @@ def save_code_envs(node: Node, code_envs: list[dict[str, Any]]) -> None:
     write_json(node.config_dir / "code-envs.json", code_envs)
 
 
+def save_plugins(node: Node, plugins: list[dict[str, Any]]) -> None:
+    """Replaces the plugins that a node lists, each with ``id`` and ``version``. They do nothing."""
+    write_json(node.config_dir / "plugins.json", plugins)
+
+
+def save_channels(node: Node, channels: list[dict[str, Any]]) -> None:
+    """Replaces the messaging channels that a node lists, each with ``id``, ``type``, ``family``. They send nothing."""
+    write_json(node.config_dir / "channels.json", channels)
+
+
 def _connection(call: Call) -> dict[str, Any]:
     name = call.path["name"]
     connection: dict[str, Any] | None = call.node.connections().get(name)
@@ -37,8 +47,18 @@ def _no_connection(name: str) -> DssError:
 
 
 @router.get("/plugins")
-def list_plugins(_call: Call) -> Any:
-    return []
+def list_plugins(call: Call) -> Any:
+    return read_json(call.node.config_dir / "plugins.json", [])
+
+
+@router.get("/messaging-channels")
+def list_channels(call: Call) -> Any:
+    wanted = {"type": call.params.get("channelType"), "family": call.params.get("channelFamily")}
+    return [
+        channel
+        for channel in read_json(call.node.config_dir / "channels.json", [])
+        if all(value is None or channel.get(name) == value for name, value in wanted.items())
+    ]
 
 
 @router.get("/admin/general-settings")

@@ -1,0 +1,140 @@
+"""The section ``api`` of ``mlops.yml``: the API service that goes to production beside the project, or alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from mlops_steps.config.durations import Duration
+from mlops_steps.config.fields import FilePath, Id, NodeName, Url, Verify
+from mlops_steps.config.sections import Section, named, variable_prefix
+from mlops_steps.errors import ConfigError
+from mlops_steps.system.text import nearest
+
+#: Holds the key of the service; ``_FILE`` after it names a file that does.
+SERVICE_KEY = "MLOPS_API_SERVICE_KEY"
+
+
+class ApiNodeSettings(Section):
+    """An API node. Calls of the service take the service's key, if it has one: MLOPS_API_SERVICE_KEY."""
+
+    name: Annotated[NodeName, SkipJsonSchema()]
+    url: Url = Field(description="Address of the API node, for example https://api-1.example.com:12443.")
+    infra: Id = Field(description="Id of the infrastructure on the API Deployer that the node belongs to.")
+    verify: Verify = Field(
+        default=True,
+        description="Check the node's TLS certificate: true, false, or the path of a file with CA certificates (PEM).",
+    )
+    client_certificate: FilePath | None = Field(
+        default=None, description="Path of the client certificate (PEM), where the node asks for one."
+    )
+    client_key: FilePath | None = Field(
+        default=None,
+        description="Path of the client certificate's private key, if it is not in the same file.",
+    )
+
+    @property
+    def variable(self) -> str:
+        """The prefix of the environment variables of this node."""
+        return variable_prefix(self.name)
+
+
+class ApiStageSettings(Section):
+    """A stage of the API service: an infrastructure of the API Deployer."""
+
+    infra: Id = Field(description="Id of the infrastructure on the API Deployer.")
+    deployment: Id | None = Field(
+        default=None,
+        description="Id of the deployment on that infrastructure. Default: <service>-on-<infra>.",
+    )
+
+
+class ApiSettings(Section):
+    """The API service of the project."""
+
+    service: Id | None = Field(
+        default=None, description="Id of the API service on the Design node, and on the API Deployer."
+    )
+    stages: dict[NodeName, ApiStageSettings] = Field(
+        default={},
+        description="The stages of the service, under names of your own, in their order; the last one is released to.",
+    )
+    release_stage: NodeName | None = Field(default=None, description="The stage to release to. Default: the last one.")
+    nodes: dict[NodeName, ApiNodeSettings] = Field(
+        default={},
+        description="The API nodes, where their addresses are not those that the API Deployer knows.",
+    )
+    service_key_file: FilePath | None = Field(
+        default=None,
+        description="Path of a file that holds the service's key and nothing else. Never write the key itself here.",
+    )
+    queries: FilePath | None = Field(
+        default=None, description="File with the queries of `api-test`, in YAML, or in JSON lines (.jsonl)."
+    )
+    package_timeout: Duration = Field(
+        default=1800.0, description="Limit until the package is made, published and downloaded."
+    )
+    deploy_timeout: Duration = Field(default=1800.0, description="Limit until each API node serves the version.")
+    health_timeout: Duration = Field(
+        default=60.0,
+        description="How long a deployment may take to become HEALTHY, and its API nodes to answer, after its update.",
+    )
+    test_timeout: Duration = Field(default=600.0, description="Limit of all queries of `api-test` together.")
+    call_timeout: Duration = Field(default=10.0, description="Limit of one call of an endpoint.")
+    batch: int = Field(default=100, ge=1, le=10_000, description="Records in one call of a prediction endpoint.")
+    parallel: int = Field(default=4, ge=1, le=64, description="Calls to one API node at the same time.")
+
+    _key: SecretStr | None = PrivateAttr(default=None)
+    _key_problem: str | None = PrivateAttr(default=None)
+
+    @field_validator("nodes", mode="before")
+    @classmethod
+    def _name_nodes(cls, nodes: object) -> object:
+        """Each node knows its name; the file does not say it twice."""
+        return named(nodes)
+
+    def required_service(self) -> str:
+        """The service. Raises :class:`ConfigError` when there is none."""
+        if self.service is None:
+            raise ConfigError(
+                "no API service is configured",
+                next_step="add to mlops.yml: api: {service: …, stages: {dev: {infra: …}}} (docs/api-services.md)",
+            )
+        return self.service
+
+    def stage(self, name: str) -> ApiStageSettings:
+        """The stage of that name. Raises :class:`ConfigError` with the nearest spelling when there is none."""
+        self.required_service()
+        if name in self.stages:
+            return self.stages[name]
+        raise ConfigError(
+            f"unknown stage {name!r} of the API service{nearest(name, self.stages)} "
+            f"(api.stages: {', '.join(self.stages) or 'none'})"
+        )
+
+    def is_release_stage(self, name: str) -> bool:
+        """Whether this stage is released to: ``release_stage``, else the last one."""
+        return name == (self.release_stage or next(reversed(self.stages), None))
+
+    def deployment_id(self, stage: str) -> str:
+        """Id of the stage's deployment. Raises :class:`ConfigError` for an unknown stage."""
+        found = self.stage(stage)
+        return found.deployment or f"{self.service}-on-{found.infra}"
+
+    def nodes_of(self, stage: str) -> list[ApiNodeSettings]:
+        """The configured API nodes of the stage's infrastructure. Raises :class:`ConfigError` for an unknown stage."""
+        infra = self.stage(stage).infra
+        return [node for node in self.nodes.values() if node.infra == infra]
+
+    def service_key(self) -> SecretStr | None:
+        """The key of the service; ``None`` for a public one. Raises :class:`ConfigError` when it cannot be read."""
+        if self._key_problem:
+            raise ConfigError(self._key_problem)
+        return self._key
+
+    def set_service_key(self, key: str | None, problem: str | None = None) -> None:
+        """Stores what was found for the key. Called once, when the settings are built."""
+        self._key = SecretStr(key) if key else None
+        self._key_problem = problem

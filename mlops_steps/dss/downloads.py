@@ -1,0 +1,151 @@
+"""Archives as streams: what the downloads of bundles and of packages of API services share."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import tenacity
+
+from mlops_steps.archive import end_record
+from mlops_steps.archive.contents import BadArchive, Damaged, checked
+from mlops_steps.dss.http import BadAnswer, chunks
+from mlops_steps.dss.session import Dss
+from mlops_steps.errors import CheckFailed, NodeError, Unreachable
+from mlops_steps.system.text import one_line
+from mlops_steps.system.waiting import Deadline
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive on a deployer. ``size`` in bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an archive comes from. ``what`` names it (``bundle b1``); ``open`` sends the request of the client."""
+
+    deployer: Dss
+    what: str
+    open: Callable[[], Any]
+
+    def __str__(self) -> str:
+        return f"{self.deployer}: {self.what}"
+
+
+def read_whole(path: Path) -> None:
+    """Reads every entry. Raises :class:`Damaged` when the file is not a whole archive."""
+    try:
+        with checked(path):
+            pass
+    except Damaged:
+        raise
+    except BadArchive:
+        return  # whole; whoever unpacks it refuses it
+
+
+def download(
+    source: Source,
+    deadline: Deadline,
+    into: Path | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+    check: Callable[[Path], object] = read_whole,
+) -> Archive:
+    """Streams the archive, into a file if one is given, and returns its SHA-256 and size.
+
+    ``check`` is called with that file, and raises :class:`Damaged` when it is not a whole archive.
+
+    Memory does not grow with the archive. A download that breaks off, or that is not a whole zip archive, is repeated,
+    three times at most. One without a file is looked at at its two ends only. Raises :class:`NodeError`.
+    """
+    seen: set[str] = set()
+
+    def once() -> Archive:
+        archive = _download_once(source, deadline, into, on_bytes)
+        if into is not None:
+            _check_whole(lambda: check(into), archive, str(source), seen)
+        return archive
+
+    attempts = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(4) | tenacity.stop_after_delay(deadline.remaining),
+        wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, Unreachable) and not deadline.passed),
+        before_sleep=lambda state: log.warning(
+            "%s; downloading it again", state.outcome.exception() if state.outcome else ""
+        ),
+        reraise=True,
+    )
+    return attempts(once)
+
+
+def _download_once(
+    source: Source,
+    deadline: Deadline,
+    into: Path | None,
+    on_bytes: Callable[[int], None] | None,
+) -> Archive:
+    digest, size = hashlib.sha256(), 0
+    start, end = b"", b""
+    with source.deployer.within(deadline), source.deployer.asking(f"download {source.what}"):
+        with source.open() as response, _sink(into) as sink:
+            kind = response.headers.get("Content-Type", "")
+            if "json" in kind or "html" in kind:
+                raise BadAnswer(f"an answer of type {one_line(kind, 100)} instead of an archive", response=response)
+            for chunk in chunks(response, deadline):
+                digest.update(chunk)
+                size += len(chunk)
+                start = start or chunk[:4]
+                end = (end + chunk)[-end_record.LONGEST :]
+                if sink:
+                    sink.write(chunk)
+                if on_bytes:
+                    on_bytes(size)
+            announced = response.headers.get("Content-Length")
+    if announced and announced.isdigit() and int(announced) != size:
+        raise Unreachable(f"{source}: the download was cut after {size} of {announced} bytes")
+    if not (start.startswith(b"PK"[: len(start)]) and end_record.MARK in end):
+        raise Unreachable(f"{source}: the download of {size} bytes is not a whole zip archive")
+    return Archive(digest.hexdigest(), size)
+
+
+def _check_whole(check: Callable[[], object], archive: Archive, what: str, seen: set[str]) -> None:
+    """Raises :class:`Unreachable` for an archive that is damaged or refused: the download may have changed it.
+
+    When it is the same the second time, it is so on the deployer: another :class:`NodeError`, or what ``check`` raised.
+    """
+    try:
+        check()
+    except (Damaged, CheckFailed) as error:
+        if archive.sha256 not in seen:
+            seen.add(archive.sha256)
+            why = f"is damaged: {error}" if isinstance(error, Damaged) else "was refused, and may be damaged"
+            raise Unreachable(f"{what}: the download {why}") from None
+        if isinstance(error, CheckFailed):
+            raise
+        raise NodeError(
+            f"{what}: the published archive is damaged, or not a whole zip: {error}",
+            next_step="package again; if it stays so, look at the deployer's disk",
+        ) from None
+
+
+class _sink:  # noqa: N801, reads as a function
+    """The open file, or ``None`` when there is no path."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._file: BinaryIO | None = path.open("wb") if path else None
+
+    def __enter__(self) -> BinaryIO | None:
+        return self._file
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()

@@ -1,0 +1,96 @@
+"""compare: does the node of a stage have what the bundle needs? One test case for each need."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from mlops_steps.config import Settings
+from mlops_steps.config.bundle_ids import valid_bundle_id
+from mlops_steps.delivery import gate
+from mlops_steps.delivery.record import Bundle, load_for
+from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.dss import bundles
+from mlops_steps.errors import CheckFailed, ConfigError
+from mlops_steps.needs.bundle import read_needs
+from mlops_steps.needs.check import Place, check_needs
+from mlops_steps.needs.model import BundleNeeds
+from mlops_steps.steps.context import Context
+from mlops_steps.system.console import Console
+from mlops_steps.system.waiting import Deadline
+
+
+def run(context: Context, stage: str, *, bundle: str | None = None, with_: str | None = None) -> None:
+    """Compares the record's bundle, or ``bundle``, with the node of the stage, and with the stage ``with_``.
+
+    Changes nothing. Raises :class:`CheckFailed` when the node lacks something, :class:`NodeError` when it cannot be
+    asked.
+    """
+    settings, report, console = context.settings, context.report, context.console
+    infra = settings.stage(stage).infra
+    if with_ is not None and settings.stage(with_).name == stage:
+        raise ConfigError(f"{stage} cannot be compared with itself")
+    wanted = _wanted(settings, bundle)
+    report.set(bundle=wanted if isinstance(wanted, str) else wanted.id, infrastructure=infra)
+    other_target = open_target(settings, with_) if with_ else nullcontext()
+    with open_target(settings, stage) as target, other_target as other:
+        with report.case("archive"):
+            needs = _needs(target, wanted, console)
+        check_needs(
+            needs,
+            _place(target),
+            settings.compare,
+            report,
+            console,
+            other=_place(other) if other else None,
+        )
+
+
+def _wanted(settings: Settings, bundle: str | None) -> Bundle | str:
+    """The record's bundle, or the id of another one."""
+    record = load_for(settings.record, settings.project)
+    if record.bundle and bundle in (None, record.bundle.id):
+        return record.bundle
+    if bundle is None:
+        raise CheckFailed(
+            f"{settings.record}: there is no bundle to compare",
+            next_step="run `mlops-steps package` first, or name a published bundle with --bundle",
+        )
+    return valid_bundle_id(bundle)
+
+
+def _needs(target: ProjectDeployerTarget, wanted: Bundle | str, console: Console) -> BundleNeeds:
+    limit = target.settings.package.timeout
+    with _temporary(target.settings) as path:
+        if isinstance(wanted, Bundle):
+            gate.check_same_archive(target, wanted, console, limit, keep=path)
+            return read_needs(path, wanted.id, target.project)
+        with console.waiting(f"downloading the archive of bundle {wanted}"):
+            bundles.download(
+                target.deployer,
+                target.project,
+                wanted,
+                Deadline(limit),
+                into=path,
+                check=lambda path: bundles.check_archive(path, target.project, wanted),
+            )
+        return read_needs(path, wanted, target.project)
+
+
+@contextmanager
+def _temporary(settings: Settings) -> Iterator[Path]:
+    folder = settings.record.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="bundle-") as place:
+            yield Path(place, "bundle.zip")
+    except OSError as error:
+        raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
+
+
+def _place(target: ProjectDeployerTarget) -> Place:
+    with target.within(Deadline(target.settings.compare.timeout)):
+        deployment = target.find_deployment()
+    return Place(target.stage, target.node, target.deployed_key, deployment)
