@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mlops_steps.delivery import evidence, gate
+from mlops_steps.delivery.attestation import Statements, check_provenance, trusted_key
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.exclusive import claimed, stage_lock
@@ -32,6 +36,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
     """
     settings, report, console = context.settings, context.report, context.console
     record = load_for(settings.record, settings.project)
+    statements, key = Statements(settings, console, context.build), trusted_key(settings)
     with report.case("gate"):
         bundle = gate.tested_bundle(settings, record, stage)
     report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
@@ -41,17 +46,21 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
         try:
             with report.case("archive"):
                 needs = _check_archive(target, bundle, console)
+            if key is not None:
+                with report.case("provenance"):
+                    check_provenance(target, bundle, key, console)
             deadline = Deadline(settings.release.timeout)
             if dry_run:
                 live, situation = _look(change, bundle.id, deadline)
-                _compare(change, needs, live, situation, deadline)
+                _compare(change, target, needs, live, situation, deadline)
                 console.line("dry run: nothing was changed")
                 return
             with claimed(target, console, deadline):
                 live, situation = _look(change, bundle.id, deadline)
-                _compare(change, needs, live, situation, deadline)
+                _compare(change, target, needs, live, situation, deadline)
                 began = True
-                _release(change, live, situation, bundle.id, deadline, context.signals)
+                with _stated(statements, target, bundle, context.signals):
+                    _release(change, live, situation, bundle.id, deadline, context.signals)
         except Stop as stop:
             if began:
                 raise
@@ -67,18 +76,40 @@ def _check_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Conso
     return gate.needs_of_same_archive(target, bundle, console, limit)
 
 
-def _compare(change: Change, needs: BundleNeeds | None, live: Live, situation: Situation, deadline: Deadline) -> None:
+def _compare(
+    change: Change,
+    target: ProjectDeployerTarget,
+    needs: BundleNeeds | None,
+    live: Live,
+    situation: Situation,
+    deadline: Deadline,
+) -> None:
     """Raises :class:`CheckFailed` when the node lacks what the bundle needs.
 
     Only before the first change: what an earlier attempt has begun is finished or restored, whatever the node lacks.
     """
-    target, settings = change.target, change.target.settings.compare
+    settings = target.settings.compare
     if needs is None or situation.phase is not Phase.NOTED:
         return
     place = Place(target.stage, target.node, target.deployed_key, live.deployment)
     limit = deadline.at_most(settings.timeout)
     only_warn = settings.at_release == "warning"
     check_needs(needs, place, settings, change.report, change.console, limit, only_warn=only_warn)
+
+
+@contextmanager
+def _stated(
+    statements: Statements, target: ProjectDeployerTarget, bundle: Bundle, signals: Interrupts
+) -> Iterator[None]:
+    """States how the release in the block ended."""
+    try:
+        yield
+    except MlopsError as error:
+        with signals.shielded():
+            statements.released(target, bundle, error.message)
+        raise
+    with signals.shielded():
+        statements.released(target, bundle)
 
 
 def _look(change: Change, bundle: str, deadline: Deadline) -> tuple[Live, Situation]:
