@@ -143,7 +143,8 @@ class InternalError(MlopsError):
     @classmethod
     def of(cls, error: BaseException, *, details: Sequence[str] = (), next_step: str | None = None) -> InternalError:
         """The mistake that an unexpected exception shows."""
-        return cls(f"internal error: {type(error).__name__}: {error}", details=details, next_step=next_step)
+        text = f": {error}" if str(error) else ""
+        return cls(f"internal error: {type(error).__name__}{text}", details=details, next_step=next_step)
 
 
 class RolledBack(MlopsError):

@@ -1,4 +1,4 @@
-"""Which phase a unit is in, by its record, or without one by what the nodes themselves remember.
+"""Which phase a unit is in: by its record, or without one by what the nodes themselves remember.
 
 The deployer's history names the bundles that were made live, and the smoke tests on the node those that were verified.
 """
@@ -39,7 +39,7 @@ class Situation:
 
 
 def before_release(change: Change, live: Live, bundle: str) -> Situation:
-    """Where a release of the bundle begins. The record forgets what somebody else has made pointless."""
+    """Where a release of the bundle begins. Forgets a pending restore that somebody else has made pointless."""
     unit, target = change.unit, change.target
     if unit.pending and not superseded(change, live):
         seen = live.deployment
@@ -90,7 +90,7 @@ def bundle_before(target: ProjectDeployerTarget, live: Live, other_than: str) ->
 
 
 def verified(target: ProjectDeployerTarget, live: Live) -> bool:
-    """Whether what the last update has made live has passed a smoke test; ``False`` when nobody remembers."""
+    """Whether what the last update has made live has passed a smoke test; ``False`` when that is not known."""
     newest = next((past for past, _ in _successes(target, live)), None)
     return newest is not None and _verdicts(target).get(newest.started, False)
 
@@ -103,7 +103,7 @@ def _bundle_before_release(change: Change, live: Live, bundle: str) -> str | Non
     unit = change.unit
     if unit.previous is not None and unit.version == bundle:
         return unit.previous.version
-    # A record that was lost: the deployer's history tells.
+    # The record is lost: the deployer's history names it.
     return bundle_before(change.target, live, bundle) or bundle
 
 
@@ -156,7 +156,7 @@ def _restoring(live: Live, bundle: str) -> Situation:
 def _failed_before(target: ProjectDeployerTarget, live: Live, bundle: str) -> bool:
     """Whether a release of this bundle failed its smoke test and was interrupted before its restore was verified.
 
-    For a record that is lost: with one, the record says so. A process that was killed has left its claim behind.
+    Needed only when the record is lost, because a record says so. A process that was killed has left its claim behind.
     """
     if not target.found_dead or live.deployment is None or live.is_healthy(bundle):
         return False

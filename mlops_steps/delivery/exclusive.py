@@ -1,4 +1,4 @@
-"""One process at a time changes an infrastructure, by whatever stage name, on whatever agent.
+"""One process at a time changes an infrastructure, whatever the stage is called, on whatever agent.
 
 On one machine a lock file keeps processes apart, for all workspaces of this user: two jobs of Jenkins on one agent do
 not mix either. The kernel frees the lock of a process that is gone. Across machines a note does
@@ -58,7 +58,7 @@ def lock_folder(settings: Settings) -> Path:
     key = hashlib.sha256(f"{settings.deployer().url} {settings.project}".encode()).hexdigest()[:16]
     try:
         base.mkdir(mode=0o700, exist_ok=True)
-        # Anybody may make a folder of this name in the shared one.
+        # Any user can make a folder of this name in the shared one.
         if base.lstat().st_uid != user or base.is_symlink():
             return settings.record.parent
         (base / key).mkdir(exist_ok=True)
@@ -121,7 +121,7 @@ def _lock(handle: int, path: Path, stage: str, console: Console, wait: float) ->
 
 @contextmanager
 def claimed(target: Claimable, console: Console, deadline: Deadline) -> Iterator[None]:
-    """Holds the stage's infrastructure against other agents; takes hold of it until the deadline at most.
+    """Claims the stage's infrastructure against other agents for the block; waits until the deadline at most to get it.
 
     Raises :class:`Busy` when another process has it. A deployer that keeps no tags, or does not let this key write
     them, is warned of: then only this machine's lock, and the comparison of settings before each change, are left.
@@ -195,7 +195,7 @@ def _take(target: Claimable, mine: Claim, console: Console) -> bool:
 def _others(found: list[Claim], mine: Claim) -> tuple[list[Claim], bool]:
     """The claims of processes that may be alive, and whether there are some of processes that are not.
 
-    One of this place is dead: its process would hold the lock that this one has.
+    A claim of this place is of a dead process: a living one would hold the lock that this one has.
     """
     others = [claim for claim in found if claim.token != mine.token]
     alive = [claim for claim in others if claim.place != mine.place and claim.until > time.time()]

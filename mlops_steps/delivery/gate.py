@@ -1,4 +1,4 @@
-"""What must be so before a bundle goes to a stage: it was tested on the stage before, and its archive is that one."""
+"""What is required before a bundle goes to a stage: it was tested on the stage before, and its archive is unchanged."""
 
 from __future__ import annotations
 

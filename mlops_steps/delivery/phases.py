@@ -12,7 +12,7 @@ from enum import Enum
 
 
 class Phase(str, Enum):
-    """Where a unit is. In the phases of :data:`PENDING` a restore is pending until another phase is reached."""
+    """Where a unit is. In a phase of :data:`PENDING` a restore is pending."""
 
     NOTED = "noted"
     DEPLOYING = "deploying"
@@ -52,7 +52,7 @@ SETTLED = frozenset({Phase.NOTED, Phase.LIVE, Phase.RESTORED, Phase.FAILED})
 class Transition:
     """A way from one of the phases ``before`` to ``after``; ``writes``: the fields of the unit that it sets.
 
-    ``when`` says in a sentence when it is asked for. No other field is touched, and no field that is named is left out.
+    ``when`` says when it is asked for. It sets exactly the fields of ``writes``.
     """
 
     name: str

@@ -24,7 +24,7 @@ from mlops_steps.system.text import clean, shorten_middle
 
 SCHEMA = 2
 
-# A record holds a few stages; a larger file is none.
+# Bytes. A record holds a few stages; a larger file is not a record.
 LARGEST = 4 * 1024 * 1024
 # Bytes of a message, which may be a node's.
 _MESSAGE = 4000
@@ -43,7 +43,7 @@ class _Part(BaseModel):
 
 def _fit(text: str) -> str:
     fit = redact(clean(text))
-    # What was shortened once stays as it is: the line that says so comes on top of the limit.
+    # What was shortened once stays as it is: the line that says so is added to the limit.
     return fit if len(fit.encode()) <= _MESSAGE + 100 else shorten_middle(fit, _MESSAGE)
 
 
@@ -52,7 +52,7 @@ Message = Annotated[str, AfterValidator(_fit)]
 
 
 class Outcome(_Part):
-    """How something that a step did has ended, or that it has begun.
+    """How a part of a step has ended, or that it has begun.
 
     ``attempt`` names the scenario runs of this attempt, so that after a crash they are found and not run again.
     """
@@ -153,7 +153,7 @@ class Approval(_Part):
     build: str | None = None
 
     def covers(self, bundle: Bundle, build: str | None) -> bool:
-        """Whether it is this very archive that was approved, in this very build."""
+        """Whether this archive was approved, in this build."""
         return (self.bundle, self.sha256, self.build) == (bundle.id, bundle.sha256, build)
 
 
@@ -215,13 +215,13 @@ class Unit(_Part):
         return (not self.ours or version in self.ours) and (enabled or may_be_disabled)
 
     def still_previous(self, version: str | None, enabled: bool) -> Previous | None:
-        """What one more change returns to, which found settings that name this version."""
+        """What a resumed change returns to, after it has found settings that name this version."""
         if self.previous and version is not None and self.is_ours(version, enabled):
             return self.previous.model_copy(update={"seen": Named(version=version, enabled=enabled)})
         return self.previous
 
     def ended(self, why: str) -> dict[str, Outcome | None]:
-        """The outcomes, of which those that have begun have failed."""
+        """The outcomes; those that had only begun have failed."""
         found = {name: getattr(self, name) for name in ("deploy", "smoke_test", "restore")}
         return {
             name: part.model_copy().end("failed", why) if part and part.result == "started" else part
@@ -331,7 +331,7 @@ class ReleaseRecord(_Part):
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> ReleaseRecord:
-        """Reads a record from bytes; ``source`` names them in the :class:`ConfigError` that nonsense raises."""
+        """Reads a record from bytes; ``source`` names them in errors. Raises :class:`ConfigError`."""
         try:
             record = cls.model_validate(schema1.upgraded(pydantic_core.from_json(data)))
         except ValueError as error:

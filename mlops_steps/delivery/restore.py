@@ -1,4 +1,4 @@
-"""Brings back what was live before a change, and proves it."""
+"""Restores what was live before a change, and verifies it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mlops_steps.dss.deployments import Deployment, changed_by_another
 from mlops_steps.errors import (
     CheckFailed,
     ConfigError,
+    InternalError,
     Interrupted,
     MlopsError,
     NodeError,
@@ -25,7 +26,7 @@ from mlops_steps.system.interrupts import Stop
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
-# A restore that the deployer refuses twice is refused for good; a node that cannot be reached is tried until the limit.
+# What the deployer refuses twice is not tried again; a node that cannot be reached is tried until the limit.
 _REFUSED_AT_MOST = 2
 # Seconds for the look whether anything was changed at all.
 _LOOK = 30.0
@@ -95,7 +96,7 @@ def _untouched(change: Change, deadline: Deadline) -> str | None:
 def restore(change: Change, why: str, deadline: Deadline | None = None) -> str:
     """Restores what the record says was live before, verifies it, runs its smoke test, and says what is live now.
 
-    The unit is given up already, or is so now. When nothing was live before, what was created is disabled. Raises
+    When nothing was live before, what was created is disabled. Raises
     :class:`ProductionInDoubt` when that could not be done or verified until the ``deadline`` (by default
     ``release.rollback_timeout`` from now); it is still pending then.
     """
@@ -116,7 +117,7 @@ def restore(change: Change, why: str, deadline: Deadline | None = None) -> str:
         raise in_doubt(change, error.message, why, error.details) from None
     except Exception as error:
         # A mistake of our own must not pass for "production is untouched".
-        raise in_doubt(change, f"internal error: {error!r}", why) from error
+        raise in_doubt(change, InternalError.of(error).message, why) from error
     change.close(live)
     change.console.good(f"restored: {live}")
     return live
@@ -140,7 +141,7 @@ def _restore_until(change: Change, previous: Previous, deadline: Deadline, case:
             again = f"{error.message}; trying again"
         change.console.warn(again)
         case.stdout += f"{again}\n"
-        # The last try counts: a case that failed before it would fail the build, and stand there twice.
+        # Only the last try counts: the cases of a failed one would fail the build, and be reported twice.
         change.report.take_back(before)
         time.sleep(pace().again)
 
@@ -190,7 +191,7 @@ def _given_up(change: Change) -> str:
 
 
 def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ()) -> ProductionInDoubt:
-    """The error that says loudly that a person must act, with what is live as far as it is known."""
+    """The error that says that a person must act, with what is live as far as it is known."""
     unit, target = change.unit, change.target
     live = _live_in_words(change)
     change.doubt(what)
@@ -215,4 +216,4 @@ def _live_in_words(change: Change) -> str:
     except (MlopsError, Stop) as error:
         return f"unknown ({error})"
     except Exception as error:
-        return f"unknown ({error!r})"
+        return f"unknown ({InternalError.of(error)})"

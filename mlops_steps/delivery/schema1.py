@@ -1,4 +1,4 @@
-"""Records of schema 1, in which a stage was its only unit and had no phase, as those of schema 2."""
+"""Converts records of schema 1, in which a stage had one unit and no phase, to schema 2."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mlops_steps.delivery.phases import Phase
 
 
 def upgraded(document: Any) -> Any:
-    """The document of a record; one of schema 1 as schema 2 would have it. What is nonsense stays so."""
+    """The document of a record, converted if it is of schema 1. What cannot be read stays as it is."""
     if not isinstance(document, dict) or document.get("schema") != 1:
         return document
     stages = document.get("stages", {})

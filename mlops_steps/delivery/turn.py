@@ -1,4 +1,4 @@
-"""Waiting for one's turn: another run is at work on the stage, and this one has time."""
+"""Waits while another run is at work on the stage."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mlops_steps.system.waiting import Deadline
 
 
 def in_turn(report: Report, console: Console, wait: str | None, call: Callable[[], None]) -> None:
-    """Calls the step; while another run keeps the stage, again and again, for the duration ``wait`` at most.
+    """Calls the step, and again while another run keeps the stage, for the duration ``wait`` at most.
 
     A step that finds the stage taken has changed nothing, so it begins from its beginning, with an empty report.
-    Raises what the step raises, :class:`Busy` when the time is up, :class:`ConfigError` for what is no duration.
+    Raises what the step raises, :class:`Busy` when the time is up, :class:`ConfigError` when ``wait`` is wrong.
     """
     try:
         deadline = Deadline(parse_duration(wait) if wait else 0.0)

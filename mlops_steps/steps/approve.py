@@ -12,7 +12,7 @@ from mlops_steps.steps.context import Context
 
 @dataclass(frozen=True)
 class Answer:
-    """Somebody's yes. ``sha256`` is that of the archive that was asked about, ``at`` the UTC time of the answer."""
+    """An approval. ``sha256`` is that of the archive that was asked about, ``at`` the UTC time of the answer."""
 
     by: str
     sha256: str | None = None
@@ -22,7 +22,7 @@ class Answer:
 def run(
     context: Context, stage: str, *, by: str | None = None, sha256: str | None = None, at: str | None = None
 ) -> None:
-    """Ends well when the record says who approved the release of its bundle to the stage; ``by`` is noted first.
+    """Returns when the record says who approved the release of its bundle to the stage; ``by`` is noted first.
 
     ``sha256`` is that of the archive that was approved (the record's, unless it is given), ``at`` the UTC time.
 

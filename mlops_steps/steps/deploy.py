@@ -1,4 +1,4 @@
-"""deploy: create or update the deployment of a stage, and believe it only when both nodes say that it is live."""
+"""deploy: create or update the deployment of a stage, and check with both nodes that it is live."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(context: Context, stage: str, *, bundle: str | None = None) -> None:
 
     Does nothing when it is live and healthy already. Raises :class:`CheckFailed` when the update failed or the
     deployment does not become healthy; on the release stage that is :class:`ProductionInDoubt`, unless what was live
-    before is live still, for this step has no rollback.
+    before still is: this step has no rollback.
     """
     settings, report, console = context.settings, context.report, context.console
     infra = settings.stage(stage).infra

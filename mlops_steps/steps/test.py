@@ -62,7 +62,7 @@ def run(context: Context, stage: str) -> None:
 
 def _attempt(target: ProjectDeployerTarget, record: ReleaseRecord, live: Live, bundle: str, build: Build) -> Attempt:
     """A new attempt, or the interrupted one: by the record, or without one by the number of the Jenkins build."""
-    # Part of a name that DSS keeps: it must not hold what a job's name may hold.
+    # Part of a name that DSS keeps: a job's name may hold characters that it must not.
     who = f"build.{hashlib.sha256(f'{build.job} {build.number}'.encode()).hexdigest()[:12]}" if build.number else "hand"
     part = record.stages.get(target.stage)
     before = part.test if part else None
@@ -189,7 +189,7 @@ def _bundle_to_test(record: ReleaseRecord, live: Live, stage: str) -> str:
 
 
 def _check_still_active(target: ProjectDeployerTarget, report: Report, bundle: str, key: str) -> None:
-    """Results that were found while somebody deployed something else are worth nothing."""
+    """Raises :class:`CheckFailed` when the bundle was replaced: then the results are not about it."""
     with report.case("active bundle after the tests"), target.within(Deadline(pace().look)):
         active = automation.active_bundle(target.node, key)
         if active != bundle:

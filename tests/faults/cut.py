@@ -116,7 +116,7 @@ def play(world: World, cut: Cut, more: Fault | None = None) -> Ended:
     wrong += _report(world.workspace, "recover" if cut.signal == KILL and cut.then == RECOVER else "release")
     world.clear()
     world.settle()
-    wrong += [] if over else _counts(world, since)
+    wrong += [] if over else counts(world, since)
     if "internal error" in "".join(said) or "Traceback" in "".join(said):
         wrong.append("an internal error")
     return Ended(cut, struck, first, second, wrong, "\n".join(said))
@@ -192,7 +192,7 @@ def _report(workspace: Path, step: str) -> list[str]:
     return []
 
 
-def _counts(world: World, since: int) -> list[str]:
+def counts(world: World, since: int) -> list[str]:
     """No bundle is made live twice, and none smoke-tested twice."""
     updates = Counter(update["bundleId"] for update in world.updates(since))
     runs = Counter(str(run.get("bundleId")) for run in world.smoke_runs(since))

@@ -291,7 +291,7 @@ class World:
             error=error,
             said=said.getvalue(),
             report=ElementTree.parse(path).getroot(),
-            record=json.loads(self.settings.record.read_text()),
+            record=json.loads(self.settings.record.read_text()) if self.settings.record.exists() else {"project": KEY},
             requests=sorted(
                 (entry for node in self.sandbox.nodes.values() for entry in node.faults.requests()),
                 key=lambda entry: entry.time,

@@ -120,7 +120,7 @@ def test_the_summary_of_a_folder_has_all_reports_in_the_order_of_their_start(tmp
     document = lxml_html.fromstring(path.read_text())
     steps = [cell.text_content() for cell in document.findall(".//table[@class='overview']/tbody/tr/th")]
     assert steps == ["validate", "test"]
-    assert "mlops-broken.xml is no XML" in document.findtext(".//p[@class='verdict error']")
+    assert "mlops-broken.xml is not XML" in document.findtext(".//p[@class='verdict error']")
     assert document.find("head/link").get("href") == "mlops-summary.css"
     assert "font" in path.with_suffix(".css").read_text()
 

@@ -68,9 +68,9 @@ def test_small_faults_are_put_right(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "is no XML"),
-        (b"not xml", "is no XML"),
-        (b"<testsuite><testcase", "is no XML"),
+        (b"", "is not XML"),
+        (b"not xml", "is not XML"),
+        (b"<testsuite><testcase", "is not XML"),
         (b"<html><body/></html>", "is not JUnit XML: its first element is 'html'"),
         (b'<!DOCTYPE t SYSTEM "http://127.0.0.1:1/x.dtd"><testsuite/>', "DTD"),
         (b'<!DOCTYPE t [<!ENTITY a "aaaa">]><testsuite name="&a;"/>', "DTD"),

@@ -179,7 +179,7 @@ def test_a_broken_report_of_pytest_does_not_hide_that_tests_failed(tmp_path: Pat
     )
     run, _ = run_suite(tmp_path, {"conftest.py": hook, "test_x.py": "def test_x():\n    assert False\n"})
     assert run.outcome is Outcome.FAILURE
-    assert "is no XML" in run.stderr
+    assert "is not XML" in run.stderr
 
 
 def left_behind(mark: str, seconds: float = 5.0) -> list[str]:
