@@ -19,6 +19,7 @@ from mlops_steps.version import __version__
 #: The commands that are not steps. They are imported when they are used: starting a step must be quick, and the sandbox
 #: is an extra.
 COMMANDS = {
+    "verify": "mlops_steps.commands.verify:verify",
     "jenkins": "mlops_steps.commands.jenkins:jenkins",
     "config": "mlops_steps.commands.config:config",
     "sandbox": "mlops_steps.sandbox.commands:sandbox",

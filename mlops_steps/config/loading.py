@@ -25,6 +25,10 @@ _NODE_URL = re.compile(r"^MLOPS_([A-Z][A-Z0-9_]*)_URL$")
 _NODE_VARIABLES = {"_URL": "url", "_INFRA": "infra"}
 _API_NODE_VARIABLES = {"_URL": "url", "_API_INFRA": "infra"}
 
+#: The paths of the keys of statements: of the private one that signs them, and of the public one that checks them.
+SIGNING_KEY = "MLOPS_SIGNING_KEY_FILE"
+PUBLIC_KEY = "MLOPS_PUBLIC_KEY_FILE"
+
 # Keys of the models that are filled in here and have no place in the file.
 _INTERNAL = {("root",), ("warnings",)}
 _MAPS_OF_NODES: tuple[Key, ...] = (("nodes",), ("api", "nodes"))
@@ -83,6 +87,7 @@ def _build(document: Document, root: Path, environ: Mapping[str, str], overrides
     if problems:
         raise _config_error(document.name, problems)
     _read_keys(settings, environ)
+    _read_signing_key(settings, environ)
     settings.warnings.extend(_warnings(settings, places))
     settings.set_places(places)
     return settings
@@ -139,6 +144,9 @@ def _apply_environment(data: dict[str, Any], places: dict[Key, str], environ: Ma
     if environ.get("MLOPS_PROJECT"):
         data["project"] = environ["MLOPS_PROJECT"]
         places[("project",)] = "MLOPS_PROJECT"
+    if environ.get(PUBLIC_KEY) and isinstance(release := data.setdefault("release", {}), dict):
+        release["public_key"] = current_folder() / environ[PUBLIC_KEY]
+        places[("release", "public_key")] = PUBLIC_KEY
     nodes = data.setdefault("nodes", {name: {} for name in _nodes_of_environment(environ)})
     _apply_to_nodes(nodes, ("nodes",), _NODE_VARIABLES, places, environ)
     api = data.get("api")
@@ -278,6 +286,7 @@ def _with_absolute_paths(settings: Settings, root: Path) -> Settings:
         update={
             "nodes": nodes,
             "test": test,
+            "release": settings.release.model_copy(update={"public_key": absolute(settings.release.public_key)}),
             "api": api,
             "reports": root / settings.reports,
             "record": root / settings.record,
@@ -342,6 +351,27 @@ def _find_key(
     if not re.match(r"^[\x21-\x7e]*$", key):
         return None, f"{what} ({source}) holds white space, or characters that no key has"
     return key or None, None
+
+
+def _read_signing_key(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Reads the key that signs statements. What is wrong with it is said by the steps that need it."""
+    if not environ.get(SIGNING_KEY):
+        return
+    file = Path(environ[SIGNING_KEY])
+    problem, pem = None, ""
+    try:
+        pem = secrets.read_secret(file)
+    except (OSError, ValueError) as error:
+        problem = (error.strerror if isinstance(error, OSError) else None) or "not a text file"
+    if not problem and not pem:
+        problem = "it is empty"
+    if problem:
+        settings.set_signing_key(None, f"the signing key cannot be read: {SIGNING_KEY}: {shown(file, 200)}: {problem}")
+        return
+    # As a whole, and each line of its base64, which is how a log may show it.
+    for text in (pem, *(line.strip() for line in pem.splitlines() if not line.startswith("-----"))):
+        secrets.register(text)
+    settings.set_signing_key(pem)
 
 
 def _warnings(settings: Settings, places: Mapping[Key, str]) -> Iterable[str]:

@@ -205,6 +205,14 @@ class ReleaseSettings(Section):
         description="auto: when the release fails, the previous bundle is restored and verified.",
     )
     rollback_timeout: Duration = Field(default=1800.0, description="Limit of the restore.")
+    provenance: Literal["off", "required"] = Field(
+        default="off",
+        description="required: signed statements must say how the bundle was packaged and that its tests passed.",
+    )
+    public_key: FilePath | None = Field(
+        default=None,
+        description="Path of the public key (Ed25519, PEM) of these statements. MLOPS_PUBLIC_KEY_FILE replaces it.",
+    )
 
 
 class NeedException(Section):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from mlops_steps.config.api import ApiSettings
@@ -64,6 +64,8 @@ class Settings(Section):
     root: Annotated[Path, SkipJsonSchema()] = Path()
     warnings: Annotated[list[str], SkipJsonSchema()] = Field(default=[])
 
+    _signing_key: SecretStr | None = PrivateAttr(default=None)
+    _signing_problem: str | None = PrivateAttr(default=None)
     _places: Mapping[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
 
     @field_validator("nodes", mode="before")
@@ -118,6 +120,20 @@ class Settings(Section):
         """Id of the stage's deployment. Raises :class:`ConfigError` for an unknown stage."""
         node = self.stage(stage if isinstance(stage, str) else stage.name)
         return node.deployment or f"{self.project}-on-{node.infra}"
+
+    def signing_key(self) -> SecretStr | None:
+        """The private key (PEM) that statements are signed with, ``None`` when there is none.
+
+        Raises :class:`ConfigError` when the file of the key cannot be read.
+        """
+        if self._signing_problem:
+            raise ConfigError(self._signing_problem)
+        return self._signing_key
+
+    def set_signing_key(self, pem: str | None, problem: str | None = None) -> None:
+        """Stores what was found for the signing key. Called once, when the settings are built."""
+        self._signing_key = SecretStr(pem) if pem else None
+        self._signing_problem = problem
 
     def place(self, *key: str) -> str:
         """Where a value comes from and its key, to begin a message with: ``mlops.yml:12: validate.severity``."""

@@ -86,6 +86,8 @@ class NodeSession(requests.Session):
         self.limits = limits
         self.scores = scores
         mount(self, connections)
+        #: The version of DSS that the last answer named, "" when none did.
+        self.dss_version = ""
         self._scope: ContextVar[tuple[Deadline | None, float | None]] = ContextVar("scope", default=(None, None))
 
     @contextmanager
@@ -139,6 +141,7 @@ class NodeSession(requests.Session):
             with request_limit.running():
                 response = super().request(method, url, **options)
             response.request_limit = request_limit  # type: ignore[attr-defined]
+            self.dss_version = one_line(response.headers.get("DSS-Version", ""), 50) or self.dss_version
             if response.is_redirect or response.is_permanent_redirect:
                 raise Refused(
                     response.status_code,

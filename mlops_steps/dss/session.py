@@ -52,6 +52,11 @@ class Dss:
     def __str__(self) -> str:
         return f"node '{self.name}' ({self.url})"
 
+    @property
+    def version(self) -> str:
+        """The version of DSS as its answers name it; "" before the first one, or when they do not."""
+        return self.session.dss_version
+
     def close(self) -> None:
         """Closes the connections."""
         self.session.close()

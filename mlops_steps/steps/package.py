@@ -10,6 +10,7 @@ from typing import Any
 from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import release_notes
+from mlops_steps.delivery.attestation import Statements
 from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord, load_for, now
 from mlops_steps.delivery.version_ids import version_id
 from mlops_steps.dss import bundles, deployments
@@ -30,6 +31,7 @@ def run(context: Context, *, bundle_id: str | None = None) -> None:
     """
     settings, report, console, build = context.settings, context.report, context.console, context.build
     record = load_for(settings.record, settings.project)
+    statements = Statements(settings, console, build)
     deadline = Deadline(settings.package.timeout)
     with connect(settings, settings.node("design")) as design, connect(settings, settings.deployer()) as deployer:
         with design.within(deadline), deployer.within(deadline):
@@ -44,7 +46,7 @@ def run(context: Context, *, bundle_id: str | None = None) -> None:
                 else:
                     _export(settings, design, name, commits, released, build, deadline, console)
             with report.case("publish"):
-                _publish(settings, design, deployer, name, deadline, console)
+                published = _publish(settings, design, deployer, name, deadline, console)
             with report.case("archive"):
                 archive, exported_on = _check(settings, deployer, name, deadline, console)
     _same_as_before(record, name, archive)
@@ -53,9 +55,12 @@ def run(context: Context, *, bundle_id: str | None = None) -> None:
     bundle.replaces = released.bundle
     if commits:
         bundle.changes = [one_line(line, 200) for line in release_notes.changes(commits, released.commit)]
+    if record.bundle is None or record.bundle.id != bundle.id:
+        statements.forget()
     record.begin(bundle)
     record.build, record.project_commit = build, commits[0]["id"] if commits else None
     record.save(settings.record)
+    statements.packaged(record, design, deployer, made=published and name not in exported)
     console.good(f"bundle {name}: {archive.size} bytes, SHA-256 {archive.sha256}; record in {settings.record}")
 
 
@@ -74,12 +79,14 @@ def _export(
         bundles.export(design, settings.project, name, text, deadline)
 
 
-def _publish(settings: Settings, design: Dss, deployer: Dss, name: str, deadline: Deadline, console: Console) -> None:
+def _publish(settings: Settings, design: Dss, deployer: Dss, name: str, deadline: Deadline, console: Console) -> bool:
+    """Publishes the bundle. Whether it was not published already."""
     if name in bundles.published_bundles(deployer, settings.project):
         console.line(f"bundle {name} was published already")
-        return
+        return False
     with console.waiting(f"publishing bundle {name} to the Project Deployer"):
         bundles.publish(design, deployer, settings.project, name, deadline)
+    return True
 
 
 def _check(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mlops_steps.delivery import evidence, gate
+from mlops_steps.delivery.attestation import Statements, check_provenance, trusted_key
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.exclusive import claimed, stage_lock
 from mlops_steps.delivery.phases import Phase
-from mlops_steps.delivery.record import load_for
+from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.restore import put_back
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import open_target
@@ -28,6 +32,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
     """
     settings, report, console = context.settings, context.report, context.console
     record = load_for(settings.record, settings.project)
+    statements, key = Statements(settings, console, context.build), trusted_key(settings)
     with report.case("gate"):
         bundle = gate.tested_bundle(settings, record, stage)
     report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
@@ -37,6 +42,9 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
         try:
             with report.case("archive"):
                 gate.check_same_archive(target, bundle, console, settings.package.timeout)
+            if key is not None:
+                with report.case("provenance"):
+                    check_provenance(target, bundle, key, console)
             if dry_run:
                 _look(change, bundle.id, Deadline(settings.release.timeout))
                 console.line("dry run: nothing was changed")
@@ -45,11 +53,25 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
             with claimed(target, console, deadline):
                 live, situation = _look(change, bundle.id, deadline)
                 began = True
-                _release(change, live, situation, bundle.id, deadline, context.signals)
+                with _stated(statements, change, bundle, context.signals):
+                    _release(change, live, situation, bundle.id, deadline, context.signals)
         except Stop as stop:
             if began:
                 raise
             raise _before_any_change(change, stop) from None
+
+
+@contextmanager
+def _stated(statements: Statements, change: Change, bundle: Bundle, signals: Interrupts) -> Iterator[None]:
+    """States how the release in the block ended."""
+    try:
+        yield
+    except MlopsError as error:
+        with signals.shielded():
+            statements.released(change.target, bundle, error.message)
+        raise
+    with signals.shielded():
+        statements.released(change.target, bundle)
 
 
 def _look(change: Change, bundle: str, deadline: Deadline) -> tuple[Live, Situation]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from mlops_steps.delivery.attestation import Statements
 from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.record import Build, Outcome, ReleaseRecord, Result, load_for
 from mlops_steps.delivery.targets.base import Live
@@ -43,6 +44,7 @@ def run(context: Context, stage: str) -> None:
         from mlops_steps.gates.engine import check_extras
 
         check_extras(settings.gates)
+    statements = Statements(settings, console, context.build)
     report.set(infrastructure=node.infra, automation_node=node.url)
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
         with report.case("active bundle"):
@@ -54,7 +56,8 @@ def run(context: Context, stage: str) -> None:
         console.line(f"live on {stage}: {live}")
         with target.within(Deadline(pace().look)):
             attempt = _attempt(target, record, live, bundle, context.build)
-        with _noted(target, Outcome(bundle=bundle, attempt=attempt.name), console) as test:
+        noted = _noted(target, Outcome(bundle=bundle, attempt=attempt.name), console)
+        with noted as test, statements.of_tests(target, record, report):
             count = _run_tests(target, report, console, bundle, _key(target, live), attempt)
             test.message = f"{count} tests passed"
             console.good(f"tested: bundle {bundle} on {stage}: {test.message}")

@@ -27,7 +27,7 @@ from mlops_steps.system.waiting import duration
 
 SCOPE = "pytest"
 
-_KEY_VARIABLE = re.compile(r"^(MLOPS_[A-Z0-9_]+_API_KEY(_FILE)?|JENKINS_API_\w+)$")
+_KEY_VARIABLE = re.compile(r"^(MLOPS_[A-Z0-9_]+_API_KEY(_FILE)?|MLOPS_SIGNING_KEY_FILE|JENKINS_API_\w+)$")
 _KEPT_LINES = 5_000
 # What pytest's exit codes mean (https://docs.pytest.org/en/stable/reference/exit-codes.html).
 _ERRORS = {

@@ -35,7 +35,7 @@ UNUSED_DAYS = 30  # after that an environment is removed when a new one is made
 # The line of a requirements file that is about this package itself.
 OWN_LINE = re.compile(r"(?mi)^mlops[-_.]steps\b")
 # What neither Git nor pip, nor anything that pip builds, has any business with.
-KEY_VARIABLE = re.compile(r"MLOPS_\w+_API_KEY(_FILE)?|JENKINS_API_\w+")
+KEY_VARIABLE = re.compile(r"MLOPS_\w+_API_KEY(_FILE)?|MLOPS_SIGNING_KEY_FILE|JENKINS_API_\w+")
 
 
 class Problem(Exception):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -131,7 +132,7 @@ def test_an_archive_that_could_do_harm_is_refused_and_nothing_is_left_behind(wor
     make, reason = HARMFUL[kind]
     place.unlink()
     place.write_bytes(make(workspace.project))
-    (workspace.folder / ".mlops" / "release.json").unlink()
+    shutil.rmtree(workspace.folder / ".mlops")
     result = workspace.run("package", "--bundle-id", "b1")
     assert result.code == 1, result.err
     [line] = [line for line in result.err.splitlines() if "bundle b1: the archive is refused: " in line]
