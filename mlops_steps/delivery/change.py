@@ -13,8 +13,7 @@ from mlops_steps.config import Settings
 from mlops_steps.delivery import phases
 from mlops_steps.delivery.phases import Phase, Transition
 from mlops_steps.delivery.record import Named, Outcome, Previous, ReleaseRecord, Unit, load_for
-from mlops_steps.delivery.targets.base import Live
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
+from mlops_steps.delivery.targets.base import Live, Target
 from mlops_steps.dss.deployments import Deployment
 from mlops_steps.errors import ConfigError
 from mlops_steps.report.model import Report
@@ -29,7 +28,7 @@ class Change:
     ``failed`` and ``because`` begin the lines that are printed when its restore fails.
     """
 
-    target: ProjectDeployerTarget
+    target: Target
     report: Report
     console: Console
     record: ReleaseRecord
@@ -39,7 +38,7 @@ class Change:
     because: str = "the release failed because"
 
     @classmethod
-    def of(cls, target: ProjectDeployerTarget, report: Report, console: Console) -> Change:
+    def of(cls, target: Target, report: Report, console: Console) -> Change:
         """A change whose record is read now. Raises :class:`ConfigError`."""
         settings: Settings = target.settings
         return cls(target, report, console, load_for(settings.record, settings.project), settings.record)

@@ -6,23 +6,15 @@ The deployer's history names the bundles that were made live, and the smoke test
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from mlops_steps.delivery.change import Change, previous_of, superseded
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Named, Previous
-from mlops_steps.delivery.targets.base import Live
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
-from mlops_steps.delivery.verify import verdicts
-from mlops_steps.dss import updates
-from mlops_steps.dss.updates import PastUpdate
+from mlops_steps.delivery.targets.base import Live, Target
 from mlops_steps.errors import CheckFailed, NodeError
 
 log = logging.getLogger(__name__)
-
-_MOST = 30
 
 
 @dataclass(frozen=True)
@@ -73,25 +65,25 @@ def to_recover(change: Change, live: Live) -> Situation:
     return _by_the_nodes(change.target, live)
 
 
-def bundle_before(target: ProjectDeployerTarget, live: Live, other_than: str) -> str | None:
+def bundle_before(target: Target, live: Live, other_than: str) -> str | None:
     """The bundle that was live before ``other_than``, by the newest successful update to another one.
 
     A bundle that failed its smoke test there is passed over. ``None`` when there is none.
     """
     verdict: dict[int, bool] | None = None
-    for past, bundle in _successes(target, live):
-        if bundle == other_than:
+    for past in target.made_live(live):
+        if past.version == other_than:
             continue
         if verdict is None:
             verdict = _verdicts(target)
         if verdict.get(past.started, True):
-            return bundle
+            return past.version
     return None
 
 
-def verified(target: ProjectDeployerTarget, live: Live) -> bool:
+def verified(target: Target, live: Live) -> bool:
     """Whether what the last update has made live has passed a smoke test; ``False`` when that is not known."""
-    newest = next((past for past, _ in _successes(target, live)), None)
+    newest = next(target.made_live(live), None)
     return newest is not None and _verdicts(target).get(newest.started, False)
 
 
@@ -107,17 +99,16 @@ def _bundle_before_release(change: Change, live: Live, bundle: str) -> str | Non
     return bundle_before(change.target, live, bundle) or bundle
 
 
-def _by_the_nodes(target: ProjectDeployerTarget, live: Live) -> Situation:
+def _by_the_nodes(target: Target, live: Live) -> Situation:
     """What a release that was interrupted, and whose record is lost, has left to do."""
     nothing = Situation(Phase.NOTED)
     deployment = live.deployment
     if deployment is None or not deployment.enabled:
         return nothing
-    successes = list(_successes(target, live))
+    successes = list(target.made_live(live))
     if not successes:
         if live.bundle is None:
-            known = updates.known_history(target.deployer, deployment.id)
-            if known is None or any(past.succeeded for past in known):
+            if not target.never_updated(live):
                 raise _unknown(live, "the deployer has no history that says whether anything ever was")
             # A first release that was interrupted before anything ran on the node.
             seen = Named(version=deployment.bundle, enabled=deployment.enabled)
@@ -125,7 +116,7 @@ def _by_the_nodes(target: ProjectDeployerTarget, live: Live) -> Situation:
         if live.is_healthy(live.bundle):
             return Situation(Phase.VERIFYING)
         raise _unknown(live, "the deployer's history names no bundle that was made live")
-    newest, bundle = successes[0]
+    newest, bundle = successes[0], successes[0].version
     verdict = _verdicts(target)
     passed = verdict.get(newest.started)
     if live.is_healthy(bundle):
@@ -137,7 +128,7 @@ def _by_the_nodes(target: ProjectDeployerTarget, live: Live) -> Situation:
     else:
         # The settings name another bundle than the last update: a release was interrupted before its update, or a
         # restore.
-        named = next((past for past, name in successes if name == deployment.bundle), None)
+        named = next((past for past in successes if past.version == deployment.bundle), None)
         if named is not None and not passed and verdict.get(named.started, True):
             return _restoring(live, deployment.bundle)
         stays = passed is not False
@@ -153,23 +144,23 @@ def _restoring(live: Live, bundle: str) -> Situation:
     return Situation(Phase.RESTORING, previous_of(live, bundle, enabled=True))
 
 
-def _failed_before(target: ProjectDeployerTarget, live: Live, bundle: str) -> bool:
+def _failed_before(target: Target, live: Live, bundle: str) -> bool:
     """Whether a release of this bundle failed its smoke test and was interrupted before its restore was verified.
 
     Needed only when the record is lost, because a record says so. A process that was killed has left its claim behind.
     """
     if not target.found_dead or live.deployment is None or live.is_healthy(bundle):
         return False
-    newest = next((past for past, name in _successes(target, live) if name == bundle), None)
+    newest = next((past for past in target.made_live(live) if past.version == bundle), None)
     if newest is None or _verdicts(target).get(newest.started, True):
         return False
     return _by_the_nodes(target, live).phase in (Phase.VERIFYING, Phase.RESTORING)
 
 
-def _verdicts(target: ProjectDeployerTarget) -> dict[int, bool]:
+def _verdicts(target: Target) -> dict[int, bool]:
     """How the smoke tests on the node ended; nothing when the node does not say."""
     try:
-        return verdicts(target)
+        return target.verdicts()
     except NodeError as error:
         log.warning("%s; going on without the smoke tests of the past", error)
         return {}
@@ -181,24 +172,3 @@ def _unknown(live: Live, why: str) -> CheckFailed:
         live=str(live),
         next_step="look at the deployment; `mlops-steps rollback --stage STAGE --to BUNDLE` makes another bundle live",
     )
-
-
-def _successes(target: ProjectDeployerTarget, live: Live) -> Iterator[tuple[PastUpdate, str]]:
-    """The successful updates whose bundle is known, the newest first."""
-    if live.deployment is None:
-        return
-    for past in updates.history(target.deployer, live.deployment.id)[:_MOST]:
-        if past.succeeded:
-            bundle = past.bundle or _bundle_in(target, live.deployment.id, past.started)
-            if bundle:
-                yield past, bundle
-
-
-def _bundle_in(target: ProjectDeployerTarget, deployment_id: str, started: int) -> str | None:
-    try:
-        raw = updates.details(target.deployer, deployment_id, started)
-    except NodeError:
-        return None
-    settings: Any = raw.get("settings") or raw.get("deploymentSettings") or {}
-    bundle = raw.get("bundleId") or (settings.get("bundleId") if isinstance(settings, dict) else None)
-    return str(bundle) if bundle else None

@@ -8,7 +8,7 @@ import time
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.record import Previous
 from mlops_steps.delivery.targets.base import Live
-from mlops_steps.delivery.verify import smoke, update_name
+from mlops_steps.delivery.verify import smoke
 from mlops_steps.dss.deployments import Deployment, changed_by_another
 from mlops_steps.errors import (
     CheckFailed,
@@ -161,7 +161,7 @@ def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str
     if not previous.enabled:
         return str(live)
     with target.within(deadline):
-        update = update_name(target, previous.version)
+        update = target.update_name(previous.version)
     # The smoke test of the version that is gone may still run, and a scenario runs once at a time: hence alone.
     smoke(
         target,

@@ -7,8 +7,8 @@ from mlops_steps.delivery import evidence, gate
 from mlops_steps.delivery.change import Change, superseded
 from mlops_steps.delivery.exclusive import claimed, stage_lock
 from mlops_steps.delivery.record import load_for
-from mlops_steps.delivery.targets.base import Live
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.targets.base import Live, Target
+from mlops_steps.delivery.targets.project_deployer import open_target
 from mlops_steps.errors import CheckFailed, InternalError, Interrupted, MlopsError, ProductionInDoubt
 from mlops_steps.steps.context import Context
 from mlops_steps.system.interrupts import Interrupts, Stop
@@ -97,7 +97,7 @@ def _failure(change: Change, bundle: str, before: Live, failure: MlopsError | St
     return failure
 
 
-def _live_now(target: ProjectDeployerTarget) -> Live | None:
+def _live_now(target: Target) -> Live | None:
     try:
         with target.within(Deadline(pace().grace)):
             return target.observe()

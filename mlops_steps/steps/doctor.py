@@ -28,7 +28,7 @@ _CLOCK_NOISE = 2.0
 # From this version on DSS keeps JUnit reports of test scenarios.
 _REPORTS_SINCE = 13
 
-# The checks of a node, in the order in which they are told.
+# The checks of a node, in the order in which they are reported.
 _CHECKS = ("reachable", "TLS", "key", "type", "version", "clock")
 
 _TYPES = {"design": ("DESIGN",), "deployer": ("DEPLOYER", "DESIGN")}
@@ -74,7 +74,7 @@ def run(context: Context) -> None:
     :class:`CheckFailed` when another check fails; in this order.
     """
     settings, report, console = context.settings, context.report, context.console
-    # A node that is down is to be told of now, not after many tries.
+    # A node that is down is reported at once, not after many tries.
     impatient = settings.http.model_copy(update={"retries": min(1, settings.http.retries)})
     settings = settings.model_copy(update={"http": impatient})
     with console.waiting(f"asking {len(settings.nodes)} nodes"):

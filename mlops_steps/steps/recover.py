@@ -11,7 +11,6 @@ from mlops_steps.delivery.restore import restore
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import open_target
 from mlops_steps.delivery.verify import verify
-from mlops_steps.dss import updates
 from mlops_steps.errors import CheckFailed
 from mlops_steps.steps.context import Context
 from mlops_steps.system.pace import pace
@@ -64,10 +63,7 @@ def run(context: Context, stage: str) -> None:
 def _observe(change: Change, deadline: Deadline) -> Live:
     """What is live when no update is under way any more. Without a record, the nodes must agree on it."""
     target, console = change.target, change.console
-    deployment = target.find_deployment()
-    if deployment:
-        with console.waiting(f"looking at deployment {deployment.id}") as wait:
-            updates.wait_until_idle(target.deployer, deployment.id, deadline, wait.state)
+    target.wait_until_idle(deadline, console)
     return target.observe() if change.pending else target.look(deadline, console)
 
 

@@ -14,7 +14,7 @@ from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.restore import put_back
 from mlops_steps.delivery.targets.base import Live
-from mlops_steps.delivery.targets.project_deployer import open_target
+from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
 from mlops_steps.delivery.verify import verify
 from mlops_steps.errors import CheckFailed, InternalError, Interrupted, MlopsError
 from mlops_steps.steps.context import Context
@@ -53,7 +53,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
             with claimed(target, console, deadline):
                 live, situation = _look(change, bundle.id, deadline)
                 began = True
-                with _stated(statements, change, bundle, context.signals):
+                with _stated(statements, target, bundle, context.signals):
                     _release(change, live, situation, bundle.id, deadline, context.signals)
         except Stop as stop:
             if began:
@@ -62,16 +62,18 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
 
 
 @contextmanager
-def _stated(statements: Statements, change: Change, bundle: Bundle, signals: Interrupts) -> Iterator[None]:
+def _stated(
+    statements: Statements, target: ProjectDeployerTarget, bundle: Bundle, signals: Interrupts
+) -> Iterator[None]:
     """States how the release in the block ended."""
     try:
         yield
     except MlopsError as error:
         with signals.shielded():
-            statements.released(change.target, bundle, error.message)
+            statements.released(target, bundle, error.message)
         raise
     with signals.shielded():
-        statements.released(change.target, bundle)
+        statements.released(target, bundle)
 
 
 def _look(change: Change, bundle: str, deadline: Deadline) -> tuple[Live, Situation]:

@@ -34,7 +34,7 @@ def run(context: Context, stage: str, *, to: str | None = None) -> None:
         change = Change(target, report, console, record, settings.record)
         with target.within(deadline), report.case("find"):
             live = target.observe()
-            bundle = _find(change, live, to)
+            bundle = _find(change, live, to, bundles.published_bundles(target.deployer, target.project))
             done = live.is_healthy(bundle) and not change.pending and evidence.verified(target, live)
             # An attempt that was interrupted has made it live already; what it came from is in the deployer's evidence.
             left = evidence.bundle_before(target, live, bundle) if live.bundle == bundle else live.bundle
@@ -51,11 +51,10 @@ def run(context: Context, stage: str, *, to: str | None = None) -> None:
         console.good(f"rolled back: {now}, verified")
 
 
-def _find(change: Change, live: Live, to: str | None) -> str:
+def _find(change: Change, live: Live, to: str | None, published: list[str]) -> str:
     target = change.target
-    published = bundles.published_bundles(target.deployer, target.project)
     if live.deployment is None:
-        raise CheckFailed(f"{target.stage}: project {target.project} has no deployment on {target.infra}")
+        raise CheckFailed(f"{target.stage}: project {target.settings.project} has no deployment on {target.infra}")
     bundle = (
         valid_bundle_id(to)
         if to

@@ -16,7 +16,7 @@ from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline, duration
 from mlops_steps.trials.scenario_cases import choose
 
-# How a verdict is told in JUnit XML. A warning passes and carries its text.
+# How a verdict is reported in JUnit XML. A warning passes and carries its text.
 _OUTCOMES = {
     Verdict.PASSED: Outcome.PASSED,
     Verdict.WARNING: Outcome.PASSED,

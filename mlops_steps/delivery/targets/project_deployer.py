@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mlops_steps.delivery.targets.base import Live
-from mlops_steps.dss import automation, claims, deployments, updates
+from mlops_steps.delivery.targets.base import Live, MadeLive, SmokeResult
+from mlops_steps.dss import automation, claims, deployments, fires, scenarios, updates
 from mlops_steps.dss.claims import Claim
+from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import Deployment, changed_by_another
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal, SomebodyElse
@@ -19,9 +20,14 @@ from mlops_steps.system.waiting import BackgroundCall, Deadline, duration, poll
 if TYPE_CHECKING:
     from mlops_steps.config import Settings
 
+# So many past updates are looked at.
+_MOST = 30
+
 
 class ProjectDeployerTarget:
     """A stage of the configuration, with connections to the deployer and to the stage's Automation node."""
+
+    of: Deployer = PROJECTS
 
     def __init__(self, settings: Settings, stage: str, deployer: Dss, node: Dss) -> None:
         node_settings = settings.stage(stage)
@@ -110,6 +116,13 @@ class ProjectDeployerTarget:
                     "before them, then run the step again. A project that is live without a deployment needs one "
                     "(same bundle, updated)",
                 ) from None
+
+    def wait_until_idle(self, deadline: Deadline, console: Console) -> None:
+        """Waits for the end of an update that is under way, if there is one."""
+        deployment = self.find_deployment()
+        if deployment:
+            with console.waiting(f"looking at deployment {deployment.id}") as wait:
+                updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
 
     def _contradictory(self, live: Live) -> bool:
         deployment, healthy = live.deployment, live.health is not None and live.health.healthy
@@ -237,6 +250,84 @@ class ProjectDeployerTarget:
             if live.is_healthy(bundle):
                 return live
             return self.await_healthy(bundle, deadline, lambda _state: None)
+
+    # ---- what it remembers, and its smoke test
+
+    def made_live(self, live: Live) -> Iterator[MadeLive]:
+        """The bundles that successful updates have made live, as far as they are known, the newest first."""
+        if live.deployment is None:
+            return
+        for past in updates.history(self.deployer, live.deployment.id)[:_MOST]:
+            if past.succeeded:
+                bundle = past.bundle or self._bundle_of(live.deployment.id, past.started)
+                if bundle:
+                    yield MadeLive(past.started, bundle)
+
+    def _bundle_of(self, deployment_id: str, started: int) -> str | None:
+        try:
+            raw = updates.details(self.deployer, deployment_id, started)
+        except NodeError:
+            return None
+        settings: Any = raw.get("settings") or raw.get("deploymentSettings") or {}
+        bundle = raw.get("bundleId") or (settings.get("bundleId") if isinstance(settings, dict) else None)
+        return str(bundle) if bundle else None
+
+    def never_updated(self, live: Live) -> bool:
+        """Whether the deployer keeps a history, and no update of the deployment has succeeded by it."""
+        known = updates.known_history(self.deployer, live.deployment.id) if live.deployment else []
+        return known is not None and not any(past.succeeded for past in known)
+
+    def update_name(self, version: str) -> str | None:
+        """The start of the update that has made the bundle live.
+
+        ``None`` when the deployer keeps no history, or shows an old one.
+        """
+        deployment = self.known_deployment()
+        newest = updates.newest_success(self.deployer, deployment.id) if deployment else None
+        if newest is None or newest.started <= self.updated_after or newest.bundle not in (None, version):
+            return None
+        return str(newest.started)
+
+    def verdicts(self) -> dict[int, bool]:
+        """How the smoke tests on the Automation node have ended."""
+        found: dict[int, bool] = {}
+        for token, outcome in fires.outcomes(self.node, self.deployed_key, self.settings.release.smoke_scenario):
+            started = token.partition(".")[0]
+            if started.isdecimal():
+                found[int(started)] = found.get(int(started), False) or outcome in self._accepted
+        return found
+
+    @property
+    def _accepted(self) -> set[str]:
+        """The outcomes of a scenario that count as passed."""
+        return {"SUCCESS", "WARNING"} if self.settings.test.warning == "pass" else {"SUCCESS"}
+
+    @property
+    def smoke_test(self) -> str:
+        """The smoke scenario and the infrastructure."""
+        return f"smoke test {self.settings.release.smoke_scenario} on {self.infra}"
+
+    def run_smoke_test(
+        self, limit: float, say: Callable[[str], None], *, token: str | None, prefix: str | None, alone: bool
+    ) -> SmokeResult:
+        """Runs the smoke scenario on the stage's Automation node."""
+        deadline = Deadline(limit)
+        with self.within(deadline):
+            self.known_deployment()
+        outcome = scenarios.run_scenario(
+            self.node,
+            self.deployed_key,
+            self.settings.release.smoke_scenario,
+            limit=max(deadline.remaining, 1.0),
+            on_state=say,
+            refire=True,
+            token=token,
+            prefix=prefix,
+            reports=False,
+            alone=alone,
+        )
+        passed = outcome.outcome in self._accepted
+        return SmokeResult(passed, outcome.outcome, outcome.message, outcome.log, outcome.seconds)
 
     def take_back(
         self, deadline: Deadline, console: Console, *, expected: Callable[[Deployment], bool]
