@@ -15,14 +15,16 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Protocol
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import build_from
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
 from mlops_steps.dss import claims
 from mlops_steps.dss.claims import Claim
+from mlops_steps.dss.deployers import Deployer
+from mlops_steps.dss.session import Dss
 from mlops_steps.errors import Busy, DeadlineExceeded, MlopsError, Refusal, Unreachable
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Stop
@@ -30,6 +32,23 @@ from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline, poll
 
 _TRIES = 3
+
+
+class Claimable(Protocol):
+    """An infrastructure with the deployer that holds what is published; ``project`` is the key, or id, of that."""
+
+    settings: Settings
+    stage: str
+    project: str
+    infra: str
+    deployer: Dss
+    of: Deployer
+    claim: Claim | None
+    takes_over: bool
+    found_dead: bool
+
+    def within(self, deadline: Deadline) -> AbstractContextManager[None]:
+        """Requests in the block end at the deadline."""
 
 
 def lock_folder(settings: Settings) -> Path:
@@ -54,9 +73,15 @@ def stage_lock(settings: Settings, stage: str, console: Console, wait: float = 0
 
     Raises :class:`Busy` when another process keeps it.
     """
+    with infra_lock(settings, str(settings.stage(stage).infra), stage, console, wait):
+        yield
+
+
+@contextmanager
+def infra_lock(settings: Settings, infra: str, stage: str, console: Console, wait: float = 0.0) -> Iterator[None]:
+    """The same for the infrastructure of this name. Raises :class:`Busy`."""
     folder = lock_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    infra = str(settings.stage(stage).infra)
     path = folder / f"{hashlib.sha256(infra.encode()).hexdigest()[:16]}.lock"
     with path.open("a+") as file:
         _lock(file.fileno(), path, stage, console, wait)
@@ -95,7 +120,7 @@ def _lock(handle: int, path: Path, stage: str, console: Console, wait: float) ->
 
 
 @contextmanager
-def claimed(target: ProjectDeployerTarget, console: Console, deadline: Deadline) -> Iterator[None]:
+def claimed(target: Claimable, console: Console, deadline: Deadline) -> Iterator[None]:
     """Claims the stage's infrastructure against other agents for the block; waits until the deadline at most to get it.
 
     Raises :class:`Busy` when another process has it. A deployer that keeps no tags, or does not let this key write
@@ -117,7 +142,7 @@ def claimed(target: ProjectDeployerTarget, console: Console, deadline: Deadline)
             _give_back(target, claim, console)
 
 
-def wait_for_others(target: ProjectDeployerTarget, console: Console, limit: float) -> None:
+def wait_for_others(target: Claimable, console: Console, limit: float) -> None:
     """Waits, ``limit`` seconds at most, for a process that is at work on the stage; after that it counts as gone.
 
     A process of the same build is not waited for: it was interrupted, or `recover` would not have been called.
@@ -125,7 +150,7 @@ def wait_for_others(target: ProjectDeployerTarget, console: Console, limit: floa
     mine = _mine(target)
 
     def look() -> bool | None:
-        found = claims.read(target.deployer, target.project, target.infra)
+        found = claims.read(target.deployer, target.project, target.infra, target.of)
         others = [other for other in _others(found, mine)[0] if not (mine.build and other.build == mine.build)]
         if not others:
             return True
@@ -141,7 +166,7 @@ def wait_for_others(target: ProjectDeployerTarget, console: Console, limit: floa
             console.warn(error.message)
 
 
-def _take(target: ProjectDeployerTarget, mine: Claim, console: Console) -> bool:
+def _take(target: Claimable, mine: Claim, console: Console) -> bool:
     def check(found: list[Claim]) -> None:
         others, dead = _others(found, mine)
         target.found_dead = target.found_dead or dead
@@ -155,15 +180,15 @@ def _take(target: ProjectDeployerTarget, mine: Claim, console: Console) -> bool:
 
     try:
         for _ in range(_TRIES):
-            claims.write(target.deployer, target.project, mine, check)
+            claims.write(target.deployer, target.project, mine, check, target.of)
             time.sleep(pace().settle)
-            if mine in claims.read(target.deployer, target.project, target.infra):
+            if mine in claims.read(target.deployer, target.project, target.infra, target.of):
                 return True
     except Refusal as error:
         console.warn(f"releases from other agents are not locked out: {error.message}")
         return False
     _give_back(target, mine, console)
-    console.warn("releases from other agents are not locked out: the Project Deployer does not keep the project's tags")
+    console.warn("releases from other agents are not locked out: the deployer does not keep the tags")
     return False
 
 
@@ -177,9 +202,9 @@ def _others(found: list[Claim], mine: Claim) -> tuple[list[Claim], bool]:
     return alive, len(alive) < len(others)
 
 
-def _give_back(target: ProjectDeployerTarget, claim: Claim, console: Console) -> None:
+def _give_back(target: Claimable, claim: Claim, console: Console) -> None:
     def remove() -> None:
-        claims.remove(target.deployer, target.project, claim, Deadline(pace().release_note))
+        claims.remove(target.deployer, target.project, claim, Deadline(pace().release_note), target.of)
 
     try:
         try:
@@ -190,7 +215,7 @@ def _give_back(target: ProjectDeployerTarget, claim: Claim, console: Console) ->
         console.warn(f"the note that this process is at work on {target.infra} is left behind: {error}")
 
 
-def _mine(target: ProjectDeployerTarget) -> Claim:
+def _mine(target: Claimable) -> Claim:
     host = socket.gethostname()
     build = build_from(os.environ)
     return Claim(
@@ -205,7 +230,11 @@ def _mine(target: ProjectDeployerTarget) -> Claim:
 
 def _limit(settings: Settings) -> float:
     release = settings.release
-    return max(release.timeout, settings.deploy.timeout) + release.smoke_timeout + release.rollback_timeout
+    return (
+        max(release.timeout, settings.deploy.timeout, settings.api.deploy_timeout)
+        + release.smoke_timeout
+        + release.rollback_timeout
+    )
 
 
 def _place(folder: Path, host: str) -> str:

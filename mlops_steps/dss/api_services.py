@@ -128,9 +128,14 @@ def download(
     check: Callable[[Path], object] = downloads.read_whole,
 ) -> Archive:
     """Streams a version from the API Deployer: see :func:`mlops_steps.dss.downloads.download`."""
+    return downloads.download(version_source(deployer, service, version), deadline, into, on_bytes, check)
+
+
+def version_source(deployer: Dss, service: str, version: str) -> Source:
+    """A version on the API Deployer, to be downloaded. Sends nothing yet."""
     handle = SERVICES.published(deployer.client, service)
-    source = Source(deployer, f"version {version} of API service {service}", lambda: handle.get_version_stream(version))
-    return downloads.download(source, deadline, into, on_bytes, check)
+    what = f"version {version} of API service {service}"
+    return Source(deployer, what, lambda: handle.get_version_stream(version))
 
 
 def check_archive(path: Path, project_key: str, service: str, version: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,10 +13,11 @@ from typing import Any
 
 from mlops_steps.archive.contents import BadArchive, Damaged, checked
 from mlops_steps.dss import downloads
+from mlops_steps.dss.deployers import PROJECTS
 from mlops_steps.dss.downloads import Archive, Source, read_whole
 from mlops_steps.dss.lost_answers import look_for
 from mlops_steps.dss.session import Dss, expect
-from mlops_steps.errors import CheckFailed, ConfigError, NonsenseAnswer, Refusal, Unreachable
+from mlops_steps.errors import CheckFailed, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.waiting import Deadline
 
@@ -83,9 +83,12 @@ def download(
     check: Callable[[Path], object] = read_whole,
 ) -> Archive:
     """Streams the archive from the Project Deployer: see :func:`mlops_steps.dss.downloads.download`."""
-    project = deployer.client.get_projectdeployer().get_project(project_key)
-    source = Source(deployer, f"bundle {bundle_id}", lambda: project.get_bundle_stream(bundle_id))
-    return downloads.download(source, deadline, into, on_bytes, check)
+    return downloads.download(_source(deployer, project_key, bundle_id), deadline, into, on_bytes, check)
+
+
+def _source(deployer: Dss, project_key: str, bundle_id: str) -> Source:
+    project = PROJECTS.published(deployer.client, project_key)
+    return Source(deployer, f"bundle {bundle_id}", lambda: project.get_bundle_stream(bundle_id))
 
 
 def published_archive(
@@ -98,26 +101,9 @@ def published_archive(
     on_bytes: Callable[[int], None] | None = None,
     keep: Path | None = None,
 ) -> Archive:
-    """The archive that the Project Deployer has now: ``expected``, or another one that is whole.
-
-    When it differs from the expected one it is downloaded once more, into a temporary file in ``folder``: a garbled
-    download is not a replaced archive. With ``keep`` the archive is left in that file. Raises :class:`NodeError`,
-    :class:`ConfigError` when the file cannot be written.
-    """
-    # An archive that is the expected one needs no look into it.
-    archive = download(deployer, project_key, bundle_id, deadline, keep, on_bytes, check=lambda _path: None)
-    if archive == expected:
-        return archive
-    log.warning(
-        "%s: bundle %s: the download is not the archive that was packaged; reading it again", deployer, bundle_id
-    )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="bundle-") as place:
-            into = keep or Path(place, "bundle.zip")
-            return download(deployer, project_key, bundle_id, deadline, into, on_bytes)
-    except OSError as error:
-        raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
+    """The archive that the Project Deployer has now: see :func:`mlops_steps.dss.downloads.published_archive`."""
+    source = _source(deployer, project_key, bundle_id)
+    return downloads.published_archive(source, expected, deadline, folder, on_bytes, keep)
 
 
 def check_archive(path: Path, project_key: str, bundle_id: str) -> dict[str, Any]:

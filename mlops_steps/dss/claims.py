@@ -1,4 +1,5 @@
-"""Who is at work on an infrastructure, written where every agent can read it: in the tags of the published project.
+"""Who is at work on an infrastructure, written where every agent can read it: in the tags of the published project, or
+of the published API service.
 
 A lock in the file system holds on one machine only. The Project Deployer has no locks, and the settings of a
 deployment must not be touched for one (a deployment whose settings were changed may count as out of sync). Tags of the
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
+from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.session import Dss, expect
 from mlops_steps.errors import NodeError, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.pace import pace
@@ -58,18 +60,20 @@ class Claim:
         return f"{self.build} ({self.owner})" if self.build else self.owner
 
 
-def read(deployer: Dss, project_key: str, infra: str) -> list[Claim]:
+def read(deployer: Dss, project_key: str, infra: str, of: Deployer = PROJECTS) -> list[Claim]:
     """The claims on the infrastructure. Raises :class:`NodeError`."""
-    found = _claims(_tags(_settings(deployer, project_key).get_raw()))
+    found = _claims(_tags(_settings(deployer, project_key, of).get_raw()))
     return [claim for claim in found if claim.infra == _as_kept(infra)]
 
 
-def write(deployer: Dss, project_key: str, claim: Claim, check: Callable[[list[Claim]], None]) -> None:
+def write(
+    deployer: Dss, project_key: str, claim: Claim, check: Callable[[list[Claim]], None], of: Deployer = PROJECTS
+) -> None:
     """Puts the claim in the place of all others on its infrastructure; a lost answer is not an error: read it back.
 
     ``check`` is given those others just before, and may raise. Raises :class:`NodeError`.
     """
-    settings = _settings(deployer, project_key)
+    settings = _settings(deployer, project_key, of)
     check([other for other in _claims(_tags(settings.get_raw())) if other.infra == claim.infra])
     try:
         _save(deployer, project_key, settings, lambda other: other.infra != claim.infra, [claim.tag])
@@ -77,7 +81,7 @@ def write(deployer: Dss, project_key: str, claim: Claim, check: Callable[[list[C
         log.info("%s; looking whether it was done", error)
 
 
-def remove(deployer: Dss, project_key: str, claim: Claim, deadline: Deadline) -> None:
+def remove(deployer: Dss, project_key: str, claim: Claim, deadline: Deadline, of: Deployer = PROJECTS) -> None:
     """Takes the claim away, if it is there, and reads back that it is gone; asks again until the deadline.
 
     Each request gets a third of the time at most, so that one without an answer leaves time for another.
@@ -89,7 +93,7 @@ def remove(deployer: Dss, project_key: str, claim: Claim, deadline: Deadline) ->
     while True:
         try:
             with deployer.within(deadline, read=max(deadline.seconds / 3, 0.1)):
-                settings = _settings(deployer, project_key)
+                settings = _settings(deployer, project_key, of)
                 if not settings.get_raw():
                     raise NonsenseAnswer(f"{deployer}: cannot {what}: the settings are empty")
                 if claim not in _claims(_tags(settings.get_raw())):
@@ -115,9 +119,9 @@ def _save(deployer: Dss, project_key: str, settings: Any, keep: Callable[[Claim]
         settings.save()
 
 
-def _settings(deployer: Dss, project_key: str) -> Any:
+def _settings(deployer: Dss, project_key: str, of: Deployer) -> Any:
     with deployer.asking(f"read the settings of the published project {project_key}"):
-        settings = deployer.client.get_projectdeployer().get_project(project_key).get_settings()
+        settings = of.published(deployer.client, project_key).get_settings()
         expect(settings.get_raw(), dict, "the settings")
         _tags(settings.get_raw())
         return settings

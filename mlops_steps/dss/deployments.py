@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.http import LONGEST_MESSAGE
@@ -12,6 +12,8 @@ from mlops_steps.dss.session import Dss, expect
 from mlops_steps.dss.url_parts import node_id
 from mlops_steps.errors import ConfigError, Refusal, SomebodyElse
 from mlops_steps.system.text import one_line
+
+T = TypeVar("T")
 
 HEALTHY = "HEALTHY"
 _MOST_MESSAGES = 100
@@ -134,22 +136,35 @@ def _read(deployer: Dss, deployment_id: str, project_key: str, infra: str) -> tu
 
 def create(deployer: Dss, deployment_id: str, project_key: str, infra: str, bundle_id: str) -> Deployment:
     """Creates the deployment; nothing runs on the node until it is updated. A lost answer is made up for by looking."""
-    try:
+
+    def send() -> None:
         with deployer.asking(f"create deployment {deployment_id}"):
             deployer.client.get_projectdeployer().create_deployment(deployment_id, project_key, infra, bundle_id)
+
+    found = create_once(deployment_id, send, lambda: find(deployer, project_key, infra, None, deployment_id))
+    return found or read(deployer, deployment_id, project_key, infra)
+
+
+def create_once(deployment_id: str, send: Callable[[], None], look: Callable[[], T | None]) -> T | None:
+    """Sends the request that creates a deployment; what ``look`` finds when its answer was lost, else ``None``.
+
+    Raises :class:`SomebodyElse` when the deployer refuses and the deployment is there, :class:`NodeError`.
+    """
+    try:
+        send()
     except Refusal as refusal:
-        if find(deployer, project_key, infra, None, deployment_id) is None:
+        if look() is None:
             raise
         raise SomebodyElse(
             f"somebody else has created deployment {deployment_id} meanwhile; it was not overwritten",
             details=[str(refusal)],
         ) from None
     except Exception as error:
-        found = find(deployer, project_key, infra, None, deployment_id)
+        found = look()
         if found is None:
             raise error from None
         return found
-    return read(deployer, deployment_id, project_key, infra)
+    return None
 
 
 def change(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +87,33 @@ def download(
         reraise=True,
     )
     return attempts(once)
+
+
+def published_archive(
+    source: Source,
+    expected: Archive,
+    deadline: Deadline,
+    folder: Path,
+    on_bytes: Callable[[int], None] | None = None,
+    keep: Path | None = None,
+) -> Archive:
+    """The archive that the deployer has now: ``expected``, or another one that is whole.
+
+    When it differs from the expected one it is downloaded once more, into a temporary file in ``folder``: a garbled
+    download is not a replaced archive. With ``keep`` the archive is left in that file. Raises :class:`NodeError`,
+    :class:`ConfigError` when the file cannot be written.
+    """
+    # An archive that is the expected one needs no look into it.
+    archive = download(source, deadline, keep, on_bytes, check=lambda _path: None)
+    if archive == expected:
+        return archive
+    log.warning("%s: the download is not the archive that was packaged; reading it again", source)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="bundle-") as place:
+            return download(source, deadline, keep or Path(place, "archive.zip"), on_bytes)
+    except OSError as error:
+        raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
 
 
 def _download_once(

@@ -47,6 +47,11 @@ _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 _REPEATABLE_PUT = re.compile(r"/(?:project|api)-deployer/deployments/[^/]+/settings$")
 
 
+# Calls of an API node that only compute. A 500 is the model's own error, and comes again.
+_SCORING = re.compile(r"/predict(?:-multi)?$")
+_SCORED_AGAIN = frozenset({429, 502, 503, 504})
+
+
 class Refused(DataikuException):  # type: ignore[misc]
     """The node answered with an HTTP error. ``status`` is its code, ``retry_after`` the seconds it asks to wait."""
 
@@ -71,12 +76,16 @@ class HttpLimits:
 
 
 class NodeSession(requests.Session):
-    """A session that gives each request a time limit and repeats those that are safe to repeat."""
+    """A session that gives each request a time limit and repeats those that are safe to repeat.
 
-    def __init__(self, limits: HttpLimits) -> None:
+    ``scores``: its node is an API node, whose predictions may be asked for again. ``connections`` are kept open.
+    """
+
+    def __init__(self, limits: HttpLimits, *, scores: bool = False, connections: int = 10) -> None:
         super().__init__()
         self.limits = limits
-        mount(self)
+        self.scores = scores
+        mount(self, connections)
         #: The version of DSS that the last answer named, "" when none did.
         self.dss_version = ""
         self._scope: ContextVar[tuple[Deadline | None, float | None]] = ContextVar("scope", default=(None, None))
@@ -98,7 +107,7 @@ class NodeSession(requests.Session):
         retryer = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.limits.retries + 1) | _StopAfterWaiting(self.limits.max_wait, limit),
             wait=_wait,
-            retry=tenacity.retry_if_exception(lambda error: _may_repeat(method, url, error)),
+            retry=tenacity.retry_if_exception(lambda error: _may_repeat(method, url, error, self.scores)),
             before_sleep=_log_retry(method, url),
             reraise=True,
         )
@@ -259,16 +268,19 @@ def _is_repeatable(method: str, url: str) -> bool:
     return method in ("GET", "HEAD") or (method == "PUT" and _REPEATABLE_PUT.search(url.split("?")[0]) is not None)
 
 
-def _may_repeat(method: str, url: str, error: BaseException) -> bool:
+def _may_repeat(method: str, url: str, error: BaseException, scores: bool = False) -> bool:
     if isinstance(error, requests.exceptions.SSLError):
         return False
+    scores = scores and _SCORING.search(url.split("?")[0]) is not None
+    if isinstance(error, Refused) and scores:
+        return error.status in _SCORED_AGAIN
     if isinstance(error, Refused):
         # 429 says that the request was not worked on.
         return error.status == 429 or (error.status in _RETRIED_STATUS and _is_repeatable(method, url))
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader)):
         return False
     if isinstance(error, requests.RequestException):
-        return _is_repeatable(method, url) or never_arrived(error)
+        return scores or _is_repeatable(method, url) or never_arrived(error)
     return False
 
 

@@ -31,8 +31,9 @@ _OF_A_GATEWAY = frozenset({502, 504})
 class Dss:
     """One node. ``client`` is the official client; ``name`` the node's name in the configuration."""
 
-    def __init__(self, name: str, url: str, client: Any, session: NodeSession) -> None:
+    def __init__(self, name: str, url: str, client: Any, session: NodeSession, key_variable: str | None = None) -> None:
         self.name = name
+        self.key_variable = key_variable
         self.url = url
         self.client = client
         self.session = session
@@ -90,7 +91,7 @@ class Dss:
     def _refusal(self, what: str, error: Refused) -> Refusal:
         next_step = None
         if error.status in (401, 403):
-            variable = f"MLOPS_{re.sub('[^A-Z0-9]', '_', self.name.upper())}_API_KEY"
+            variable = self.key_variable or f"MLOPS_{re.sub('[^A-Z0-9]', '_', self.name.upper())}_API_KEY"
             next_step = f"check the key in {variable} and its rights on this node"
         return Refusal(f"{self}: cannot {what}: {error}", error.status, next_step=next_step)
 

@@ -132,7 +132,7 @@ class Step:
 
     ``asks``: the nodes whose keys it needs. ``reads_record``: it reads what an earlier step of the same build wrote.
     ``harmless_with``: the name of a flag with which it changes nothing. ``in_library``: there is a Groovy step that
-    runs it.
+    runs it. ``of_service``: its stage is one of the API service (``api.stages``).
     """
 
     name: str
@@ -145,6 +145,7 @@ class Step:
     changes: Changes = Changes.NEVER
     harmless_with: str = ""
     in_library: bool = True
+    of_service: bool = False
 
     @property
     def all_options(self) -> tuple[Option, ...]:
@@ -164,6 +165,13 @@ class Step:
         own = {name: value for name, value in options.items() if name != WAIT.name}
         place = [stage] if self.has_stage else []
         in_turn(context.report, context.console, options.get(WAIT.name), lambda: module.run(context, *place, **own))
+
+    def check_stage(self, settings: Settings, stage: str) -> None:
+        """Raises :class:`ConfigError` with the nearest spelling when the configuration has no such stage."""
+        if self.of_service:
+            settings.api.stage(stage)
+        else:
+            settings.stage(stage)
 
     def nodes(self, settings: Settings, stage: str | None) -> list[NodeSettings]:
         """The nodes whose keys it needs, in the order of the configuration.
@@ -380,6 +388,24 @@ STEPS: dict[str, Step] = {
                 ),
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER),
+        ),
+        Step(
+            "api-deploy",
+            "Let a version of the API service answer on a stage.",
+            "Believed only when the API Deployer says HEALTHY and each API node of the infrastructure answers with "
+            "this version on each endpoint. Refuses the release stage: it restores nothing.",
+            options=(
+                Option(
+                    "version",
+                    "A published version.",
+                    default="the record's",
+                    metavar="ID",
+                    jenkins_help="A version that is published on the API Deployer.",
+                ),
+                WAIT,
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+            of_service=True,
         ),
     )
 }  # fmt: skip

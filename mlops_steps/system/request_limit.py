@@ -212,7 +212,7 @@ class LimitedAdapter(requests.adapters.HTTPAdapter):
         return manager
 
 
-def mount(session: requests.Session) -> None:
-    """Makes the session send its requests through a :class:`LimitedAdapter`."""
+def mount(session: requests.Session, connections: int = 10) -> None:
+    """Makes the session send its requests through a :class:`LimitedAdapter`, which keeps that many connections open."""
     for scheme in ("http://", "https://"):
-        session.mount(scheme, LimitedAdapter())
+        session.mount(scheme, LimitedAdapter(pool_maxsize=connections))

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dataikuapi
 import pytest
+from dataikuapi.utils import DataikuException
 
 from mlops_steps.sandbox.services.projects.model import Project
 from mlops_steps.sandbox.site import Sandbox
@@ -57,6 +59,39 @@ class ApiWorkspace(Workspace):
     def packages(self) -> list[str]:
         found = self.client("design").get_project(self.project).get_api_service(self.service).list_packages()
         return [item["id"] for item in found]
+
+    def packaged(self, version: str) -> str:
+        """Makes the service as it is a version; returns its id."""
+        self.ok("api-package", "--version", version)
+        return version
+
+    def deployed(self, version: str) -> str:
+        """Makes a version, and lets it answer on the stage dev; returns its id."""
+        self.packaged(version)
+        self.ok("api-deploy", "--stage", "dev")
+        return version
+
+    def serving(self, infra: str = "api-dev") -> dict[str, list[str]]:
+        """What the API nodes themselves say: the generations in the mapping of each."""
+        found = {}
+        for node in self.sandbox.api_infrastructures()[infra][0]:
+            service = dataikuapi.APINodeAdminClient(node.url, node.api_key).service(self.service)
+            try:
+                generations = service.list_generations()
+            except DataikuException:
+                generations = []
+            found[node.id] = [item["generation"] for item in generations if item["mapped"]]
+        return found
+
+    @property
+    def deployment(self) -> Any:
+        """The deployment on the stage dev."""
+        return self.client("design").get_apideployer().get_deployment(f"{self.service}-on-api-dev")
+
+    @property
+    def updates(self) -> int:
+        """How many updates the deployment on the stage dev has had."""
+        return len(self.deployment.list_updates())
 
     @property
     def versions(self) -> list[str]:

@@ -137,7 +137,7 @@ def _run(request: Request, say: Say) -> int:
             _check_credentials()
             requests.check_library(request)
             if settings and request.stage:
-                settings.stage(request.stage)
+                request.step.check_stage(settings, request.stage)
             given = requests.arguments(request, settings.nodes if settings else None)
             answer = approval.given(os.environ, request.stage)
         except ConfigError as problem:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_steps.delivery.targets.base import Live, MadeLive, SmokeResult
 from mlops_steps.dss import automation, claims, deployments, fires, scenarios, updates
 from mlops_steps.dss.claims import Claim
+from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import Deployment, changed_by_another
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal, SomebodyElse
@@ -25,6 +26,8 @@ _MOST = 30
 
 class ProjectDeployerTarget:
     """A stage of the configuration, with connections to the deployer and to the stage's Automation node."""
+
+    of: Deployer = PROJECTS
 
     def __init__(self, settings: Settings, stage: str, deployer: Dss, node: Dss) -> None:
         node_settings = settings.stage(stage)

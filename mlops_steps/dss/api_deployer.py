@@ -1,0 +1,120 @@
+"""Deployments of the API Deployer: find, create, change. Updates and health are as on the Project Deployer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mlops_steps.dss.deployers import SERVICES
+from mlops_steps.dss.deployments import choose, create_once, listed
+from mlops_steps.dss.session import Dss, expect
+from mlops_steps.dss.url_parts import node_id
+from mlops_steps.errors import SomebodyElse
+
+_SINGLE = "SINGLE_GENERATION"
+
+
+@dataclass(frozen=True)
+class ServiceDeployment:
+    """A deployment as its settings say.
+
+    ``service`` is the service on the API Deployer, ``deployed`` its id on the API nodes. ``version`` is the one that
+    answers; ``None`` when several versions share the calls.
+    """
+
+    id: str
+    infra: str
+    service: str
+    deployed: str
+    version: str | None
+    enabled: bool = True
+
+    def __str__(self) -> str:
+        off = "" if self.enabled else ", disabled"
+        return f"deployment {self.id} ({f'version {self.version}' if self.version else 'several versions'}{off})"
+
+
+def find(deployer: Dss, service: str, infra: str, configured: str | None, default: str) -> ServiceDeployment | None:
+    """The service's deployment on the infrastructure, or ``None``: chosen as that of a project is.
+
+    Raises :class:`ConfigError` when it cannot be told which one is meant, :class:`NodeError`.
+    """
+    owner = f"API service {service}"
+    with deployer.asking(f"list the deployments of {owner} on infrastructure {infra}"):
+        items = expect(deployer.client.get_apideployer().list_deployments(as_objects=False), list, "the list")
+        found = listed(items, "publishedServiceId", owner, infra)
+    chosen = choose(found, owner, "api.stages.<stage>.deployment", infra, configured, default)
+    return read(deployer, chosen, service, infra) if chosen else None
+
+
+def read(deployer: Dss, deployment_id: str, service: str, infra: str) -> ServiceDeployment:
+    """The settings of the service's deployment on the infrastructure.
+
+    Raises :class:`NodeError`, also when the answer is about another deployment.
+    """
+    return _read(deployer, deployment_id, service, infra)[0]
+
+
+def _read(deployer: Dss, deployment_id: str, service: str, infra: str) -> tuple[ServiceDeployment, Any]:
+    with deployer.asking(f"read the settings of deployment {deployment_id}"):
+        settings = SERVICES.deployment(deployer.client, deployment_id).get_settings()
+        raw = expect(settings.get_raw(), dict, "the settings")
+        mapping = expect(raw["generationsMapping"], dict, "generationsMapping")
+        published = expect(raw["publishedServiceId"], str, "publishedServiceId")
+        found = ServiceDeployment(
+            id=expect(raw.get("id", deployment_id), str, "the id"),
+            infra=expect(raw["infraId"], str, "infraId"),
+            service=published,
+            deployed=node_id(raw.get("deployedServiceId") or published, "deployedServiceId"),
+            version=node_id(mapping["generation"], "generation") if mapping.get("mode") == _SINGLE else None,
+            enabled=bool(raw.get("enabled", True)),
+        )
+        if (found.id, found.service, found.infra) != (deployment_id, service, infra):
+            raise ValueError(f"it is of deployment {found.id}, API service {found.service} on {found.infra}")
+        return found, settings
+
+
+def create(deployer: Dss, deployment_id: str, service: str, infra: str, version: str) -> ServiceDeployment:
+    """Creates the deployment; nothing runs on a node until it is updated. A lost answer is made up for by looking."""
+
+    def send() -> None:
+        with deployer.asking(f"create deployment {deployment_id}"):
+            deployer.client.get_apideployer().create_deployment(deployment_id, service, infra, version)
+
+    found = create_once(deployment_id, send, lambda: find(deployer, service, infra, None, deployment_id))
+    return found or read(deployer, deployment_id, service, infra)
+
+
+def change(
+    deployer: Dss,
+    deployment: ServiceDeployment,
+    version: str,
+    expected: Callable[[ServiceDeployment], bool] = lambda _deployment: True,
+) -> None:
+    """Lets this version alone answer, in an enabled deployment. All other settings stay as they are written.
+
+    The API nodes are changed by an update only. ``expected`` is asked about the settings just before they are saved:
+    when somebody else has changed them, :class:`SomebodyElse` is raised. Raises :class:`NodeError`.
+    """
+    current, settings = _read(deployer, deployment.id, deployment.service, deployment.infra)
+    if not expected(current):
+        raise SomebodyElse(
+            f"somebody else has changed {current} meanwhile; it was not overwritten",
+            next_step="look who deploys to this infrastructure, then run the step again",
+        )
+    with deployer.asking(f"save the settings of deployment {deployment.id}"):
+        settings.set_single_version(version)
+        settings.set_enabled(True)
+        settings.save()
+
+
+def node_urls(deployer: Dss, deployment_id: str) -> list[str]:
+    """The addresses of the API nodes behind a deployment, as the deployer tells them; none when it does not.
+
+    Source: ``DSSAPIDeployerDeploymentStatus.get_service_urls`` of the client. Raises :class:`NodeError`.
+    """
+    with deployer.asking(f"read the status of deployment {deployment_id}"):
+        heavy = SERVICES.deployment(deployer.client, deployment_id).get_status().get_heavy()
+        nodes = expect(expect(heavy, dict, "the status").get("apiNodes") or [], list, "apiNodes")
+        return [expect(expect(node, dict, "a node")["url"], str, "its URL").rstrip("/") for node in nodes]
