@@ -7,6 +7,8 @@ an earlier run said is replaced.
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +19,10 @@ from mlops_steps.system.files import write_atomically
 from mlops_steps.system.text import one_line
 
 SUFFIX = ".intoto.json"
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}\.intoto\.json")
+# Bytes of all statements that travel with a record.
+_MOST = 1024 * 1024
 
 
 def folder(record: Path, project: str) -> Path:
@@ -29,9 +35,7 @@ def write(folder: Path, what: str, statement: Statement, key: SigningKey | None)
     path = folder / f"{what}{SUFFIX}"
     payload = statement.payload()
     try:
-        folder.parent.parent.mkdir(parents=True, exist_ok=True)
-        for made in (folder.parent, folder):
-            made.mkdir(mode=0o750, exist_ok=True)
+        _make(folder)
         write_atomically(path, key.sign(payload) if key else payload + b"\n")
     except OSError as error:
         raise ConfigError(
@@ -53,6 +57,31 @@ def read(path: Path) -> bytes | None:
     return None
 
 
+def texts(folder: Path) -> dict[str, str]:
+    """The statements as text, by file name; not what is too large for one, and at most a megabyte in all."""
+    found: dict[str, str] = {}
+    left = _MOST
+    for path in paths(folder):
+        data = read(path)
+        if data is None or len(data) > min(LARGEST, left):
+            continue
+        with suppress(UnicodeDecodeError):
+            found[path.name] = data.decode()
+            left -= len(data)
+    return found
+
+
+def put(folder: Path, statements: Mapping[str, str]) -> None:
+    """Makes these the statements in the folder, by file name. Raises ``OSError``."""
+    for path in paths(folder):
+        if path.name not in statements:
+            path.unlink(missing_ok=True)
+    for name, text in statements.items():
+        if _NAME.fullmatch(name):
+            _make(folder)
+            write_atomically(folder / name, text.encode())
+
+
 def digests(folder: Path, *whats: str) -> dict[str, str]:
     """The SHA-256 of these statements' files, as far as they are there, by file name."""
     found = {f"{what}{SUFFIX}": read(folder / f"{what}{SUFFIX}") for what in whats}
@@ -66,3 +95,10 @@ def forget(folder: Path, what: str = "*") -> None:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(f"cannot remove the old statement {path}: {error.strerror}") from None
+
+
+def _make(folder: Path) -> None:
+    """Not for everybody, whatever the umask."""
+    folder.parent.parent.mkdir(parents=True, exist_ok=True)
+    for made in (folder.parent, folder):
+        made.mkdir(mode=0o750, exist_ok=True)

@@ -285,6 +285,9 @@ def test_a_plan_says_nothing_of_a_mistake(tmp_path: Path) -> None:
 
 def test_automation_stages_and_the_record_of_this_build_are_told(tmp_path: Path) -> None:
     record(tmp_path, BUILD)
+    statement = tmp_path / ".mlops/statements/CHURN/package.intoto.json"
+    statement.parent.mkdir(parents=True)
+    statement.write_text("{}")
     ended = call("recover", "validate", {}, tmp_path, MLOPS_REPORTS="reports/gone.xml", **BUILD)
     assert ended.told["automation"] == "approval"
     assert (ended.told["releaseStage"], ended.told["testStages"]) == ("prod", "test")
@@ -292,7 +295,9 @@ def test_automation_stages_and_the_record_of_this_build_are_told(tmp_path: Path)
     assert ended.told["description"] == "INTERRUPTED | CHURN, bundle b1 | test: live, tests passed"
     assert ended.told["record"] == ".mlops/release.json"
     assert ended.told["stash"] == f".mlops/stashed/{ended.told['stashName']}.json"
-    assert ended.told["archive"] == ".mlops/release.json,.mlops/bundle.sha256"
+    assert ended.told["archive"] == (
+        ".mlops/release.json,.mlops/statements/CHURN/package.intoto.json,.mlops/bundle.sha256"
+    )
     assert (tmp_path / ".mlops/bundle.sha256").read_text() == f"{'a' * 64}  b1.zip\n"
 
 

@@ -187,3 +187,51 @@ def test_a_damaged_copy_is_passed_over(build: Build, content: str) -> None:
 def test_names_that_are_not_of_this_record_are_left_alone(build: Build, names: str) -> None:
     build.begin("a1")
     assert Travel(build.settings("mlops.yml"), {"MLOPS_STASHES": names}).missing == []
+
+
+def statements(build: Build, workspace: str, **contents: str | None) -> dict[str, str]:
+    """A whole step that sets (``None``: removes) statements; returns those that it has found."""
+    travel = build.begin(workspace)
+    folder = build.settings("mlops.yml").record.parent / "statements/CHURN"
+    found = {path.name.removesuffix(".intoto.json"): path.read_text() for path in folder.glob("*")}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in contents.items():
+        path = folder / f"{name.replace('_', '-')}.intoto.json"
+        path.write_text(text) if text is not None else path.unlink()
+    build.end(travel)
+    return found
+
+
+def test_statements_come_to_every_agent(build: Build) -> None:
+    build.step("a1", bundle="b1")
+    statements(build, "a1", package="P")
+    assert statements(build, "a2", test_a="A") == {"package": "P"}
+    assert statements(build, "a3") == {"package": "P", "test-a": "A"}
+    statements(build, "a2", test_a="B", package=None)
+    assert statements(build, "a1") == {"test-a": "B"}  # what is newer, and not what was taken out
+    assert statements(build, "a9") == {"test-a": "B"}
+    statements(build, "a9", package="Q")
+    assert statements(build, "a3") == {"package": "Q", "test-a": "B"}
+    assert list(build.step("a4")["stages"]) == []  # they are no stages
+
+
+def test_statements_of_parallel_stages_are_put_together(build: Build) -> None:
+    build.step("a0", bundle="b1")
+    statements(build, "a0", package="P", test_a="failed")
+    slow = build.begin("b")  # begins early, ends last, and knows the old word on a
+    statements(build, "a", test_a="passed")
+    os.chdir(build.folder / "b")
+    (build.settings("mlops.yml").record.parent / "statements/CHURN/test-b.intoto.json").write_text("B")
+    build.end(slow)
+    assert statements(build, "c") == {"package": "P", "test-a": "passed", "test-b": "B"}
+
+
+def test_a_copy_cannot_write_elsewhere(build: Build) -> None:
+    build.step("a1", bundle="b1")
+    (name,) = build.names
+    copy = json.loads(build.stashes[name])
+    copy["statements"] = {"../../x.intoto.json": "X"}
+    copy["generations"]["statement:../../x.intoto.json"] = 1
+    build.stashes[name] = json.dumps(copy).encode()
+    build.begin("a2")
+    assert list(build.folder.rglob("*x.intoto.json")) == []

@@ -12,6 +12,7 @@ from mlops_steps.commands.groovy.travel import Travel
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Bundle, ReleaseRecord, build_from
 from mlops_steps.errors import MlopsError
+from mlops_steps.provenance import store
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
 from mlops_steps.system.files import write_atomically
@@ -95,6 +96,7 @@ def outcome(
         found["record"] = _relative(settings.record)
     if record and record.bundle:
         found["bundle"] = record.bundle.id
+        archived += store.paths(store.folder(settings.record, settings.project))
         with suppress(OSError):
             archived.append(_checksum(settings, record.bundle))
     if travel is not None:

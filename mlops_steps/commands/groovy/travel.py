@@ -1,12 +1,14 @@
 """The release record on its way through a build, from agent to agent, workspace to workspace, and parallel stages.
 
-Each step leaves a copy of the record in a stash of its own. A stash never replaces another, which Jenkins would warn
-of, and which would lose the record when a step that has none stashes its reports. Before a step, the copies that this
-workspace has not seen yet are unstashed, and merged here: each part (what is said of the bundle, and each stage) is
-taken from the copy in which it is the newest, by its generation: how many steps have changed it.
+Each step leaves a copy of the record, and of the statements about its bundle, in a stash of its own. A stash never
+replaces another, which Jenkins would warn of, and which would lose the record when a step that has none stashes its
+reports. Before a step, the copies that this workspace has not seen yet are unstashed, and merged here: each part (what
+is said of the bundle, each stage, and each statement) is taken from the copy in which it is the newest, by its
+generation: how many steps have changed it.
 
 ``MLOPS_STASHES`` holds the names of the stashes that count, with commas. A copy is a file in the folder ``stashed``
-beside the record. ``base.json`` there is what this workspace has last merged or left.
+beside the record. ``base.json`` there is what this workspace has last merged or left. A
+statement is the part ``statement:<file>``.
 """
 
 from __future__ import annotations
@@ -24,35 +26,43 @@ from typing import Any
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import LARGEST
+from mlops_steps.provenance import store
 from mlops_steps.system.files import write_atomically
 
 VARIABLE = "MLOPS_STASHES"
 
 _BUNDLE = ""  # the part of a record that belongs to no stage
+_STATEMENT = "statement:"  # no stage is named like that
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A record as a dictionary (``None``: there is none), and the generation of each of its parts."""
+    """A record as a dictionary (``None``: there is none), statements by file name, and the generation of each part."""
 
     record: dict[str, Any] | None = None
     generations: Mapping[str, int] = field(default_factory=dict)
     build: str = ""
+    statements: Mapping[str, str] = field(default_factory=dict)
 
     def part(self, name: str) -> Any:
-        """What is said of the bundle (``""``), or of a stage; ``None`` when nothing is."""
+        """What is said of the bundle (``""``) or of a stage, or a statement; ``None`` when there is none."""
+        if name.startswith(_STATEMENT):
+            return self.statements.get(name.removeprefix(_STATEMENT))
         if self.record is None:
             return None
         if name == _BUNDLE:
             return {key: value for key, value in self.record.items() if key != "stages"}
         return (self.record.get("stages") or {}).get(name)
 
-    def followed_by(self, record: dict[str, Any] | None, build: str) -> Copy:
-        """The copy after a step that has left this record: what it has changed is a generation newer."""
-        after = Copy(record, build=build)
-        names = list(dict.fromkeys([_BUNDLE, *self._stages(), *after._stages()]))  # stages keep their order
+    def followed_by(self, record: dict[str, Any] | None, statements: Mapping[str, str], build: str) -> Copy:
+        """The copy after a step that has left this record and these statements: what it has changed is newer by one."""
+        after = Copy(record, build=build, statements=statements)
+        files = [_STATEMENT + name for name in (*self.statements, *statements)]
+        names = list(dict.fromkeys([_BUNDLE, *self._stages(), *after._stages(), *files]))  # stages keep their order
         changed = {name: self.part(name) != after.part(name) for name in names}
-        return Copy(record, {name: self.generations.get(name, 0) + changed[name] for name in names}, build)
+        # What was taken out earlier stays taken out.
+        generations = {name: self.generations.get(name, 0) + changed[name] for name in names}
+        return Copy(record, {**self.generations, **generations}, build, statements)
 
     def _stages(self) -> list[str]:
         return list((self.record or {}).get("stages") or {})
@@ -60,7 +70,7 @@ class Copy:
     def write(self, path: Path) -> None:
         """Writes the copy. Raises :class:`OSError`."""
         content = {"record": self.record, "generations": dict(self.generations), "build": self.build}
-        write_atomically(path, json.dumps(content).encode())
+        write_atomically(path, json.dumps({**content, "statements": dict(self.statements)}).encode())
 
     @classmethod
     def read(cls, path: Path) -> Copy | None:
@@ -71,7 +81,10 @@ class Copy:
             return None
         if record is not None and not (isinstance(record, dict) and isinstance(record.get("stages", {}), dict)):
             return None
-        return cls(record, generations, str((data or {}).get("build", "")))
+        statements = (data or {}).get("statements", {})
+        if not isinstance(statements, dict) or not all(isinstance(text, str) for text in statements.values()):
+            return None
+        return cls(record, generations, str((data or {}).get("build", "")), statements)
 
 
 def merged(copies: Sequence[Copy], build: str) -> Copy:
@@ -83,9 +96,15 @@ def merged(copies: Sequence[Copy], build: str) -> Copy:
                 newest[name] = copy
     record = newest[_BUNDLE].part(_BUNDLE) if _BUNDLE in newest else None
     if record is not None:
-        parts = {name: copy.part(name) for name, copy in newest.items() if name != _BUNDLE}
+        parts = {name: copy.part(name) for name, copy in newest.items() if _is_stage(name)}
         record["stages"] = {name: part for name, part in parts.items() if part is not None}
-    return Copy(record, {name: copy.generations[name] for name, copy in newest.items()}, build)
+    files = {name: copy.part(name) for name, copy in newest.items() if name.startswith(_STATEMENT)}
+    statements = {name.removeprefix(_STATEMENT): text for name, text in files.items() if text is not None}
+    return Copy(record, {name: copy.generations[name] for name, copy in newest.items()}, build, statements)
+
+
+def _is_stage(name: str) -> bool:
+    return name != _BUNDLE and not name.startswith(_STATEMENT)
 
 
 class Travel:
@@ -94,6 +113,7 @@ class Travel:
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._record = settings.record
         self._folder = settings.record.parent / "stashed"
+        self._statements = store.folder(settings.record, settings.project)
         self._build = f"{environ.get('JOB_NAME', '')}#{environ.get('BUILD_NUMBER', '')}"
         place = hashlib.sha256(os.path.relpath(settings.record).encode()).hexdigest()[:8]
         self._prefix = f"mlops-{place}-"  # records of several projects in one build do not mix
@@ -112,10 +132,11 @@ class Travel:
             return False
         here = self._base()
         if here is not None:
-            copies.append(here.followed_by(_json(self._record), self._build))
+            copies.append(here.followed_by(_json(self._record), store.texts(self._statements), self._build))
         found = merged(copies, self._build)
         if found.record is not None and found.record != _json(self._record):
             write_atomically(self._record, json.dumps(found.record, indent=2).encode() + b"\n")
+        store.put(self._statements, found.statements)
         found.write(self._folder / "base.json")
         for old in self._folder.glob("mlops-*.json"):
             if old.stem not in self.names and old.stem.startswith(self._prefix):
@@ -127,7 +148,8 @@ class Travel:
         """Writes the copy for the next steps: the name of its stash, and its file. Raises :class:`OSError`."""
         base = self._base() or Copy()
         record = _json(self._record) if with_record else base.record
-        copy = base.followed_by(record, self._build)
+        statements = store.texts(self._statements) if with_record else base.statements
+        copy = base.followed_by(record, statements, self._build)
         name = self._prefix + secrets.token_hex(8)
         copy.write(self._copy(name))
         copy.write(self._folder / "base.json")
