@@ -6,9 +6,12 @@ import importlib
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from mlops_steps.config import load
+from mlops_steps.errors import ConfigError
 from mlops_steps.steps.registry import COMMON, STEPS, WAIT, Kind, Step
 
 
@@ -44,3 +47,19 @@ def test_a_help_imports_no_step_and_no_client() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ended.stdout.splitlines()[-1] == "[]", ended.stderr
+
+
+def test_a_step_of_the_service_takes_a_stage_of_the_service(tmp_path: Path) -> None:
+    path = tmp_path / "mlops.yml"
+    path.write_text(
+        "project: P\n"
+        "nodes: {design: {url: 'https://d.example.com'}, test: {url: 'https://t.example.com', infra: auto-test}}\n"
+        "api: {service: s, stages: {dev: {infra: api-dev}}}\n"
+    )
+    settings = load(path, {})
+    STEPS["api-deploy"].check_stage(settings, "dev")
+    STEPS["deploy"].check_stage(settings, "test")
+    assert [node.name for node in STEPS["api-deploy"].nodes(settings, "dev")] == ["design"]
+    for step, stage in (("api-deploy", "test"), ("deploy", "dev")):
+        with pytest.raises(ConfigError, match=f"unknown stage '{stage}'"):
+            STEPS[step].check_stage(settings, stage)
