@@ -108,6 +108,10 @@ class Jobs:
         )
 
 
+# The first test waits for all pipelines, which train real models: minutes on a busy machine.
+pytestmark = pytest.mark.timeout(1500)
+
+
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
     with running(None, None, Console(quiet=True)) as sandbox:
