@@ -227,8 +227,13 @@ class NeedException(Section):
 
 
 class CompareSettings(Section):
-    """What the step `compare` looks for on a node."""
+    """What the step `compare`, and `release` before its first change, look for on a node."""
 
+    at_release: Severity = Field(
+        default="error",
+        description="error: `release` stops before its first change when the node lacks what the bundle needs; "
+        "warning: it goes on; off: it does not look.",
+    )
     severity: dict[NeedKind, Severity] = Field(
         default={},
         description="Per kind of need: error (what is missing fails the step), warning or off.",

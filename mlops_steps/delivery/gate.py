@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlops_steps.config import Settings
@@ -10,6 +13,8 @@ from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
 from mlops_steps.dss import bundles
 from mlops_steps.dss.downloads import Archive
 from mlops_steps.errors import CheckFailed, ConfigError
+from mlops_steps.needs.bundle import read_needs
+from mlops_steps.needs.model import BundleNeeds
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
 
@@ -63,3 +68,23 @@ def check_same_archive(
             details=[f"tested:   {bundle.sha256}", f"deployer: {archive.sha256}"],
             next_step="find out who replaced it, and package again",
         )
+
+
+def needs_of_same_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Console, limit: float) -> BundleNeeds:
+    """Checks the published archive (:func:`check_same_archive`), and reads from that download what the bundle needs."""
+    with archive_file(target.settings) as path:
+        check_same_archive(target, bundle, console, limit, keep=path)
+        return read_needs(path, bundle.id, target.project)
+
+
+@contextmanager
+def archive_file(settings: Settings) -> Iterator[Path]:
+    """The path of a temporary file for an archive, beside the record. Raises :class:`ConfigError` if there is none."""
+    folder = settings.record.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        place = tempfile.TemporaryDirectory(dir=folder, prefix="bundle-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
+    with place as name:
+        yield Path(name, "bundle.zip")

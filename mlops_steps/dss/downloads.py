@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import tenacity
 
@@ -102,11 +103,8 @@ def published_archive(
     download is not a replaced archive. With ``keep`` the archive is left in that file. Raises :class:`NodeError`,
     :class:`ConfigError` when the file cannot be written.
     """
-    try:
-        # An archive that is the expected one needs no look into it.
-        archive = download(source, deadline, keep, on_bytes=on_bytes, check=lambda _path: None)
-    except OSError as error:
-        raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
+    # An archive that is the expected one needs no look into it.
+    archive = download(source, deadline, keep, on_bytes, check=lambda _path: None)
     if archive == expected:
         return archive
     log.warning("%s: the download is not the archive that was packaged; reading it again", source)
@@ -136,8 +134,7 @@ def _download_once(
                 size += len(chunk)
                 start = start or chunk[:4]
                 end = (end + chunk)[-end_record.LONGEST :]
-                if sink:
-                    sink.write(chunk)
+                sink(chunk)
                 if on_bytes:
                     on_bytes(size)
             announced = response.headers.get("Content-Length")
@@ -168,15 +165,28 @@ def _check_whole(check: Callable[[], object], archive: Archive, what: str, seen:
         ) from None
 
 
-class _sink:  # noqa: N801, reads as a function
-    """The open file, or ``None`` when there is no path."""
+@contextmanager
+def _sink(path: Path | None) -> Iterator[Callable[[bytes], object]]:
+    """Writes into the file, if there is one. Raises :class:`ConfigError` when it cannot be written."""
+    if path is None:
+        yield lambda _chunk: None
+        return
 
-    def __init__(self, path: Path | None) -> None:
-        self._file: BinaryIO | None = path.open("wb") if path else None
+    def cannot(error: OSError) -> ConfigError:
+        return ConfigError(f"cannot keep the archive in {path.parent}: {error.strerror}")
 
-    def __enter__(self) -> BinaryIO | None:
-        return self._file
+    def write(chunk: bytes) -> None:
+        rest = memoryview(chunk)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError as error:
+            raise cannot(error) from None
 
-    def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()
+    try:
+        # Without a buffer a full disk shows at the write, and not again when the file is closed.
+        file = path.open("wb", buffering=0)
+    except OSError as error:
+        raise cannot(error) from None
+    with file:
+        yield write

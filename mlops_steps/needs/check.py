@@ -40,6 +40,7 @@ def check_needs(
     settings: CompareSettings,
     report: Report,
     console: Console,
+    deadline: Deadline,
     *,
     other: Place | None = None,
     only_warn: bool = False,
@@ -48,7 +49,7 @@ def check_needs(
 
     Changes nothing. Raises :class:`CheckFailed` when something is missing, unless ``only_warn``; :class:`NodeError`.
     """
-    deadline, kinds = Deadline(settings.timeout), kinds_of(needs)
+    kinds = kinds_of(needs)
     with console.waiting(f"comparing what the bundle needs with {place.node}"):
         here = inventory.read(place.node, kinds, place.project, deadline)
         results = compare(needs, here, place.deployment, settings)

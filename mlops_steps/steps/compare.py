@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from contextlib import nullcontext
 
 from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
@@ -44,6 +41,7 @@ def run(context: Context, stage: str, *, bundle: str | None = None, with_: str |
             settings.compare,
             report,
             console,
+            Deadline(settings.compare.timeout),
             other=_place(other) if other else None,
         )
 
@@ -63,31 +61,18 @@ def _wanted(settings: Settings, bundle: str | None) -> Bundle | str:
 
 def _needs(target: ProjectDeployerTarget, wanted: Bundle | str, console: Console) -> BundleNeeds:
     limit = target.settings.package.timeout
-    with _temporary(target.settings) as path:
-        if isinstance(wanted, Bundle):
-            gate.check_same_archive(target, wanted, console, limit, keep=path)
-            return read_needs(path, wanted.id, target.project)
-        with console.waiting(f"downloading the archive of bundle {wanted}"):
-            bundles.download(
-                target.deployer,
-                target.project,
-                wanted,
-                Deadline(limit),
-                into=path,
-                check=lambda path: bundles.check_archive(path, target.project, wanted),
-            )
+    if isinstance(wanted, Bundle):
+        return gate.needs_of_same_archive(target, wanted, console, limit)
+    with gate.archive_file(target.settings) as path, console.waiting(f"downloading the archive of bundle {wanted}"):
+        bundles.download(
+            target.deployer,
+            target.project,
+            wanted,
+            Deadline(limit),
+            into=path,
+            check=lambda path: bundles.check_archive(path, target.project, wanted),
+        )
         return read_needs(path, wanted, target.project)
-
-
-@contextmanager
-def _temporary(settings: Settings) -> Iterator[Path]:
-    folder = settings.record.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="bundle-") as place:
-            yield Path(place, "bundle.zip")
-    except OSError as error:
-        raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
 
 
 def _place(target: ProjectDeployerTarget) -> Place:

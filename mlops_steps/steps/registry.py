@@ -299,8 +299,8 @@ STEPS: dict[str, Step] = {
             "compare",
             "Check that the node of a stage has what the bundle needs: one test case for each need.",
             "Connections, code environments, plugins, messaging channels, variables, projects, DSS version: what the "
-            "bundle needs is read from its archive. Changes nothing. Severities and exceptions: `compare` in "
-            "mlops.yml.",
+            "bundle needs is read from its archive. Changes nothing. `release` does it by itself before its first "
+            "change. Severities and exceptions: `compare` in mlops.yml.",
             options=(
                 Option(
                     "bundle",

@@ -17,7 +17,10 @@ from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
 from mlops_steps.delivery.verify import verify
 from mlops_steps.errors import CheckFailed, InternalError, Interrupted, MlopsError
+from mlops_steps.needs.check import Place, check_needs
+from mlops_steps.needs.model import BundleNeeds
 from mlops_steps.steps.context import Context
+from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
 from mlops_steps.system.waiting import Deadline
 
@@ -25,7 +28,8 @@ from mlops_steps.system.waiting import Deadline
 def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
     """Releases the record's bundle to the stage.
 
-    Raises :class:`CheckFailed` when the bundle may not be released or is damaged (nothing was changed),
+    Raises :class:`CheckFailed` when the bundle may not be released or is damaged, or when the node lacks what it needs
+    (nothing was changed),
     :class:`NodeError` when the nodes contradict each other about what is live (nothing was changed),
     :class:`RolledBack` when the release failed and the previous bundle is live again, :class:`ProductionInDoubt` when
     it is not, :class:`Interrupted` after a signal, when the previous bundle is live again.
@@ -41,17 +45,19 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
         began = False
         try:
             with report.case("archive"):
-                gate.check_same_archive(target, bundle, console, settings.package.timeout)
+                needs = _check_archive(target, bundle, console)
             if key is not None:
                 with report.case("provenance"):
                     check_provenance(target, bundle, key, console)
+            deadline = Deadline(settings.release.timeout)
             if dry_run:
-                _look(change, bundle.id, Deadline(settings.release.timeout))
+                live, situation = _look(change, bundle.id, deadline)
+                _compare(change, target, needs, live, situation, deadline)
                 console.line("dry run: nothing was changed")
                 return
-            deadline = Deadline(settings.release.timeout)
             with claimed(target, console, deadline):
                 live, situation = _look(change, bundle.id, deadline)
+                _compare(change, target, needs, live, situation, deadline)
                 began = True
                 with _stated(statements, target, bundle, context.signals):
                     _release(change, live, situation, bundle.id, deadline, context.signals)
@@ -59,6 +65,36 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
             if began:
                 raise
             raise _before_any_change(change, stop) from None
+
+
+def _check_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Console) -> BundleNeeds | None:
+    """Checks that the archive is the one that was tested; reads from it what the bundle needs, if that is asked for."""
+    limit = target.settings.package.timeout
+    if target.settings.compare.at_release == "off":
+        gate.check_same_archive(target, bundle, console, limit)
+        return None
+    return gate.needs_of_same_archive(target, bundle, console, limit)
+
+
+def _compare(
+    change: Change,
+    target: ProjectDeployerTarget,
+    needs: BundleNeeds | None,
+    live: Live,
+    situation: Situation,
+    deadline: Deadline,
+) -> None:
+    """Raises :class:`CheckFailed` when the node lacks what the bundle needs.
+
+    Only before the first change: what an earlier attempt has begun is finished or restored, whatever the node lacks.
+    """
+    settings = target.settings.compare
+    if needs is None or situation.phase is not Phase.NOTED:
+        return
+    place = Place(target.stage, target.node, target.deployed_key, live.deployment)
+    limit = deadline.at_most(settings.timeout)
+    only_warn = settings.at_release == "warning"
+    check_needs(needs, place, settings, change.report, change.console, limit, only_warn=only_warn)
 
 
 @contextmanager

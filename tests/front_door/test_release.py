@@ -37,7 +37,7 @@ def test_the_first_release_says_that_there_is_nothing_to_return_to(workspace: Wo
     assert workspace.live() == bundle
     assert workspace.health() == "HEALTHY"
     cases = [case.get("name") for case in result.report("release-prod").iter("testcase")]
-    assert cases == ["gate", "archive", "deploy", "smoke-test"]
+    assert cases == ["gate", "archive", "DSS version", "variable stage", "deploy", "smoke-test"]
     assert len(workspace.runs("auto-prod", "TEST_SMOKE")) == 1
 
 
@@ -101,6 +101,7 @@ def test_when_the_update_fails_the_previous_bundle_stays_live(
         path.write_text(json.dumps(connections))
     project = workspace.client("design").get_project(workspace.project)
     project.create_dataset("elsewhere", "Filesystem", params={"connection": name, "path": "/x"})
+    workspace.configure(compare={"at_release": "off"})
     workspace.tested(2)
     result = workspace.run("release", "--stage", "prod")
     assert result.code == 4
