@@ -70,9 +70,6 @@ class ApiSettings(Section):
         default=None,
         description="Path of a file that holds the service's key and nothing else. Never write the key itself here.",
     )
-    queries: FilePath | None = Field(
-        default=None, description="File with the queries of `api-test`, in YAML, or in JSON lines (.jsonl)."
-    )
     package_timeout: Duration = Field(
         default=1800.0, description="Limit until the package is made, published and downloaded."
     )
@@ -81,10 +78,7 @@ class ApiSettings(Section):
         default=60.0,
         description="How long a deployment may take to become HEALTHY, and its API nodes to answer, after its update.",
     )
-    test_timeout: Duration = Field(default=600.0, description="Limit of all queries of `api-test` together.")
     call_timeout: Duration = Field(default=10.0, description="Limit of one call of an endpoint.")
-    batch: int = Field(default=100, ge=1, le=10_000, description="Records in one call of a prediction endpoint.")
-    parallel: int = Field(default=4, ge=1, le=64, description="Calls to one API node at the same time.")
 
     _key: SecretStr | None = PrivateAttr(default=None)
     _key_problem: str | None = PrivateAttr(default=None)

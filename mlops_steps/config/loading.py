@@ -278,7 +278,6 @@ def _with_absolute_paths(settings: Settings, root: Path) -> Settings:
     api = settings.api.model_copy(
         update={
             "nodes": {name: node.model_copy(update=certificates(node)) for name, node in settings.api.nodes.items()},
-            "queries": absolute(settings.api.queries),
             "service_key_file": absolute(settings.api.service_key_file),
         }
     )

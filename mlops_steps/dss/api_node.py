@@ -1,14 +1,12 @@
-"""Calls of a service's endpoints on an API node, over our own session: kept connections, batches, limits.
+"""Calls of a service's endpoints on an API node, over our own session: kept connections, limits.
 
 The forms of requests and answers are those of ``APINodeClient`` of the client.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -18,8 +16,6 @@ from mlops_steps.config import Settings
 from mlops_steps.config.api import SERVICE_KEY, ApiNodeSettings
 from mlops_steps.dss.http import HttpLimits, NodeSession
 from mlops_steps.dss.session import Dss, expect
-from mlops_steps.errors import Refusal
-from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import Deadline
 
 
@@ -27,15 +23,13 @@ from mlops_steps.system.waiting import Deadline
 class Prediction:
     """The answer to one record.
 
-    ``ignored``: why the model gave no prediction (``IGNORED_BY_MODEL``). ``refused``: the error, when the node
-    answered with one; there is no ``generation`` then. ``probas``: class → probability.
+    ``ignored``: why the model gave no prediction (``IGNORED_BY_MODEL``). ``probas``: class → probability.
     """
 
-    generation: str | None
+    generation: str
     prediction: Any = None
     probas: dict[str, float] | None = None
     ignored: str | None = None
-    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,11 +48,9 @@ class ScoringClient:
     503 and the like; a function is not, for it may do something.
     """
 
-    def __init__(self, dss: Dss, service: str, *, batch: int, parallel: int) -> None:
+    def __init__(self, dss: Dss, service: str) -> None:
         self.dss = dss
         self.service = service
-        self.batch = batch
-        self.parallel = parallel
 
     def __enter__(self) -> ScoringClient:
         return self
@@ -103,46 +95,6 @@ class ScoringClient:
             )
             return _prediction(answer["result"], self._generation(answer, endpoint))
 
-    def predict_many(
-        self, endpoint: str, records: Sequence[dict[str, Any]], *, forced_generation: str | None = None
-    ) -> list[Prediction]:
-        """The answers to many records (their features), in their order; ``batch`` to a call, ``parallel`` calls.
-
-        A batch that the node refuses is asked for record by record, so that ``refused`` stands where it belongs.
-        """
-        pieces = [records[start : start + self.batch] for start in range(0, len(records), self.batch)]
-        asked = [partial(self._piece, endpoint, piece, forced_generation) for piece in pieces]
-        return [one for answers in gather(asked, self.parallel) for one in answers]
-
-    def _piece(self, endpoint: str, records: Sequence[dict[str, Any]], forced: str | None) -> list[Prediction]:
-        if len(records) == 1:
-            return [self._one(endpoint, records[0], forced)]
-        try:
-            return self._batch(endpoint, records, forced)
-        except Refusal as error:
-            if error.status in (401, 403, 404):
-                raise
-            return [self._one(endpoint, features, forced) for features in records]
-
-    def _batch(self, endpoint: str, records: Sequence[dict[str, Any]], forced: str | None) -> list[Prediction]:
-        with self.dss.asking(f"get {len(records)} predictions of endpoint {endpoint}"):
-            items = [{"features": features} for features in records]
-            answer = self.dss.client.predict_records(endpoint, items, forced_generation=forced)
-            answer = expect(answer, dict, "the answer")
-            results = expect(answer["results"], list, "results")
-            if len(results) != len(records):
-                raise ValueError(f"{len(results)} results for {len(records)} records")
-            generation = self._generation(answer, endpoint)
-            return [_prediction(result, generation) for result in results]
-
-    def _one(self, endpoint: str, features: dict[str, Any], forced: str | None) -> Prediction:
-        try:
-            return self.predict(endpoint, features, forced_generation=forced)
-        except Refusal as error:
-            if error.status in (401, 403, 404):
-                raise
-            return Prediction(None, refused=error.message)
-
     def run(self, endpoint: str, parameters: dict[str, Any]) -> FunctionAnswer:
         """Calls a function endpoint. The call is not repeated."""
         with self.dss.asking(f"call endpoint {endpoint}"):
@@ -177,11 +129,11 @@ def connect_api_node(settings: Settings, node: ApiNodeSettings, service: str) ->
     limits = HttpLimits(http.connect_timeout, api.call_timeout, http.retries, http.max_wait)
     key = api.service_key()
     client = APINodeClient(node.url, service, api_key=key.get_secret_value() if key else None)
-    session = NodeSession(limits, scores=True, connections=api.parallel)
+    session = NodeSession(limits, scores=True)
     session.verify = node.verify if isinstance(node.verify, bool) else str(node.verify)
     if node.client_certificate:
         certificate = str(node.client_certificate)
         session.cert = (certificate, str(node.client_key)) if node.client_key else certificate
     client._session = session
     dss = Dss(node.name, node.url, client, session, key_variable=SERVICE_KEY)
-    return ScoringClient(dss, service, batch=api.batch, parallel=api.parallel)
+    return ScoringClient(dss, service)
