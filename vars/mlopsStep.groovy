@@ -125,7 +125,7 @@ private void seeToIt(String command, Map parameters) {
     }
 }
 
-/** Waits for the restore. One more abort, or the second one of a timeout block, does not end that; the next one does. */
+/** Waits for the restore. One more abort, or the second one of a timeout block, does not end that; the next does. */
 private Map recover(String command) {
     Map ended = [:]
     try {
@@ -158,8 +158,10 @@ private void sayUnseen(String command, Map parameters, boolean stoppedWaiting) {
         ? "no longer waiting for the restore, which goes on in its own process while agent ${env.NODE_NAME} lives"
         : "agent ${env.NODE_NAME} is lost"
     String known = env.MLOPS_LIVE ? "Last known: ${env.MLOPS_LIVE}. " : ''
-    echo("mlops-steps ${command}: INTERRUPTED: ${text}; what became of ${stage ?: 'it'} was not seen. ${known}" +
-        (stage ? "On another agent, mlopsRecover(stage: '${stage}') finishes the restore, or finds that none is pending." : ''))
+    String next = stage
+        ? "On another agent, mlopsRecover(stage: '${stage}') finishes the restore, or finds that none is pending."
+        : ''
+    echo("mlops-steps ${command}: INTERRUPTED: ${text}; what became of ${stage ?: 'it'} was not seen. ${known}${next}")
     describe("INTERRUPTED | ${command} ${stage}: its end was not seen, see the log")
 }
 
