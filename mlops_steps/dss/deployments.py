@@ -76,9 +76,9 @@ def listed(items: Any, published: str, owner: str, infra: str) -> list[Listed]:
     kind = owner.rpartition(" ")[0]
     infos = [expect(expect(item, dict, "a deployment")["deploymentBasicInfo"], dict, "info") for item in items]
     found = [Listed(str(info["id"]), str(info.get("infraId")), f"{kind} {info.get(published)}") for info in infos]
-    for one in found:
+    for info, one in zip(infos, found, strict=True):
         if (one.owner, one.infra) == (owner, infra):
-            node_id(one.id, "the id of a deployment")
+            node_id(info["id"], "the id of a deployment")
     return found
 
 
@@ -125,13 +125,18 @@ def _read(deployer: Dss, deployment_id: str, project_key: str, infra: str) -> tu
             infra=expect(raw["infraId"], str, "infraId"),
             bundle=node_id(raw["bundleId"], "bundleId"),
             published=expect(raw.get("publishedProjectKey", project_key), str, "publishedProjectKey"),
-            project_key=node_id(raw.get("deployedProjectKey") or project_key, "the project key"),
+            project_key=_deployed_key(raw.get("deployedProjectKey"), project_key),
             enabled=bool(raw.get("enabled", True)),
             settings=raw,
         )
         if (found.id, found.published, found.infra) != (deployment_id, project_key, infra):
             raise ValueError(f"it is of deployment {found.id}, project {found.published} on {found.infra}")
         return found, settings
+
+
+def _deployed_key(value: Any, project_key: str) -> str:
+    """The key on the Automation node: that of the published project where the settings name none."""
+    return project_key if value in (None, "") else node_id(value, "the project key")
 
 
 def create(deployer: Dss, deployment_id: str, project_key: str, infra: str, bundle_id: str) -> Deployment:

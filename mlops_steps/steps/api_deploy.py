@@ -125,10 +125,10 @@ def _note(context: Context, record: ReleaseRecord, package: Package | None, stag
     """Writes the outcome to the record, if it is about the record's version. What was tested before does not count."""
     if package is None:
         return
-    part = package.stage(stage)
-    part.deploy = outcome
+    deployed = package.stage(stage)
+    deployed.deploy = outcome
     if outcome.result == "started":
-        part.test = None
+        deployed.test = None
     record.save(context.settings.record)
 
 

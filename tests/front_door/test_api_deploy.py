@@ -182,9 +182,10 @@ def test_nodes_that_mlops_yml_leaves_out_are_an_error_and_none_means_those_of_th
 def test_two_at_once_keep_apart_and_the_second_one_changes_nothing(api: ApiWorkspace) -> None:
     api.packaged("v1")
     api.configure(http={"read_timeout": "120s"}, api={"deploy_timeout": "120s", "health_timeout": "60s"})
+    faults = api.sandbox.nodes["design"].faults
+    faults.clear_requests()  # those of the tests before
     with api.fault("late", operation="start api update", seconds=100, act="before"):
         first = api.start("api-deploy", "--stage", "dev")
-        faults = api.sandbox.nodes["design"].faults
         limit = time.monotonic() + 30
         while not any("actions/update" in request.path for request in faults.requests()):
             assert time.monotonic() < limit

@@ -213,6 +213,9 @@ def test_record_checksum_and_summary_are_archived(ran: dict[str, Build]) -> None
         ".mlops/before-release.json",
         ".mlops/bundle.sha256",
         ".mlops/release.json",
+        ".mlops/statements/DKU_CHURN/package.intoto.json",
+        ".mlops/statements/DKU_CHURN/release-prod.intoto.json",
+        ".mlops/statements/DKU_CHURN/test-test.intoto.json",
         "reports/mlops-summary.css",
         "reports/mlops-summary.html",
     ]
