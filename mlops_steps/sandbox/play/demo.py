@@ -264,7 +264,7 @@ def _bundle_of(record: Path) -> str:
 
 
 def _smoke_test_of(record: Path) -> str:
-    return str(_at(record, "stages", "prod", "smoke_test", "message") or "see its report")
+    return str(_at(record, "stages", "prod", "units", "auto-prod", "smoke_test", "message") or "see its report")
 
 
 def _at(record: Path, *keys: str) -> Any:

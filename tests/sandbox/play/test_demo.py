@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from mlops_steps.delivery.record import Outcome, ReleaseRecord
 from mlops_steps.errors import ConfigError
 from mlops_steps.sandbox.content import REVISIONS
 from mlops_steps.sandbox.play import demo
+from mlops_steps.sandbox.play.demo import _smoke_test_of
 from mlops_steps.sandbox.play.demo_board import Board, last_line
 from mlops_steps.system.console import Console
 from mlops_steps.system.secrets import register
@@ -108,3 +110,12 @@ def test_an_interrupted_demo_stops_its_step_and_its_nodes(tmp_path: Path) -> Non
     assert process.returncode == 143
     assert "interrupted" in log.read_text()
     assert not list(tmp_path.glob("mlops-sandbox-*"))
+
+
+def test_the_reason_of_a_rollback_is_read_from_the_record(tmp_path: Path) -> None:
+    path = tmp_path / "release.json"
+    record = ReleaseRecord(project="DKU_CHURN")
+    unit = record.unit("prod", "auto-prod", "d")
+    unit.smoke_test = Outcome(bundle="b").end("failed", "the variable retention_budget is not set on this node")
+    record.save(path)
+    assert _smoke_test_of(path) == "the variable retention_budget is not set on this node"
