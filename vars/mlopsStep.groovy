@@ -80,7 +80,7 @@ private Map ask(String what, String command) {
     return found
 }
 
-/** The record with what is live is archived before a change: an agent that is lost in between cannot say it any more. */
+/** The record is archived before a change: an agent that is lost in between cannot say any more what was live. */
 private void noteFirst(Map plan, String command) {
     if (plan.note) {
         publish(ask('note', command))
