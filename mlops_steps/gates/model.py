@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -46,15 +47,21 @@ class GateResult:
     name: str = ""
 
     def facts(self) -> dict[str, str]:
-        """What was measured, by name, without what is not known: for reports and the record."""
-        known: dict[str, Any] = {
-            "value": None if self.value is None else f"{self.value:.6g}",
+        """What was measured, by name, without what is not known: for reports."""
+        known: dict[str, Any] = {**self.measured(), "value": None if self.value is None else f"{self.value:.6g}"}
+        del known["verdict"]
+        return {name: str(value) for name, value in known.items() if value not in (None, "")}
+
+    def measured(self) -> dict[str, Any]:
+        """What the release record keeps: the fields of :class:`mlops_steps.delivery.record.Measured`."""
+        return {
+            "verdict": self.verdict.value,
+            "value": self.value if self.value is not None and math.isfinite(self.value) else None,
             "limit": self.limit,
             "interval": self.interval,
             "rows": self.rows,
             "source": self.source,
         }
-        return {name: str(value) for name, value in known.items() if value not in (None, "")}
 
 
 @dataclass(frozen=True)

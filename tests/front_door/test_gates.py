@@ -161,11 +161,13 @@ def test_every_kind_of_gate(two_bundles: Workspace, verdict: str) -> None:
     assert result.code == code, result.err
     assert "Traceback" not in result.err
     properties = result.properties("test-test")
+    kept = two_bundles.record["stages"]["test"]["test"]["gates"]
     for number, (_, said) in enumerate(gates):
         case = result.case("test-test", f"gate gate{number}")
         output = case.findtext("system-out") or ""
         assert said in output, output
         assert properties[f"gate.gate{number}.verdict"] == verdict, output
+        assert kept[f"gate{number}"]["verdict"] == verdict
         bad = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
         assert bad == ([element] if element else []), output
     if verdict == "passed":
@@ -173,6 +175,8 @@ def test_every_kind_of_gate(two_bundles: Workspace, verdict: str) -> None:
         assert properties["gate.gate0.rows"] == "1200"
         assert properties["gate.gate0.limit"] == "not worse than the champion by more than 0.01, with 95 %"
         assert properties["gate.gate0.interval"].endswith("DeLong)")
+        assert (kept["gate0"]["value"], kept["gate0"]["rows"]) == (0.0, 1200)
+        assert kept["gate0"]["source"].startswith("dataset scored")
 
 
 def test_too_few_rows_may_be_skipped_where_the_project_says_so(two_bundles: Workspace) -> None:
