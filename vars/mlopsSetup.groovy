@@ -10,7 +10,7 @@ Map call(Map parameters = [:]) {
     String request = JsonOutput.toJson([version: mlopsStep.version(), loaded: loaded, parameters: parameters])
     Map ended = [:]
     withEnv(['MLOPS_SETUP=' + request, 'MLOPS_PYTHON=' + (parameters.python ?: '')]) {
-        ended = mlopsStep.told(libraryResource('mlops-steps/bootstrap.sh'), 'mlops-steps: set up')
+        ended = mlopsStep.lines(libraryResource('mlops-steps/bootstrap.sh'), 'mlops-steps: set up')
     }
     if (ended.exit != '0') {
         error("mlopsSetup: ${ended.problem ?: 'the bootstrap was interrupted'}")

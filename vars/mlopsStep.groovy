@@ -3,11 +3,11 @@ import groovy.transform.Field
 
 /*
  * The one step under all others. It carries parameters to a command of mlops-steps and brings back what came of it;
- * every decision is made in Python. Of the Map that `told` returns the documented keys are exit, verdict, bundle and
+ * every decision is made in Python. Of the Map that `call` returns the documented keys are exit, verdict, bundle and
  * description.
  */
 
-/** Why this build is unstable: each step writes the description anew. */
+/** Why this build is unstable: each step writes the description again. */
 @Field String unstableBecause = ''
 
 /** The version of this library; mlops-steps on the agent has to be of the same one. */
@@ -32,7 +32,7 @@ Map call(String command, Map parameters) {
         try {
             withCredentials(keys(plan, parameters)) {
                 noteFirst(plan, command)
-                ended = runToItsEnd(command, parameters)
+                ended = runToEnd(command, parameters)
             }
         } catch (missing) {
             if (missing.class.simpleName != 'CredentialNotFoundException') {
@@ -53,7 +53,7 @@ Map call(String command, Map parameters) {
  *
  * The script must not hold any value: values travel in the environment.
  */
-Map told(String script, String label) {
+Map lines(String script, String label) {
     Map found = [:]
     // Python writes UTF-8, whatever the agent's own encoding is.
     String output = sh(label: label, returnStdout: true, encoding: 'UTF-8', script: script)
@@ -70,7 +70,7 @@ private Map ask(String what, String command) {
     Map found = [:]
     withEnv(['MLOPS_DO=' + what]) {
         // Without the first line Jenkins would trace each command with its variables into the log.
-        found = told('''#!/bin/sh
+        found = lines('''#!/bin/sh
             PATH="${WORKSPACE_TMP:-$WORKSPACE@tmp}/mlops-steps/bin:$PATH"
             export PATH
             mlops-steps from-environment "$MLOPS_DO"
@@ -80,18 +80,14 @@ private Map ask(String what, String command) {
     return found
 }
 
-/** What is live is archived before it is changed: an agent that is lost in between cannot say it any more. */
+/** The record is archived before a change: an agent that is lost in between cannot say any more what was live. */
 private void noteFirst(Map plan, String command) {
     if (plan.note) {
-        Map noted = ask('note', command)
-        if (noted.archive) {
-            env.MLOPS_LIVE = noted.live
-            archiveArtifacts(artifacts: noted.archive)
-        }
+        publish(ask('note', command))
     }
 }
 
-private Map runToItsEnd(String command, Map parameters) {
+private Map runToEnd(String command, Map parameters) {
     try {
         Map ended = ask('run', command)
         if (!ended.verdict) {
@@ -101,18 +97,18 @@ private Map runToItsEnd(String command, Map parameters) {
     } catch (cut) {
         // Aborted, out of time, or the agent is gone. Jenkins waits 20 s for a step that it has stopped; a restore may
         // take longer, so another one sees to it.
-        seeToIt(command, parameters)
+        recoverAndReport(command, parameters)
         throw cut
     }
 }
 
 /** Recovers, and publishes what came of it. Whatever fails here, the first interruption is the one that goes on. */
-private void seeToIt(String command, Map parameters) {
+private void recoverAndReport(String command, Map parameters) {
     Map ended = [:]
     try {
         ended = recover(command)
     } catch (unseen) {
-        sayUnseen(command, parameters, isInterruption(unseen))
+        reportUnseen(command, parameters, isInterruption(unseen))
         return
     }
     try {
@@ -121,7 +117,7 @@ private void seeToIt(String command, Map parameters) {
         echo("mlops-steps ${command}: not published: ${unpublished.message}")
     }
     if (isStopped(ended)) {
-        sayUnseen(command, parameters, true)
+        reportUnseen(command, parameters, true)
     }
 }
 
@@ -152,7 +148,7 @@ private boolean isInterruption(Object thrown) {
 }
 
 /** Nobody has seen the end of it: one line says so, and what to do. */
-private void sayUnseen(String command, Map parameters, boolean stoppedWaiting) {
+private void reportUnseen(String command, Map parameters, boolean stoppedWaiting) {
     String stage = parameters.stage ?: ''
     String text = stoppedWaiting
         ? "no longer waiting for the restore, which goes on in its own process while agent ${env.NODE_NAME} lives"

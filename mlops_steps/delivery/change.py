@@ -74,7 +74,21 @@ class Change:
 
         A change that was interrupted is resumed: what was live before that one stays what is restored.
         """
-        noted: dict[str, Any] = {
+        outcome = Outcome(bundle=version)
+        # Tests of what was deployed before prove nothing of this deployment.
+        self.record.stage(self.target.stage).test = None
+        if self.unit.phase in phases.PENDING:
+            self._go(phases.RESUME, **self._noted(version, live, previous, restores), deploy=outcome)
+        else:
+            self.note(version, live, previous, restores=restores)
+            self._go(phases.DEPLOY, deploy=outcome)
+
+    def note(self, version: str, live: Live, previous: Previous | None, *, restores: bool = True) -> None:
+        """Notes what is live, and what is to be made live, before anything is changed."""
+        self._go(phases.NOTE, **self._noted(version, live, previous, restores), deploy=None)
+
+    def _noted(self, version: str, live: Live, previous: Previous | None, restores: bool) -> dict[str, Any]:
+        return {
             "deployment": self.deployment_id(live),
             "version": version,
             "previous": previous,
@@ -83,14 +97,6 @@ class Change:
             "smoke_test": None,
             "restore": None,
         }
-        outcome = Outcome(bundle=version)
-        # Tests of what was deployed before prove nothing of this deployment.
-        self.record.stage(self.target.stage).test = None
-        if self.unit.phase in phases.PENDING:
-            self._go(phases.RESUME, **noted, deploy=outcome)
-        else:
-            self._go(phases.NOTE, **noted, deploy=None)
-            self._go(phases.DEPLOY, deploy=outcome)
 
     def make_live(self, live: Live, deadline: Deadline, *, abort_at_limit: bool = False) -> Live:
         """Makes the version that was noted live, unless it is; what ``live`` says must still be so."""

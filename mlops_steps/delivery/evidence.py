@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 class Situation:
     """The phase that a unit is in, by the record (``recorded``) or by the nodes.
 
-    RESTORING: ``previous`` is to be made live. VERIFYING: what is live is to be smoke-tested. LIVE: it is verified.
+    RESTORING: ``previous`` is to be made live. VERIFYING: what is live is to be smoke-tested; ``previous`` replaces it
+    when that fails, where it is known. LIVE: it is verified.
     NOTED: nothing is pending. ``previous`` is what a failed change returns to.
     """
 
@@ -57,12 +58,23 @@ def before_deploy(change: Change, live: Live) -> Previous:
 def to_recover(change: Change, live: Live) -> Situation:
     """Where `recover` begins. No update may be under way.
 
+    A record that only notes the change was archived before it: the agent that made the change is lost, and with it the
+    record of what came of it. Then the nodes say that, and the record what was live before.
+
     Raises :class:`CheckFailed` when the stage needs a person, :class:`NodeError` when a node cannot be asked.
     """
     unit = change.unit
     if unit.pending and not superseded(change, live):
         return Situation(Phase.RESTORING, unit.previous, recorded=True)
-    return _by_the_nodes(change.target, live)
+    return _by_the_nodes(change.target, live, _noted_before(change, live))
+
+
+def _noted_before(change: Change, live: Live) -> Previous | None:
+    """What was live before, by a record that notes a change whose version the settings name now."""
+    unit, found = change.unit, live.deployment
+    if unit.phase is not Phase.NOTED or found is None or found.bundle != unit.version or not unit.restores:
+        return None
+    return None if unit.previous and unit.previous.version == unit.version else unit.previous
 
 
 def bundle_before(target: Target, live: Live, other_than: str) -> str | None:
@@ -99,14 +111,19 @@ def _bundle_before_release(change: Change, live: Live, bundle: str) -> str | Non
     return bundle_before(change.target, live, bundle) or bundle
 
 
-def _by_the_nodes(target: Target, live: Live) -> Situation:
-    """What a release that was interrupted, and whose record is lost, has left to do."""
+def _by_the_nodes(target: Target, live: Live, noted: Previous | None = None) -> Situation:
+    """What a release that was interrupted, and whose record is lost, has left to do.
+
+    ``noted``: what was live before it, where the record says so.
+    """
     nothing = Situation(Phase.NOTED)
     deployment = live.deployment
     if deployment is None or not deployment.enabled:
         return nothing
     successes = list(target.made_live(live))
     if not successes:
+        if noted is not None and not live.is_healthy(live.bundle):
+            return Situation(Phase.RESTORING, noted)
         if live.bundle is None:
             if not target.never_updated(live):
                 raise _unknown(live, "the deployer has no history that says whether anything ever was")
@@ -114,13 +131,13 @@ def _by_the_nodes(target: Target, live: Live) -> Situation:
             seen = Named(version=deployment.bundle, enabled=deployment.enabled)
             return Situation(Phase.RESTORING, Previous(version=None, seen=seen))
         if live.is_healthy(live.bundle):
-            return Situation(Phase.VERIFYING)
+            return Situation(Phase.VERIFYING, noted)
         raise _unknown(live, "the deployer's history names no bundle that was made live")
     newest, bundle = successes[0], successes[0].version
     verdict = _verdicts(target)
     passed = verdict.get(newest.started)
     if live.is_healthy(bundle):
-        return Situation(Phase.LIVE) if passed else Situation(Phase.VERIFYING)
+        return Situation(Phase.LIVE) if passed else Situation(Phase.VERIFYING, noted)
     if deployment.bundle == bundle:
         if passed and live.bundle == bundle:
             raise _unknown(live, "it has passed its smoke test when it was released, so no release was interrupted")
@@ -134,6 +151,8 @@ def _by_the_nodes(target: Target, live: Live) -> Situation:
         stays = passed is not False
     if stays:
         return _restoring(live, bundle)
+    if noted is not None:
+        return Situation(Phase.RESTORING, noted)
     before = bundle_before(target, live, bundle)
     if before is None:
         raise _unknown(live, "the deployer's history names no earlier bundle")

@@ -6,19 +6,21 @@ agent, the next command knows what was live and what is pending.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic_core
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from mlops_steps.config.bundle_ids import BUNDLE_ID
 from mlops_steps.delivery import schema1
 from mlops_steps.delivery.phases import GIVEN_UP, PENDING, IllegalTransition, Phase, Transition
+from mlops_steps.delivery.record_parts import joined, merged, parts
 from mlops_steps.errors import ConfigError
-from mlops_steps.system.files import write_atomically
+from mlops_steps.system.files import locked, write_atomically
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.text import clean, shorten_middle
 
@@ -298,6 +300,9 @@ class ReleaseRecord(_Part):
     build: Build = Field(default_factory=Build)
     stages: dict[str, Stage] = Field(default_factory=dict)
 
+    #: The parts as they were read or last written: what has changed since is this process's.
+    _base: dict[str, Any] = PrivateAttr(default_factory=dict)
+
     def stage(self, name: str) -> Stage:
         """The stage's part, made when it is not there yet."""
         return self.stages.setdefault(name, Stage())
@@ -323,15 +328,38 @@ class ReleaseRecord(_Part):
         return bool(self.bundle and test and test.result == "passed" and test.bundle == self.bundle.id)
 
     def save(self, path: Path) -> None:
-        """Writes the record atomically and flushes it to disk. Raises :class:`ConfigError` when that fails."""
+        """Writes the record atomically and flushes it to disk. Raises :class:`ConfigError` when that fails.
+
+        Parts that another process has written since, and this one has not changed, are kept: steps of parallel stages
+        may share a workspace.
+        """
         try:
-            write_atomically(path, self.model_dump_json(indent=2, by_alias=True).encode() + b"\n")
+            with locked(lock_of(path)):
+                ours, theirs = self._parts(), self._written(path)
+                found = ours if theirs is None else merged(self._base, ours, theirs)
+                write_atomically(path, json.dumps(joined(found), indent=2, ensure_ascii=False).encode() + b"\n")
+            self._base = ours
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else redact(str(error))
             raise ConfigError(
                 f"cannot write the release record {path}: {why}",
                 next_step="nothing is changed without a record: make room or rights, then run the step again",
             ) from None
+
+    def __eq__(self, other: object) -> bool:
+        # What is on disk is no part of the record.
+        return isinstance(other, ReleaseRecord) and self.model_dump() == other.model_dump()
+
+    def _parts(self) -> dict[str, Any]:
+        return parts(self.model_dump(mode="json", by_alias=True))
+
+    def _written(self, path: Path) -> dict[str, Any] | None:
+        """The parts of the record that is there now; ``None`` when there is none, or none of this project."""
+        try:
+            now = ReleaseRecord.load(path)
+        except ConfigError:
+            return None
+        return now._parts() if now and now.project == self.project else None
 
     @classmethod
     def load(cls, path: Path) -> ReleaseRecord | None:
@@ -362,6 +390,7 @@ class ReleaseRecord(_Part):
                 f"{source}: schema {record.schema_version}, but this version of mlops-steps reads schema {SCHEMA}",
                 next_step="use the version of mlops-steps that wrote the record",
             )
+        record._base = record._parts()
         return record
 
 
@@ -371,6 +400,11 @@ def _why(error: ValueError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "the file"
     return f"{where}: {first['msg']}"
+
+
+def lock_of(path: Path) -> Path:
+    """The file that is locked while the record in ``path`` is read, changed and written."""
+    return path.with_name(f".{path.name}.lock")
 
 
 def load_for(path: Path, project: str) -> ReleaseRecord:

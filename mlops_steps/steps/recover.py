@@ -48,7 +48,7 @@ def run(context: Context, stage: str) -> None:
                 console.good(f"nothing is pending on {stage}: {live}")
             return
         with context.signals.shielded(), claimed(target, console, deadline):
-            if situation.phase is Phase.VERIFYING and _verified(change, live):
+            if situation.phase is Phase.VERIFYING and _verified(change, live, situation):
                 return
             if situation.recorded:
                 change.give_up(_WHY)
@@ -67,7 +67,7 @@ def _observe(change: Change, deadline: Deadline) -> Live:
     return target.observe() if change.pending else target.look(deadline, console)
 
 
-def _verified(change: Change, live: Live) -> bool:
+def _verified(change: Change, live: Live, situation: Situation) -> bool:
     """Smoke-tests what is live, which no smoke test has verified yet; ``False`` when it fails and can be replaced."""
     target, console = change.target, change.console
     console.line(f"{live}, but its smoke test has not passed yet: running it")
@@ -76,8 +76,8 @@ def _verified(change: Change, live: Live) -> bool:
         verify(target, change.report, console, str(live.bundle), deadline)
     except CheckFailed as error:
         with target.within(Deadline(max(deadline.remaining, pace().grace))):
-            before = evidence.bundle_before(target, live, live.bundle) if live.bundle else None
-        if before is None:
+            known = situation.previous or (live.bundle and evidence.bundle_before(target, live, live.bundle))
+        if not known:
             error.live = str(live)
             raise
         console.warn(error.message)
@@ -93,6 +93,7 @@ def _note(change: Change, live: Live, situation: Situation) -> None:
         before = evidence.bundle_before(change.target, live, live.bundle) if live.bundle else None
         previous = previous_of(live, before, enabled=True)
     change.console.warn(
-        f"no record of a release that was interrupted, but {live}; restoring {previous.version or 'nothing'}"
+        f"the record does not say how a release that was interrupted ended, but {live}; "
+        f"restoring {previous.version or 'nothing'}"
     )
     change.go_back(live.bundle, live, previous, _WHY)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mlops_steps.errors import ConfigError
@@ -30,6 +33,38 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o640) -> None:
             temporary.unlink()
         raise
     _flush_folder(path.parent)
+
+
+@contextmanager
+def locked(path: Path, limit: float = 5.0) -> Iterator[None]:
+    """Keeps other processes that lock the same file out for the block, where the file system allows it.
+
+    Waits ``limit`` seconds at most for the one that has the lock: it is held for moments, and to write without it is
+    better than not to write.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
+    except OSError:
+        yield
+        return
+    try:
+        end = time.monotonic() + limit
+        while not _taken(handle) and time.monotonic() < end:
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True
 
 
 def _flush_folder(folder: Path) -> None:

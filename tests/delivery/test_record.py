@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from mlops_steps.delivery.record import (
     Bundle,
     Measured,
     Outcome,
+    Package,
     Previous,
     ReleaseRecord,
     build_from,
@@ -170,3 +173,59 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot write the release record"):
         ReleaseRecord(project="P").save(tmp_path / "file" / "release.json")
+
+
+def test_steps_that_share_a_workspace_keep_what_each_of_them_writes(tmp_path: Path) -> None:
+    path = tmp_path / "release.json"
+    record_with_test("passed").save(path)
+    start = threading.Barrier(6)
+
+    def step(name: str) -> None:
+        record = load_for(path, "P")
+        start.wait(30)  # all have read it before one of them writes
+        for _ in range(10):
+            record.stage(name).test = Outcome(bundle=f"b-{name}")
+            record.save(path)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(step, "abcdef"))
+    found = load_for(path, "P")
+    assert found.bundle
+    assert found.bundle.id == "b2"
+    assert {name: part.test and part.test.bundle for name, part in found.stages.items()} == {
+        "test": "b2",
+        **{name: f"b-{name}" for name in "abcdef"},
+    }
+
+
+def test_a_part_that_a_step_has_not_changed_is_the_one_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "release.json"
+    record_with_test("passed").save(path)
+    early, other = load_for(path, "P"), load_for(path, "P")
+    other.stage("test").test = Outcome(result="failed", bundle="b2")
+    other.package = Package(service="s", version="v1", sha256=SHA, size=1)
+    other.save(path)
+    early.stage("prod").test = Outcome(bundle="b2")
+    early.save(path)
+    early.save(path)
+    found = load_for(path, "P")
+    assert [found.stages[name].test.result for name in ("test", "prod")] == ["failed", "started"]  # type: ignore[union-attr]
+    assert found.package
+    assert found.package.version == "v1"
+
+
+def test_a_stage_that_a_step_takes_out_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "release.json"
+    record_with_test("passed").save(path)
+    record = load_for(path, "P")
+    record.begin(Bundle(id="b3", sha256=SHA, size=1))
+    record.save(path)
+    assert (load_for(path, "P").stages, record.bundle and record.bundle.id) == ({}, "b3")
+
+
+def test_a_record_of_another_project_in_its_place_is_not_mixed_in(tmp_path: Path) -> None:
+    path = tmp_path / "release.json"
+    ours = record_with_test("passed")
+    ReleaseRecord(project="Q").save(path)
+    ours.save(path)
+    assert load_for(path, "P") == ours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from mlops_steps.sandbox.site import Sandbox
+from mlops_steps.version import __version__
 from tests.front_door.conftest import Workspace, create_project, set_stage_variable
 from tests.records import pending, unit
 
@@ -234,11 +236,55 @@ def test_recover_without_a_record_goes_back_by_the_deployers_history(ready: tupl
     record.unlink()
     try:
         result = workspace.ok("recover", "--stage", "prod")
-        assert "no record of a release that was interrupted" in result.err
+        assert "the record does not say how a release that was interrupted ended" in result.err
         assert workspace.live() == first
         assert workspace.health() == "HEALTHY"
     finally:
         record.write_text(kept)
+
+
+def test_the_record_that_was_archived_before_the_change_restores_on_another_agent(
+    ready: tuple[Workspace, str, str], tmp_path: Path
+) -> None:
+    workspace, first, second = ready
+    record = workspace.folder / ".mlops" / "release.json"
+    step = json.dumps({"step": "release", "library": __version__, "parameters": {"stage": "prod"}})
+    workspace.ok("from-environment", "note", MLOPS_STEP=step)
+    archived = record.read_text()
+    noted = unit(workspace.record, "prod")
+    assert (noted["phase"], noted["version"], noted["previous"]["version"]) == ("noted", second, first)
+    assert workspace.live() == first
+
+    # Its agent is lost in the smoke test, and this deployer keeps no history that names the bundle before.
+    fault(workspace, "auto-prod", "scenario-hangs")
+    process = workspace.start("release", "--stage", "prod")
+    while process.poll() is None and workspace.record["stages"]["prod"]["units"]["auto-prod"]["phase"] != "verifying":
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    workspace.finish(process)
+    assert workspace.live() == second
+    for node in workspace.sandbox.nodes.values():
+        node.faults.clear()
+    fault(workspace, "design", "error", status=404, operation="list updates", count="for ever")
+    fault(workspace, "auto-prod", "health", health="UNHEALTHY", count=2)
+    elsewhere = Workspace(tmp_path, workspace.sandbox, workspace.project)
+    (tmp_path / ".mlops").mkdir()
+    (tmp_path / ".mlops" / "release.json").write_text(archived)
+    recovered = elsewhere.ok("recover", "--stage", "prod")
+    assert f"restoring {first}" in recovered.err
+    assert_restored(elsewhere, first)
+
+
+def test_a_change_that_was_noted_and_not_begun_leaves_nothing_pending(ready: tuple[Workspace, str, str]) -> None:
+    workspace, first, second = ready
+    step = json.dumps({"step": "release", "library": __version__, "parameters": {"stage": "prod"}})
+    told = workspace.ok("from-environment", "note", MLOPS_STEP=step).out
+    assert f"live=Live on prod before the release: bundle {first} " in told
+    assert "archive=.mlops/release.json\n" in told
+    assert "nothing is pending" in workspace.ok("recover", "--stage", "prod").err
+    assert workspace.live() == first
+    workspace.ok("release", "--stage", "prod")
+    assert workspace.live() == second
 
 
 def test_smoke_test_and_status_tell_without_changing(ready: tuple[Workspace, str, str]) -> None:

@@ -100,8 +100,8 @@ def ran(
         "agent lost after a note",
         RELEASE,
         plan=f"{KEYS}; echo note=true",
-        note="mkdir -p .mlops; echo noted >.mlops/before.json; echo archive=.mlops/before.json; "
-        "echo 'live=Live on prod before the release: bundle b0'",
+        note="mkdir -p .mlops; echo noted >.mlops/r.json; echo archive=.mlops/r.json; echo stash=.mlops/r.json; "
+        "echo stashName=mlops-noted; echo 'live=Live on prod before the release: bundle b0'",
         run=slow,
         agentLostAt="^working",
     )
@@ -325,7 +325,9 @@ def test_what_was_live_is_archived_before_it_is_changed(ran: dict[str, Build]) -
     build = ran["agent lost after a note"]
     assert calls(build) == ["plan", "note", "run"]
     assert environment(build, 1)["MLOPS_PROD_API_KEY"] == "prod-key-1"
-    assert build.artifact(".mlops/before.json") == "noted\n"
+    assert build.artifact(".mlops/r.json") == "noted\n"
+    # The next agent finds it, too.
+    assert (build.stashes, build.environment["MLOPS_STASHES"]) == (["mlops-noted"], "mlops-noted")
     assert "Last known: Live on prod before the release: bundle b0." in build.log
 
 

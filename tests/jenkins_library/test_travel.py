@@ -125,6 +125,32 @@ def test_parallel_stages_keep_what_each_of_them_wrote(build: Build, order: tuple
     assert build.step("a9")["stages"] == {"prod": "live", **found["stages"]}
 
 
+def test_a_bundle_and_a_package_of_the_service_are_made_side_by_side(build: Build) -> None:
+    build.step("a0", bundle="b1")
+    package, service = build.begin("a1"), build.begin("a2")
+    build.write()
+    record = build.record()
+    build.settings("mlops.yml").record.write_text(json.dumps({**record, "package": {"version": "v1"}}))
+    build.end(service)
+    os.chdir(build.folder / "a1")
+    build.write(bundle="b2")
+    build.end(package)
+    found = build.step("a3")
+    assert (found["bundle"], found["package"]) == ({"id": "b2"}, {"version": "v1"})
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_parallel_stages_of_one_workspace_keep_what_each_of_them_wrote(build: Build, first: int) -> None:
+    build.step("a1", bundle="b1")
+    begun = [build.begin("a1"), build.begin("a1")]
+    build.write(a="deployed")
+    build.end(begun[first])
+    build.write(b="deployed")
+    build.end(begun[1 - first])
+    assert build.step("a1")["stages"] == {"a": "deployed", "b": "deployed"}
+    assert build.step("a2")["stages"] == {"a": "deployed", "b": "deployed"}
+
+
 def test_the_newer_word_on_a_stage_counts(build: Build) -> None:
     build.step("a1", bundle="b1", test="deployed")
     slow = build.begin("a2")  # begins early, and ends last without a word on the stage

@@ -88,7 +88,7 @@ def test_no_secret_and_no_value_is_spliced_into_a_script(path: Path) -> None:
         # One place runs scripts, and what it runs is constant.
         assert path.stem == "mlopsStep", call
         assert "script: script" in call
-    for script in re.findall(r"told\((.*)", code):
+    for script in re.findall(r"lines\((.*)", code):
         assert script.startswith(("'''#!/bin/sh", "String script", "libraryResource('mlops-steps/bootstrap.sh')")), (
             script
         )

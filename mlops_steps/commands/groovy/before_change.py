@@ -1,48 +1,54 @@
-"""What is live is written down, and archived by Jenkins, before production is changed.
+"""What is live goes into the release record, which Jenkins archives and stashes before production is changed.
 
-The release record on an agent says so too, but dies with the agent. This file does not: with it, and with what the
-nodes remember, `recover` on another agent and a person know what was live.
+The record on an agent is written again at each step of the change, but dies with the agent. The archived one has what
+was live, and what was to be made live; what became of the change is asked of the nodes: by `recover`, on any agent.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from mlops_steps.config import Settings
-from mlops_steps.delivery.record import ReleaseRecord, now
+from mlops_steps.delivery import evidence
+from mlops_steps.delivery.change import Change
+from mlops_steps.delivery.exclusive import stage_lock
+from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import open_target
-from mlops_steps.system.files import write_atomically
+from mlops_steps.report.model import Report
+from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
 
 #: Seconds for the look. When the nodes do not answer, the step itself says so.
 _LIMIT = 60.0
 
 
-def write(settings: Settings, step: str, stage: str, environ: dict[str, str]) -> tuple[str, Path]:
-    """Writes the file beside the record; returns what is live in words, and the file.
+def note(settings: Settings, step: str, stage: str, bundle: str | None) -> str:
+    """Notes the change in the record; returns what is live, in words.
 
-    Raises :class:`MlopsError` when a node does not answer, :class:`OSError` when the file cannot be written.
+    A record in which a change is pending, or which says that the bundle is live, stays as it is, and so does that of a
+    rollback: what it returns to is found by the step. ``bundle`` is the one that `deploy` was asked for. Raises
+    :class:`MlopsError` when a node does not answer, when another process is at work on the stage, or when the record
+    cannot be written.
     """
-    record = ReleaseRecord.load(settings.record)
+    console = Console(quiet=True)
     deadline = Deadline(_LIMIT)
-    with open_target(settings, stage) as target, target.within(deadline):
+    with (
+        stage_lock(settings, stage, console),
+        open_target(settings, stage) as target,
+        target.within(deadline),
+    ):
         live = target.observe()
-    bundle = record.bundle if record else None
-    content = {
-        "at": now(),
-        "step": step,
-        "stage": stage,
-        "infra": live.infra,
-        "deployment": live.deployment.id if live.deployment else None,
-        "live": live.bundle,
-        "in_settings": live.deployment.bundle if live.deployment else None,
-        "enabled": live.deployment.enabled if live.deployment else None,
-        "to_be_live": bundle.id if bundle and step != "rollback" else None,
-        "build": environ.get("BUILD_URL"),
-        "agent": environ.get("NODE_NAME"),
-        "if_the_agent_is_lost": f"mlops-steps recover --stage {stage}",
-    }
-    path = settings.record.with_name(f"before-{step}.json")
-    write_atomically(path, json.dumps(content, indent=2).encode() + b"\n")
-    return f"Live on {stage} before the {step}: {live}", path
+        change = Change.of(target, Report(settings.project, step, stage), console)
+        version = bundle or (change.record.bundle.id if change.record.bundle else None)
+        if step != "rollback" and version and not change.pending:
+            _note(change, live, version, is_deploy=step == "deploy")
+    return f"Live on {stage} before the {step}: {live}"
+
+
+def _note(change: Change, live: Live, version: str, *, is_deploy: bool) -> None:
+    if is_deploy:
+        if not live.is_healthy(version):
+            change.note(version, live, evidence.before_deploy(change, live))
+        return
+    situation = evidence.before_release(change, live, version)
+    if situation.phase is Phase.NOTED:
+        change.note(version, live, situation.previous)

@@ -17,7 +17,7 @@ import click
 
 from mlops_steps.commands.groovy import approval, before_change
 from mlops_steps.commands.groovy import request as requests
-from mlops_steps.commands.groovy.outcome import Before, outcome
+from mlops_steps.commands.groovy.outcome import Before, noted, outcome
 from mlops_steps.commands.groovy.request import Arguments, Request
 from mlops_steps.commands.groovy.travel import Travel
 from mlops_steps.commands.runner import run_step
@@ -108,13 +108,13 @@ def _plan(request: Request, say: Say) -> None:
 
 
 def _note(request: Request, say: Say) -> None:
-    """Has the archive of the build say what is live. A mistake, or a node that does not answer, is for `run` to say."""
+    """Has the archived record say what is live. A mistake, or a node that does not answer, is for `run` to say."""
     with suppress(MlopsError, OSError):
         settings = _checked(request).get()
-        _arrived(settings)
-        live, path = before_change.write(settings, request.step.name, request.stage or "", dict(os.environ))
-        say("live", live)
-        say("archive", os.path.relpath(path))
+        travel, _ = _arrived(settings)
+        say("live", before_change.note(settings, request.step.name, request.stage or "", request.text("bundle")))
+        if travel is not None and settings.record.is_file():
+            _say_all(say, noted(settings, travel))
 
 
 def _forget_reports(settings: Settings, request: Request) -> None:
@@ -147,7 +147,7 @@ def _run(request: Request, say: Say) -> int:
     else:
         code = _approved(request, configuration, answer) or _call(request.step.name, request, configuration, given)
     steps = ("approve", "release") if request.step.name == "release" else (request.step.name,)
-    _tell(say, outcome(code, request, settings, steps, before, travel))
+    _say_all(say, outcome(code, request, settings, steps, before, travel))
     return code
 
 
@@ -171,7 +171,7 @@ def _recover(request: Request, say: Say) -> int:
     elif settings and request.step.changes_production(settings, request.stage, _flags(request)):
         code = _call("recover", request, configuration, Arguments())
     steps = ("approve", request.step.name, "recover")
-    _tell(say, outcome(code, request, settings, steps, before, travel, interrupted=True))
+    _say_all(say, outcome(code, request, settings, steps, before, travel, interrupted=True))
     return code
 
 
@@ -201,7 +201,7 @@ def _approved(request: Request, configuration: _Configuration, answer: dict[str,
     return _call("approve", request, configuration, Arguments(dict(answer)))
 
 
-def _tell(say: Say, found: dict[str, str]) -> None:
+def _say_all(say: Say, found: dict[str, str]) -> None:
     for name, value in found.items():
         say(name, value)
 

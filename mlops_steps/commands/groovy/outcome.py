@@ -106,6 +106,12 @@ def outcome(
     return found
 
 
+def noted(settings: Settings, travel: Travel) -> dict[str, str]:
+    """What Jenkins keeps of the record before a change: names and values, as of :func:`outcome`."""
+    published = os.environ.get(PUBLISHED_VARIABLE, "").split(",")
+    return {"archive": _relative(settings.record), **_stash(travel, published, with_record=True)}
+
+
 def _stash(travel: Travel, reports: list[str], *, with_record: bool) -> dict[str, str]:
     """What the next steps need, under a name of its own, and the stashes that it makes superfluous."""
     try:

@@ -3,8 +3,8 @@
 Each step leaves a copy of the record, and of the statements about its bundle, in a stash of its own. A stash never
 replaces another, which Jenkins would warn of, and which would lose the record when a step that has none stashes its
 reports. Before a step, the copies that this workspace has not seen yet are unstashed, and merged here: each part (what
-is said of the bundle, each stage, and each statement) is taken from the copy in which it is the newest, by its
-generation: how many steps have changed it.
+is said of the bundle, of the API service, of each stage, and each statement) is taken from the copy in which
+it is the newest, by its generation: how many steps have changed it.
 
 ``MLOPS_STASHES`` holds the names of the stashes that count, with commas. A copy is a file in the folder ``stashed``
 beside the record. ``base.json`` there is what this workspace has last merged or left. A
@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from mlops_steps.config import Settings
-from mlops_steps.delivery.record import LARGEST
+from mlops_steps.delivery.record import LARGEST, lock_of
+from mlops_steps.delivery.record_parts import joined, parts
 from mlops_steps.provenance import store
-from mlops_steps.system.files import write_atomically
+from mlops_steps.system.files import locked, write_atomically
 
 VARIABLE = "MLOPS_STASHES"
 
-_BUNDLE = ""  # the part of a record that belongs to no stage
 _STATEMENT = "statement:"  # no stage is named like that
 
 
@@ -45,27 +45,20 @@ class Copy:
     statements: Mapping[str, str] = field(default_factory=dict)
 
     def part(self, name: str) -> Any:
-        """What is said of the bundle (``""``) or of a stage, or a statement; ``None`` when there is none."""
+        """A part of the record, or a statement; ``None`` when there is none."""
         if name.startswith(_STATEMENT):
             return self.statements.get(name.removeprefix(_STATEMENT))
-        if self.record is None:
-            return None
-        if name == _BUNDLE:
-            return {key: value for key, value in self.record.items() if key != "stages"}
-        return (self.record.get("stages") or {}).get(name)
+        return parts(self.record).get(name)
 
     def followed_by(self, record: dict[str, Any] | None, statements: Mapping[str, str], build: str) -> Copy:
         """The copy after a step that has left this record and these statements: what it has changed is newer by one."""
         after = Copy(record, build=build, statements=statements)
         files = [_STATEMENT + name for name in (*self.statements, *statements)]
-        names = list(dict.fromkeys([_BUNDLE, *self._stages(), *after._stages(), *files]))  # stages keep their order
+        names = list(dict.fromkeys([*parts(self.record), *parts(record), *files]))  # stages keep their order
         changed = {name: self.part(name) != after.part(name) for name in names}
         # What was taken out earlier stays taken out.
         generations = {name: self.generations.get(name, 0) + changed[name] for name in names}
         return Copy(record, {**self.generations, **generations}, build, statements)
-
-    def _stages(self) -> list[str]:
-        return list((self.record or {}).get("stages") or {})
 
     def write(self, path: Path) -> None:
         """Writes the copy. Raises :class:`OSError`."""
@@ -94,17 +87,11 @@ def merged(copies: Sequence[Copy], build: str) -> Copy:
         for name, generation in copy.generations.items():
             if name not in newest or generation >= newest[name].generations[name]:
                 newest[name] = copy
-    record = newest[_BUNDLE].part(_BUNDLE) if _BUNDLE in newest else None
-    if record is not None:
-        parts = {name: copy.part(name) for name, copy in newest.items() if _is_stage(name)}
-        record["stages"] = {name: part for name, part in parts.items() if part is not None}
-    files = {name: copy.part(name) for name, copy in newest.items() if name.startswith(_STATEMENT)}
-    statements = {name.removeprefix(_STATEMENT): text for name, text in files.items() if text is not None}
+    found = {name: part for name, copy in newest.items() if (part := copy.part(name)) is not None}
+    files = {name: text for name, text in found.items() if name.startswith(_STATEMENT)}
+    record = joined({name: part for name, part in found.items() if name not in files})
+    statements = {name.removeprefix(_STATEMENT): text for name, text in files.items()}
     return Copy(record, {name: copy.generations[name] for name, copy in newest.items()}, build, statements)
-
-
-def _is_stage(name: str) -> bool:
-    return name != _BUNDLE and not name.startswith(_STATEMENT)
 
 
 class Travel:
@@ -127,6 +114,10 @@ class Travel:
 
     def arrive(self) -> bool:
         """Puts together the record of this build. Whether there was anything to put together."""
+        with locked(lock_of(self._record)):
+            return self._arrive()
+
+    def _arrive(self) -> bool:
         copies = [copy for name in self.names if (copy := Copy.read(self._copy(name))) is not None]
         if not copies:
             return False
@@ -146,6 +137,10 @@ class Travel:
 
     def leave(self, *, with_record: bool) -> tuple[str, Path]:
         """Writes the copy for the next steps: the name of its stash, and its file. Raises :class:`OSError`."""
+        with locked(lock_of(self._record)):
+            return self._leave(with_record=with_record)
+
+    def _leave(self, *, with_record: bool) -> tuple[str, Path]:
         base = self._base() or Copy()
         record = _json(self._record) if with_record else base.record
         statements = store.texts(self._statements) if with_record else base.statements
