@@ -127,6 +127,17 @@ class DriftGate(GateSettings):
     rows: int = Field(default=500, ge=20, le=10_000_000, description="Fewest rows; fewer are inconclusive.")
 
 
+class DataQualityGate(GateSettings):
+    """The data quality rules of datasets, computed on the node."""
+
+    gate: Literal["data_quality"] = Field(description="Kind of the gate.")
+    datasets: list[ObjectName] = Field(
+        min_length=1, max_length=100, description="Datasets whose rules are computed, in the deployed project."
+    )
+    scenario: Id | None = Field(default=None, description="Scenario that makes the datasets; it is run first.")
+    warnings: Literal["pass", "fail"] = Field(default="pass", description="What a rule counts for that warns.")
+
+
 class CustomGate(GateSettings):
     """A function of the team's own."""
 
@@ -136,7 +147,8 @@ class CustomGate(GateSettings):
 
 
 Gate = Annotated[
-    MetricGate | ChampionGate | SlicesGate | CalibrationGate | DriftGate | CustomGate, Field(discriminator="gate")
+    MetricGate | ChampionGate | SlicesGate | CalibrationGate | DriftGate | DataQualityGate | CustomGate,
+    Field(discriminator="gate"),
 ]
 
 
@@ -163,5 +175,6 @@ KINDS: dict[str, type[GateSettings]] = {
     "slices": SlicesGate,
     "calibration": CalibrationGate,
     "drift": DriftGate,
+    "data_quality": DataQualityGate,
     "custom": CustomGate,
 }

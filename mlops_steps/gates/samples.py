@@ -62,7 +62,7 @@ class Samples:
         the node cannot be asked.
         """
         if scenario:
-            self._run(version, scenario, deadline)
+            self.prepare(version, scenario, deadline)
         with version.node.within(deadline):
             return datasets.read(version.node, version.project_key, dataset, columns)
 
@@ -71,7 +71,8 @@ class Samples:
         with version.node.within(deadline):
             return datasets.columns_of(version.node, version.project_key, dataset)
 
-    def _run(self, version: Version, scenario: str, deadline: Deadline) -> None:
+    def prepare(self, version: Version, scenario: str, deadline: Deadline) -> None:
+        """Runs the scenario, unless it has run for this version. Raises :class:`CheckFailed`, :class:`NodeError`."""
         with self._lock:
             if (version.stage, scenario) in self._scored:
                 return

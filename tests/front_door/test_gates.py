@@ -64,6 +64,12 @@ def upload(workspace: Workspace, name: str, rows: list[dict[str, Any]]) -> None:
     settings.save()
 
 
+def rule(workspace: Workspace, dataset: str, name: str, **config: Any) -> None:
+    """Gives a dataset of the Design node a data quality rule, which travels in the bundle."""
+    project = workspace.client("design").get_project(workspace.project)
+    project.get_dataset(dataset).get_data_quality_rules().create_rule({"displayName": name, **config})
+
+
 @pytest.fixture(scope="module")
 def two_bundles(steps_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Bundle one is released, bundle two is deployed to the test stage."""
@@ -73,6 +79,12 @@ def two_bundles(steps_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
     upload(workspace, "training", rows_of("good"))
     workspace.released(1)
     upload(workspace, "scored", rows_of("bad"))
+    rule(workspace, "scored", "enough", type="RecordCountInRangeRule", minimum=100)
+    rule(workspace, "scored", "grown up", type="ColumnMinInRangeRule", columns=["age"], softMinimum=200)
+    rule(workspace, "training", "unique", type="ColumnUniqueValuesRule", columns=["id", "state"])
+    upload(workspace, "no_rules", rows_of("good", 20))
+    upload(workspace, "no_rows", [dict.fromkeys(rows_of("good", 1)[0], "")])
+    rule(workspace, "no_rows", "ages", type="ColumnMinInRangeRule", columns=["age"], minimum=0)
     workspace.ok("package", BUILD_NUMBER="2")
     workspace.ok("deploy", "--stage", "test")
     return workspace
@@ -102,6 +114,10 @@ def drift(**more: Any) -> dict[str, Any]:
     return {"gate": "drift", "reference": "training", "current": "scored", **more}
 
 
+def quality(*datasets: str, **more: Any) -> dict[str, Any]:
+    return {"gate": "data_quality", "datasets": list(datasets), **more}
+
+
 def champion(**more: Any) -> dict[str, Any]:
     return {"gate": "champion", "dataset": "scored", "key": "id", "label": "churned", **more}
 
@@ -115,6 +131,7 @@ PASS: Gates = [
     (slices(prediction="predicted"), "accuracy is lowest for state"),
     (calibration(probability="score", at_most=0.25), "expected calibration error"),
     (drift(columns={"score": 0.2, "state": 0.2}), "0 of 2 columns drifted"),
+    (quality("scored"), "2 of 2 rules of 1 datasets hold"),
 ]
 FAIL: Gates = [
     (champion(metric="accuracy", prediction="predicted", margin=0.01), "accuracy differs from the champion's by -0."),
@@ -123,6 +140,8 @@ FAIL: Gates = [
     (slices(prediction="by_state", spread=0.1), "accuracy is lowest for state WA"),
     (calibration(probability="shifted"), "expected calibration error"),
     (drift(columns={"age": 0.2, "state": 0.2}), "1 of 2 columns drifted; worst: age"),
+    (quality("scored", "training"), "first: training: unique: ERROR: state: 1196 values are not unique"),
+    (quality("scored", warnings="fail"), "first: scored: grown up: WARNING: col_stats:MIN:age"),
 ]
 INCONCLUSIVE: Gates = [
     (champion(metric="accuracy", prediction="predicted", rows=5000), "1200 rows are in both datasets; 5000 are"),
@@ -140,6 +159,9 @@ UNMEASURED: Gates = [
     (slices(prediction="predicted", dataset="nothing"), "cannot read the schema of dataset nothing"),
     (calibration(probability="age"), "holds values that are not between 0 and 1"),
     (drift(scenario="NO_SUCH"), "NO_SUCH"),
+    (quality("no_rules"), "has no data quality rule that is enabled"),
+    (quality("no_rows"), "EMPTY: age: all values are empty"),
+    (quality("nothing"), "cannot compute the data quality rules of dataset nothing"),
 ]
 ENDS = {
     "passed": (PASS, None, 0),
@@ -177,6 +199,16 @@ def test_every_kind_of_gate(two_bundles: Workspace, verdict: str) -> None:
         assert properties["gate.gate0.interval"].endswith("DeLong)")
         assert (kept["gate0"]["value"], kept["gate0"]["rows"]) == (0.0, 1200)
         assert kept["gate0"]["source"].startswith("dataset scored")
+
+
+def test_each_rule_is_a_test_case(two_bundles: Workspace) -> None:
+    result = judged(two_bundles, quality("scored", "training"))
+    assert result.code == 1, result.err
+    good = result.case("test-test", "gate data_quality: scored: enough")
+    assert [child.tag for child in good] == ["system-out"]
+    bad = result.case("test-test", "gate data_quality: training: unique").find("failure")
+    assert bad is not None
+    assert bad.get("message") == "ERROR: state: 1196 values are not unique"
 
 
 def test_too_few_rows_may_be_skipped_where_the_project_says_so(two_bundles: Workspace) -> None:
