@@ -214,7 +214,7 @@ def governance_status(call: Call) -> Any:
 
 @router.post(BASE + "/deployments/{deployment}/actions/update")
 def start_update(call: Call) -> Any:
-    return Updates(_deployments(call)).start(call.path["deployment"], call.user).state(peek=True)
+    return Updates(_deployments(call)).start(call.path["deployment"], call.user).begun()
 
 
 @router.get(BASE + "/deployments/{deployment}/update")

@@ -48,7 +48,7 @@ def delete(call: Call) -> Any:
 @router.post(BASE + "/actions/compute-rules")
 def compute(call: Call) -> Any:
     _check_partition(call)
-    return data_quality.start(*_dataset(call), call.params.get("ruleId"), call.user).state(peek=True)
+    return data_quality.start(*_dataset(call), call.params.get("ruleId"), call.user).begun()
 
 
 @router.get(BASE + "/status")
