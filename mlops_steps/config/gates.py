@@ -15,6 +15,9 @@ ComparedMetric = Literal["accuracy", "auc", "f1", "log_loss", "mae", "rmse"]
 #: Metrics that the gate ``slices`` measures: shares of rows.
 SliceMetric = Literal["accuracy", "precision", "recall"]
 
+#: Severities of Project Standards, from 1 to 5.
+StandardsSeverity = Literal["lowest", "low", "medium", "high", "critical"]
+
 ObjectName = Annotated[str, Field(min_length=1, max_length=300)]
 
 
@@ -138,6 +141,15 @@ class DataQualityGate(GateSettings):
     warnings: Literal["pass", "fail"] = Field(default="pass", description="What a rule counts for that warns.")
 
 
+class ProjectStandardsGate(GateSettings):
+    """The checks of Project Standards that ran when the bundle was made (DSS 14 and later)."""
+
+    gate: Literal["project_standards"] = Field(description="Kind of the gate.")
+    fail_at: StandardsSeverity = Field(
+        default="medium", description="Severity from which a check fails: lowest, low, medium, high or critical."
+    )
+
+
 class CustomGate(GateSettings):
     """A function of the team's own."""
 
@@ -147,7 +159,14 @@ class CustomGate(GateSettings):
 
 
 Gate = Annotated[
-    MetricGate | ChampionGate | SlicesGate | CalibrationGate | DriftGate | DataQualityGate | CustomGate,
+    MetricGate
+    | ChampionGate
+    | SlicesGate
+    | CalibrationGate
+    | DriftGate
+    | DataQualityGate
+    | ProjectStandardsGate
+    | CustomGate,
     Field(discriminator="gate"),
 ]
 
@@ -176,5 +195,6 @@ KINDS: dict[str, type[GateSettings]] = {
     "calibration": CalibrationGate,
     "drift": DriftGate,
     "data_quality": DataQualityGate,
+    "project_standards": ProjectStandardsGate,
     "custom": CustomGate,
 }

@@ -18,6 +18,7 @@ from mlops_steps.config.gates import (
     DriftGate,
     Gate,
     MetricGate,
+    ProjectStandardsGate,
     SlicesGate,
 )
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, MlopsError
@@ -29,7 +30,7 @@ from mlops_steps.system.parallel import gather
 from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline, duration
 
-_WITHOUT_STATISTICS = (MetricGate, CustomGate, DataQualityGate)
+_WITHOUT_STATISTICS = (MetricGate, CustomGate, DataQualityGate, ProjectStandardsGate)
 
 
 def check_extras(gates: Sequence[Gate]) -> None:
@@ -90,6 +91,10 @@ def _measure(gate: Gate, settings: Settings, samples: Samples, deadline: Deadlin
         from mlops_steps.gates import data_quality
 
         return data_quality.measure(gate, samples, deadline)
+    if isinstance(gate, ProjectStandardsGate):
+        from mlops_steps.gates import project_standards
+
+        return project_standards.measure(gate, settings, samples, deadline)
     from mlops_steps.gates import custom
 
     return custom.measure(gate, samples, settings, deadline)

@@ -28,12 +28,15 @@ class Version:
 
 @dataclass
 class Samples:
-    """The rows of both versions. ``champion`` is asked for when a gate needs it; ``None``: nothing is live there.
+    """The rows of both versions, and the node with the Project Deployer.
+
+    ``champion`` is asked for when a gate needs it; ``None``: nothing is live there.
 
     A scenario is run once for each version, whatever number of gates names it.
     """
 
     candidate: Version
+    deployer: Dss
     find_champion: Callable[[], Version | None] = lambda: None
     say: Callable[[str], None] = lambda _text: None
     _champion: list[Version | None] = field(default_factory=list)

@@ -145,7 +145,8 @@ def _run_gates(
                 live = released.observe()
             return Version(live.bundle, released.stage, released.node, _key(released, live)) if live.bundle else None
 
-        samples = Samples(Version(bundle, target.stage, target.node, key), champion, wait.state)
+        candidate = Version(bundle, target.stage, target.node, key)
+        samples = Samples(candidate, target.deployer, champion, wait.state)
         results = gates.run(settings, samples)
     for case in gates.add_cases(report, settings, results):
         if case.outcome is CaseOutcome.PASSED:

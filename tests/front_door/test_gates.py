@@ -70,6 +70,17 @@ def rule(workspace: Workspace, dataset: str, name: str, **config: Any) -> None:
     project.get_dataset(dataset).get_data_quality_rules().create_rule({"displayName": name, **config})
 
 
+def standards(workspace: Workspace, **params: dict[str, Any]) -> None:
+    """Gives the project of the Design node checks of Project Standards, by the end of their kind, with parameters."""
+    handle = workspace.client("design").get_project_standards()
+    kinds = {spec["elementType"].rpartition("_")[2]: spec["elementType"] for spec in handle.list_check_specs()}
+    checks = handle.create_checks([kinds[name.replace("_", "-")] for name in params], as_type="objects")
+    for check, values in zip(checks, params.values(), strict=True):
+        check.check_params = {**check.check_params, **values}
+        check.save()
+    handle.create_scope(workspace.project, checks=[check.id for check in checks], items=[workspace.project])
+
+
 @pytest.fixture(scope="module")
 def two_bundles(steps_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Bundle one is released, bundle two is deployed to the test stage."""
@@ -85,6 +96,7 @@ def two_bundles(steps_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
     upload(workspace, "no_rules", rows_of("good", 20))
     upload(workspace, "no_rows", [dict.fromkeys(rows_of("good", 1)[0], "")])
     rule(workspace, "no_rows", "ages", type="ColumnMinInRangeRule", columns=["age"], minimum=0)
+    standards(workspace, project_description={"severity": 2}, unused_datasets={"severity": 1}, model_metrics={})
     workspace.ok("package", BUILD_NUMBER="2")
     workspace.ok("deploy", "--stage", "test")
     return workspace
@@ -132,6 +144,7 @@ PASS: Gates = [
     (calibration(probability="score", at_most=0.25), "expected calibration error"),
     (drift(columns={"score": 0.2, "state": 0.2}), "0 of 2 columns drifted"),
     (quality("scored"), "2 of 2 rules of 1 datasets hold"),
+    ({"gate": "project_standards"}, "3 of 3 checks pass or do not apply"),
 ]
 FAIL: Gates = [
     (champion(metric="accuracy", prediction="predicted", margin=0.01), "accuracy differs from the champion's by -0."),
@@ -141,6 +154,7 @@ FAIL: Gates = [
     (calibration(probability="shifted"), "expected calibration error"),
     (drift(columns={"age": 0.2, "state": 0.2}), "1 of 2 columns drifted; worst: age"),
     (quality("scored", "training"), "first: training: unique: ERROR: state: 1196 values are not unique"),
+    ({"gate": "project_standards", "fail_at": "low"}, "first: Project has a description: severity low (2)"),
     (quality("scored", warnings="fail"), "first: scored: grown up: WARNING: col_stats:MIN:age"),
 ]
 INCONCLUSIVE: Gates = [
@@ -209,6 +223,46 @@ def test_each_rule_is_a_test_case(two_bundles: Workspace) -> None:
     bad = result.case("test-test", "gate data_quality: training: unique").find("failure")
     assert bad is not None
     assert bad.get("message") == "ERROR: state: 1196 values are not unique"
+
+
+def test_each_check_of_project_standards_is_a_test_case(two_bundles: Workspace) -> None:
+    result = judged(two_bundles, {"gate": "project_standards", "fail_at": "low"})
+    assert result.code == 1, result.err
+    found = {
+        name: [child.tag for child in result.case("test-test", f"gate project_standards: {name}")]
+        for name in ("Project has a description", "Datasets are used", "Saved models have metrics")
+    }
+    assert found == {
+        "Project has a description": ["failure", "system-out"],
+        "Datasets are used": ["system-out"],
+        "Saved models have metrics": ["skipped", "system-out"],
+    }
+
+
+def test_project_standards_that_cannot_be_measured(steps_sandbox: Sandbox, tmp_path: Path) -> None:
+    create_project(steps_sandbox, "GATESSTANDARDS")
+    workspace = Workspace(tmp_path, steps_sandbox, "GATESSTANDARDS")
+    gate = {"gate": "project_standards"}
+    for number, said in enumerate(("no check of Project Standards applies", "Python recipes are short: RUN_ERROR"), 1):
+        workspace.ok("package", BUILD_NUMBER=str(number))
+        workspace.ok("deploy", "--stage", "test")
+        result = judged(workspace, gate)
+        assert result.code == 1, result.err
+        error = result.case("test-test", "gate project_standards").find("error")
+        assert error is not None
+        assert said in (error.get("message") or "")
+        if number == 1:
+            standards(workspace, recipe_lines={"lines": "many"})
+    deployer = steps_sandbox.design
+    deployer.dss_version = "13.5.2"
+    try:
+        result = judged(workspace, gate)
+    finally:
+        deployer.dss_version = steps_sandbox.nodes["auto-test"].dss_version
+    assert result.code == 0, result.err
+    skipped = result.case("test-test", "gate project_standards").find("skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "the Project Deployer is DSS 13.5.2; Project Standards came with DSS 14"
 
 
 def test_too_few_rows_may_be_skipped_where_the_project_says_so(two_bundles: Workspace) -> None:

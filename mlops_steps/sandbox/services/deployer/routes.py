@@ -42,6 +42,7 @@ def publish(call: Call) -> Any:
             bundle_id,
             call.user,
             project.params.get("name"),
+            store.get(bundle_id).get("projectStandardsReport"),
         )
     finally:
         staged.unlink(missing_ok=True)
@@ -157,9 +158,11 @@ def delete_bundle(call: Call) -> Any:
 
 @router.get(BASE + "/projects/{key}/bundles/{bundle}/project-standards-report")
 def standards_report(call: Call) -> Any:
-    _deployments(call).projects.bundles(call.path["key"]).get(call.path["bundle"])
-    # Project Standards are not part of the sandbox: there never is a report.
-    return JSON_NULL
+    if not call.node.has_project_standards:
+        raise not_found(f"no such request in DSS {call.node.dss_version}")
+    record = _deployments(call).projects.bundles(call.path["key"]).get(call.path["bundle"])
+    # An uploaded bundle brings none (inferred).
+    return record.get("projectStandardsReport") or JSON_NULL
 
 
 # ---- deployments
