@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mlops_steps.config.durations import Duration
-from mlops_steps.config.fields import GateName, Id, RuleReference
+from mlops_steps.config.fields import GateName, Id, NodeName, RuleReference
 from mlops_steps.config.sections import Section
 
 #: Metrics that the gate ``champion`` compares.
@@ -150,6 +150,18 @@ class ProjectStandardsGate(GateSettings):
     )
 
 
+class GovernanceGate(GateSettings):
+    """Whether the Project Deployer, and sign-offs in Dataiku Govern, let the bundle into production."""
+
+    gate: Literal["governance"] = Field(description="Kind of the gate.")
+    govern: NodeName | None = Field(
+        default=None, description="Node with Dataiku Govern, as named in nodes: every sign-off must be APPROVED there."
+    )
+    warnings: Literal["pass", "fail"] = Field(
+        default="fail", description="What a warning of the Project Deployer counts for (policy WARN)."
+    )
+
+
 class CustomGate(GateSettings):
     """A function of the team's own."""
 
@@ -166,6 +178,7 @@ Gate = Annotated[
     | DriftGate
     | DataQualityGate
     | ProjectStandardsGate
+    | GovernanceGate
     | CustomGate,
     Field(discriminator="gate"),
 ]
@@ -196,5 +209,6 @@ KINDS: dict[str, type[GateSettings]] = {
     "drift": DriftGate,
     "data_quality": DataQualityGate,
     "project_standards": ProjectStandardsGate,
+    "governance": GovernanceGate,
     "custom": CustomGate,
 }

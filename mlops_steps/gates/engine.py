@@ -17,6 +17,7 @@ from mlops_steps.config.gates import (
     DataQualityGate,
     DriftGate,
     Gate,
+    GovernanceGate,
     MetricGate,
     ProjectStandardsGate,
     SlicesGate,
@@ -30,7 +31,7 @@ from mlops_steps.system.parallel import gather
 from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline, duration
 
-_WITHOUT_STATISTICS = (MetricGate, CustomGate, DataQualityGate, ProjectStandardsGate)
+_WITHOUT_STATISTICS = (MetricGate, CustomGate, DataQualityGate, ProjectStandardsGate, GovernanceGate)
 
 
 def check_extras(gates: Sequence[Gate]) -> None:
@@ -95,6 +96,10 @@ def _measure(gate: Gate, settings: Settings, samples: Samples, deadline: Deadlin
         from mlops_steps.gates import project_standards
 
         return project_standards.measure(gate, settings, samples, deadline)
+    if isinstance(gate, GovernanceGate):
+        from mlops_steps.gates import governance
+
+        return governance.measure(gate, settings, samples, deadline)
     from mlops_steps.gates import custom
 
     return custom.measure(gate, samples, settings, deadline)

@@ -27,6 +27,7 @@ from mlops_steps.sandbox.services.deployer import routes as deployer
 from mlops_steps.sandbox.services.documents import routes as documents
 from mlops_steps.sandbox.services.faults import routes as faults
 from mlops_steps.sandbox.services.flow import routes as flow
+from mlops_steps.sandbox.services.govern import routes as govern
 from mlops_steps.sandbox.services.instance import routes as instance
 from mlops_steps.sandbox.services.project_standards import routes as project_standards
 from mlops_steps.sandbox.services.projects import routes as projects
@@ -56,6 +57,7 @@ def services() -> list[Router]:
         bundles.design,
         bundles.automation,
         deployer.router,
+        govern.router,
         api_services.router,
         api_deployer.router,
     ]

@@ -11,8 +11,10 @@ import io
 from pathlib import Path
 from typing import Any
 
+import dataikuapi
 import numpy as np
 import pytest
+from dataikuapi.govern.artifact_search import GovernArtifactFilterFieldValue, GovernArtifactSearchQuery
 
 from mlops_steps.sandbox.site import Sandbox
 from tests.front_door.conftest import Result, Workspace, create_project
@@ -265,6 +267,67 @@ def test_project_standards_that_cannot_be_measured(steps_sandbox: Sandbox, tmp_p
     assert skipped.get("message") == "the Project Deployer is DSS 13.5.2; Project Standards came with DSS 14"
 
 
+def governed(workspace: Workspace, bundle: str) -> Any:
+    """Governs a bundle in Govern, and returns its sign-off."""
+    design = workspace.sandbox.design
+    client = dataikuapi.GovernClient(design.url, design.api_key)
+    query = GovernArtifactSearchQuery(artifact_filters=[GovernArtifactFilterFieldValue("EQUALS", bundle)])
+    hits = client.new_artifact_search_request(query).fetch_next_batch(100).get_response_hits()
+    found = [hit for hit in hits if hit.get_raw()["artifact"]["fields"]["project_key"] == workspace.project]
+    blueprint = {"blueprintId": "bp.system.govern_bundle", "versionId": "bv.system.default"}
+    fields = {"dataiku_item": [found[0].to_artifact().artifact_id]}
+    item = {"name": bundle, "blueprintVersionId": blueprint, "fields": fields}
+    return client.create_artifact(item).get_signoff("review")
+
+
+def set_policy(workspace: Workspace, policy: str) -> None:
+    settings = workspace.client("design").get_projectdeployer().get_infra("auto-prod").get_settings()
+    settings.get_raw()["governCheckPolicy"] = policy
+    settings.save()
+
+
+def test_governance_must_allow_it(two_bundles: Workspace) -> None:
+    """The deployer by the policy of the infrastructure, and Govern by the status of the sign-off."""
+    design = two_bundles.sandbox.design
+    two_bundles.environment.update(MLOPS_GOVERN_URL=design.url, MLOPS_GOVERN_API_KEY=design.api_key)
+    bundle = two_bundles.record["bundle"]["id"]
+    plain, full = {"gate": "governance", "name": "plain"}, {"gate": "governance", "name": "full", "govern": "govern"}
+    lenient = {"gate": "governance", "name": "lenient", "warnings": "pass"}
+
+    def verdicts(code: int) -> dict[str, str]:
+        result = judged(two_bundles, plain, full, lenient)
+        assert result.code == code, result.err
+        properties = result.properties("test-test")
+        return {gate["name"]: properties[f"gate.{gate['name']}.verdict"] for gate in (plain, full, lenient)}
+
+    try:
+        # Nothing checks it, but for Govern, which does not govern it.
+        assert verdicts(1) == {"plain": "unmeasured", "full": "failed", "lenient": "unmeasured"}
+        set_policy(two_bundles, "WARN")
+        assert verdicts(1) == {"plain": "failed", "full": "failed", "lenient": "passed"}
+        sign_off = governed(two_bundles, bundle)
+        set_policy(two_bundles, "PREVENT")
+        assert verdicts(1) == {"plain": "failed", "full": "failed", "lenient": "failed"}
+        failure = two_bundles_case(two_bundles, "gate full: sign-off review").find("failure")
+        assert failure is not None
+        assert failure.get("message") == "NOT_STARTED"
+        sign_off.update_status("WAITING_FOR_APPROVAL")
+        sign_off.add_approval("REJECTED")
+        assert verdicts(1)["full"] == "failed"
+        sign_off.add_approval("APPROVED")
+        assert verdicts(0) == {"plain": "passed", "full": "passed", "lenient": "passed"}
+        two_bundles.environment["MLOPS_GOVERN_API_KEY"] = "wrong"
+        assert verdicts(3) == {"plain": "passed", "full": "unmeasured", "lenient": "passed"}
+    finally:
+        set_policy(two_bundles, "NO_CHECK")
+        for name in ("MLOPS_GOVERN_URL", "MLOPS_GOVERN_API_KEY"):
+            two_bundles.environment.pop(name, None)
+
+
+def two_bundles_case(workspace: Workspace, name: str) -> Any:
+    return Result(0, "", "", workspace.folder / "reports").case("test-test", name)
+
+
 def test_too_few_rows_may_be_skipped_where_the_project_says_so(two_bundles: Workspace) -> None:
     gate = {**champion(metric="accuracy", prediction="predicted", rows=5000), "inconclusive": "skip"}
     result = judged(two_bundles, gate)
@@ -318,6 +381,10 @@ def test_a_release_that_a_gate_has_stopped_is_refused(two_bundles: Workspace) ->
     [
         ({"gate": "metrics"}, "gates.0.gate: must be one of metric, champion"),
         ({"model": "a"}, "gates.0.gate: is missing"),
+        (
+            {"gate": "governance", "govern": "desing"},
+            "gates.0.govern: no such node of nodes: desing; did you",
+        ),
         ({"gate": "metric", "model": "a", "metric": "auc"}, "gates.0: must have a limit"),
         (
             {"gate": "metric", "model": "a", "metric": "auc", "at_lest": 1},
@@ -354,3 +421,12 @@ def test_before_the_first_release_there_is_no_champion(steps_sandbox: Sandbox, t
     skipped = result.case("test-test", "gate champion").find("skipped")
     assert skipped is not None
     assert skipped.get("message") == "first release: there is no champion to compare with"
+    set_policy(workspace, "PREVENT")
+    try:
+        result = judged(workspace, {"gate": "governance"})
+    finally:
+        set_policy(workspace, "NO_CHECK")
+    assert result.code == 0, result.err
+    skipped = result.case("test-test", "gate governance").find("skipped")
+    assert skipped is not None
+    assert "first release: there is no deployment on auto-prod" in (skipped.get("message") or "")

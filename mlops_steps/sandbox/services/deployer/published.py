@@ -13,6 +13,7 @@ from mlops_steps.sandbox.node.store import milliseconds, now_ms, read_json, writ
 from mlops_steps.sandbox.services.bundles.archive import BundleArchive, check_archive
 from mlops_steps.sandbox.services.bundles.model import BundleStore
 from mlops_steps.sandbox.services.deployer.places import Places
+from mlops_steps.sandbox.services.govern.model import Govern
 
 
 class PublishedProjects:
@@ -85,6 +86,7 @@ class PublishedProjects:
             record = self.bundles(key).add(
                 staged, bundle_id, user, releaseNotes=notes, projectStandardsReport=standards
             )
+        Govern(self.places.node).published(key, bundle_id, user)
         return {"publishedOn": record["addedOn"], "publishedBy": user, "publishedProjectKey": key}
 
     def upload(self, staged: Path, file_name: str, wanted_key: str | None, user: str) -> dict[str, Any]:

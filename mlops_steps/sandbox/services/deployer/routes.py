@@ -7,7 +7,6 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import JSON_NULL, Call, Router, archive_response
 from mlops_steps.sandbox.node.errors import not_found
-from mlops_steps.sandbox.node.messages import report
 from mlops_steps.sandbox.services.bundles.archive import BundleArchive
 from mlops_steps.sandbox.services.bundles.model import exported, staged_copy
 from mlops_steps.sandbox.services.deployer import testing
@@ -16,6 +15,7 @@ from mlops_steps.sandbox.services.deployer.health import heavy_status
 from mlops_steps.sandbox.services.deployer.infras import STAGES
 from mlops_steps.sandbox.services.deployer.published import PublishedProjects
 from mlops_steps.sandbox.services.deployer.updates import Updates
+from mlops_steps.sandbox.services.govern import policy
 from mlops_steps.sandbox.services.projects.model import Project
 
 router = Router(only="DESIGN")
@@ -212,7 +212,8 @@ def governance_status(call: Call) -> Any:
     settings = deployments.settings(deployment_id)
     bundle_id = call.params.get("bundleId") or settings["bundleId"]
     deployments.projects.bundles(settings["publishedProjectKey"]).get(bundle_id)
-    return report([])
+    checks = deployments.infras.settings(settings["infraId"]).get("governCheckPolicy", "NO_CHECK")
+    return policy.status(call.node, checks, settings["publishedProjectKey"], bundle_id)
 
 
 @router.post(BASE + "/deployments/{deployment}/actions/update")
