@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlops_steps.errors import ConfigError as ConfigError
     from mlops_steps.errors import MlopsError as MlopsError
     from mlops_steps.errors import NodeError as NodeError
+    from mlops_steps.gates.model import GateCheck as GateCheck
     from mlops_steps.gates.model import GateContext as GateContext
     from mlops_steps.gates.model import GateResult as GateResult
     from mlops_steps.gates.model import GateVerdict as GateVerdict
@@ -41,6 +42,7 @@ _PLACES = {
     "CheckFailed": "mlops_steps.errors:CheckFailed",
     "ConfigError": "mlops_steps.errors:ConfigError",
     "Finding": "mlops_steps.rules.model:Finding",
+    "GateCheck": "mlops_steps.gates.model:GateCheck",
     "GateContext": "mlops_steps.gates.model:GateContext",
     "GateResult": "mlops_steps.gates.model:GateResult",
     "GateVerdict": "mlops_steps.gates.model:GateVerdict",
@@ -64,6 +66,7 @@ __all__ = [
     "CheckFailed",
     "ConfigError",
     "Finding",
+    "GateCheck",
     "GateContext",
     "GateResult",
     "GateVerdict",

@@ -7,13 +7,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from mlops_steps.config.durations import Duration
-from mlops_steps.config.fields import GateName, Id, RuleReference
+from mlops_steps.config.fields import GateName, Id, NodeName, RuleReference
 from mlops_steps.config.sections import Section
 
 #: Metrics that the gate ``champion`` compares.
 ComparedMetric = Literal["accuracy", "auc", "f1", "log_loss", "mae", "rmse"]
 #: Metrics that the gate ``slices`` measures: shares of rows.
 SliceMetric = Literal["accuracy", "precision", "recall"]
+
+#: Severities of Project Standards, from 1 to 5.
+StandardsSeverity = Literal["lowest", "low", "medium", "high", "critical"]
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=300)]
 
@@ -127,6 +130,38 @@ class DriftGate(GateSettings):
     rows: int = Field(default=500, ge=20, le=10_000_000, description="Fewest rows; fewer are inconclusive.")
 
 
+class DataQualityGate(GateSettings):
+    """The data quality rules of datasets, computed on the node."""
+
+    gate: Literal["data_quality"] = Field(description="Kind of the gate.")
+    datasets: list[ObjectName] = Field(
+        min_length=1, max_length=100, description="Datasets whose rules are computed, in the deployed project."
+    )
+    scenario: Id | None = Field(default=None, description="Scenario that makes the datasets; it is run first.")
+    warnings: Literal["pass", "fail"] = Field(default="pass", description="What a rule counts for that warns.")
+
+
+class ProjectStandardsGate(GateSettings):
+    """The checks of Project Standards that ran when the bundle was made (DSS 14 and later)."""
+
+    gate: Literal["project_standards"] = Field(description="Kind of the gate.")
+    fail_at: StandardsSeverity = Field(
+        default="medium", description="Severity from which a check fails: lowest, low, medium, high or critical."
+    )
+
+
+class GovernanceGate(GateSettings):
+    """Whether the Project Deployer, and sign-offs in Dataiku Govern, let the bundle into production."""
+
+    gate: Literal["governance"] = Field(description="Kind of the gate.")
+    govern: NodeName | None = Field(
+        default=None, description="Node with Dataiku Govern, as named in nodes: every sign-off must be APPROVED there."
+    )
+    warnings: Literal["pass", "fail"] = Field(
+        default="fail", description="What a warning of the Project Deployer counts for (policy WARN)."
+    )
+
+
 class CustomGate(GateSettings):
     """A function of the team's own."""
 
@@ -136,7 +171,16 @@ class CustomGate(GateSettings):
 
 
 Gate = Annotated[
-    MetricGate | ChampionGate | SlicesGate | CalibrationGate | DriftGate | CustomGate, Field(discriminator="gate")
+    MetricGate
+    | ChampionGate
+    | SlicesGate
+    | CalibrationGate
+    | DriftGate
+    | DataQualityGate
+    | ProjectStandardsGate
+    | GovernanceGate
+    | CustomGate,
+    Field(discriminator="gate"),
 ]
 
 
@@ -163,5 +207,8 @@ KINDS: dict[str, type[GateSettings]] = {
     "slices": SlicesGate,
     "calibration": CalibrationGate,
     "drift": DriftGate,
+    "data_quality": DataQualityGate,
+    "project_standards": ProjectStandardsGate,
+    "governance": GovernanceGate,
     "custom": CustomGate,
 }

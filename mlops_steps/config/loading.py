@@ -19,6 +19,7 @@ from mlops_steps.config.settings import DEFAULT_FILE, Settings
 from mlops_steps.errors import ConfigError
 from mlops_steps.system import secrets
 from mlops_steps.system.files import current_folder
+from mlops_steps.system.text import nearest
 
 _NO_FILE = "environment"
 _NODE_URL = re.compile(r"^MLOPS_([A-Z][A-Z0-9_]*)_URL$")
@@ -252,6 +253,10 @@ def _contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pr
                 stage.name,
             )
         deployments[deployment] = stage.name
+    for number, gate in enumerate(settings.gates):
+        if gate.gate == "governance" and gate.govern and gate.govern not in settings.nodes:
+            known = f"{gate.govern}{nearest(gate.govern, settings.nodes)}"
+            yield problem(f"no such node of nodes: {known}", "gates", str(number), "govern")
     if settings.release.stage:
         try:
             settings.release_stage()

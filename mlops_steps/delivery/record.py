@@ -53,10 +53,26 @@ def _fit(text: str) -> str:
 Message = Annotated[str, AfterValidator(_fit)]
 
 
+class Measured(_Part):
+    """What a gate has measured, so that a history can be drawn of the records of many builds.
+
+    ``value`` is a finite number, or None where there is none; ``limit``, ``interval`` and ``source`` are in words;
+    ``rows`` is how many rows the value rests on.
+    """
+
+    verdict: str = Field(max_length=50)
+    value: float | None = Field(default=None, allow_inf_nan=False)
+    limit: Message = ""
+    interval: Message = ""
+    rows: int | None = None
+    source: Message = ""
+
+
 class Outcome(_Part):
     """How a part of a step has ended, or that it has begun.
 
     ``attempt`` names the scenario runs of this attempt, so that after a crash they are found and not run again.
+    ``gates`` is what the gates have measured, by name.
     """
 
     result: Result = "started"
@@ -65,6 +81,7 @@ class Outcome(_Part):
     started: str = Field(default_factory=now)
     ended: str | None = None
     message: Message = ""
+    gates: dict[str, Measured] = Field(default_factory=dict, max_length=500)
 
     def end(self, result: Result, message: str = "") -> Outcome:
         """Notes the end; returns itself."""

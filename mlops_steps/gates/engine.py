@@ -6,7 +6,7 @@ import contextvars
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from mlops_steps.config import Settings
@@ -14,13 +14,16 @@ from mlops_steps.config.gates import (
     CalibrationGate,
     ChampionGate,
     CustomGate,
+    DataQualityGate,
     DriftGate,
     Gate,
+    GovernanceGate,
     MetricGate,
+    ProjectStandardsGate,
     SlicesGate,
 )
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, MlopsError
-from mlops_steps.gates.model import GateResult, GateVerdict
+from mlops_steps.gates.model import GateCheck, GateResult, GateVerdict
 from mlops_steps.gates.samples import Samples
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.system.extras import require
@@ -28,7 +31,7 @@ from mlops_steps.system.parallel import gather
 from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline, duration
 
-_WITHOUT_STATISTICS = (MetricGate, CustomGate)
+_WITHOUT_STATISTICS = (MetricGate, CustomGate, DataQualityGate, ProjectStandardsGate, GovernanceGate)
 
 
 def check_extras(gates: Sequence[Gate]) -> None:
@@ -85,6 +88,18 @@ def _measure(gate: Gate, settings: Settings, samples: Samples, deadline: Deadlin
         from mlops_steps.gates import drift
 
         return drift.measure(gate, samples, deadline)
+    if isinstance(gate, DataQualityGate):
+        from mlops_steps.gates import data_quality
+
+        return data_quality.measure(gate, samples, deadline)
+    if isinstance(gate, ProjectStandardsGate):
+        from mlops_steps.gates import project_standards
+
+        return project_standards.measure(gate, settings, samples, deadline)
+    if isinstance(gate, GovernanceGate):
+        from mlops_steps.gates import governance
+
+        return governance.measure(gate, settings, samples, deadline)
     from mlops_steps.gates import custom
 
     return custom.measure(gate, samples, settings, deadline)
@@ -113,13 +128,14 @@ def _within(deadline: Deadline, measure: Callable[[], GateResult]) -> GateResult
 
 
 def add_cases(report: Report, settings: Settings, results: Sequence[GateResult]) -> list[Case]:
-    """One test case per gate, with what was measured as its output and as properties of the report."""
+    """One test case per gate, with what was measured as its output and as properties of the report.
+
+    Where a gate looks at several things, each of them is one more.
+    """
     inconclusive = {gate.name: gate.inconclusive for gate in settings.gates}
     cases = []
     for result in results:
-        outcome = _OUTCOMES[result.verdict]
-        if result.verdict is GateVerdict.INCONCLUSIVE and inconclusive.get(result.name) == "skip":
-            outcome = Outcome.SKIPPED
+        outcome = _outcome(result.verdict, inconclusive.get(result.name))
         message = result.message
         if result.verdict is GateVerdict.INCONCLUSIVE:
             message = f"inconclusive: {message}"
@@ -133,9 +149,21 @@ def add_cases(report: Report, settings: Settings, results: Sequence[GateResult])
             stdout="\n".join([message, *facts, *result.details]),
         )
         cases.append(report.add(case))
+        cases += [report.add(_case_of(result, check, inconclusive)) for check in result.checks]
         report.set(**{f"gate.{result.name}.{name}": value for name, value in result.facts().items()})
         report.set(**{f"gate.{result.name}.verdict": result.verdict.value})
     return cases
+
+
+def _outcome(verdict: GateVerdict, inconclusive: str | None) -> Outcome:
+    skipped = verdict is GateVerdict.INCONCLUSIVE and inconclusive == "skip"
+    return Outcome.SKIPPED if skipped else _OUTCOMES[verdict]
+
+
+def _case_of(result: GateResult, check: GateCheck, inconclusive: Mapping[str, str]) -> Case:
+    outcome = _outcome(check.verdict, inconclusive.get(result.name))
+    shown = "" if outcome is Outcome.PASSED else check.message
+    return Case(f"gate {result.name}: {check.name}", outcome, shown, shown, stdout=check.message)
 
 
 _OUTCOMES = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -25,12 +26,40 @@ class GateVerdict(str, Enum):
 
 
 @dataclass(frozen=True)
+class GateCheck:
+    """One of several things that a gate looks at, each a test case of its own. ``message`` is one line."""
+
+    name: str
+    verdict: GateVerdict
+    message: str = ""
+
+
+def worst_of(checks: Sequence[GateCheck]) -> GateVerdict:
+    """The verdict of a gate that looks at several things: one that failed fails it, however many are unmeasured.
+
+    Skipped ones count only when there is no other; nothing to look at is unmeasured.
+    """
+    verdicts = {check.verdict for check in checks}
+    return next((verdict for verdict in _FROM_WORST if verdict in verdicts), GateVerdict.UNMEASURED)
+
+
+_FROM_WORST = (
+    GateVerdict.FAILED,
+    GateVerdict.UNMEASURED,
+    GateVerdict.INCONCLUSIVE,
+    GateVerdict.PASSED,
+    GateVerdict.SKIPPED,
+)
+
+
+@dataclass(frozen=True)
 class GateResult:
     """What a gate found.
 
     ``value`` is the measured number, ``limit`` the limit in words, ``interval`` the confidence interval in words,
     ``rows`` how many rows it rests on, ``source`` where the value comes from. ``message`` is one line; ``details`` are
-    any number. ``error`` is why a gate could not be measured.
+    any number. ``error`` is why a gate could not be measured. ``checks`` are the things that it has looked at, where
+    there are several.
     """
 
     verdict: GateVerdict
@@ -42,19 +71,26 @@ class GateResult:
     source: str = ""
     details: tuple[str, ...] = ()
     error: MlopsError | None = None
+    checks: tuple[GateCheck, ...] = ()
     seconds: float = 0.0
     name: str = ""
 
     def facts(self) -> dict[str, str]:
-        """What was measured, by name, without what is not known: for reports and the record."""
-        known: dict[str, Any] = {
-            "value": None if self.value is None else f"{self.value:.6g}",
+        """What was measured, by name, without what is not known: for reports."""
+        known: dict[str, Any] = {**self.measured(), "value": None if self.value is None else f"{self.value:.6g}"}
+        del known["verdict"]
+        return {name: str(value) for name, value in known.items() if value not in (None, "")}
+
+    def measured(self) -> dict[str, Any]:
+        """What the release record keeps: the fields of :class:`mlops_steps.delivery.record.Measured`."""
+        return {
+            "verdict": self.verdict.value,
+            "value": self.value if self.value is not None and math.isfinite(self.value) else None,
             "limit": self.limit,
             "interval": self.interval,
             "rows": self.rows,
             "source": self.source,
         }
-        return {name: str(value) for name, value in known.items() if value not in (None, "")}
 
 
 @dataclass(frozen=True)

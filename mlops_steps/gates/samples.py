@@ -28,12 +28,15 @@ class Version:
 
 @dataclass
 class Samples:
-    """The rows of both versions. ``champion`` is asked for when a gate needs it; ``None``: nothing is live there.
+    """The rows of both versions, and the node with the Project Deployer.
+
+    ``champion`` is asked for when a gate needs it; ``None``: nothing is live there.
 
     A scenario is run once for each version, whatever number of gates names it.
     """
 
     candidate: Version
+    deployer: Dss
     find_champion: Callable[[], Version | None] = lambda: None
     say: Callable[[str], None] = lambda _text: None
     _champion: list[Version | None] = field(default_factory=list)
@@ -62,7 +65,7 @@ class Samples:
         the node cannot be asked.
         """
         if scenario:
-            self._run(version, scenario, deadline)
+            self.prepare(version, scenario, deadline)
         with version.node.within(deadline):
             return datasets.read(version.node, version.project_key, dataset, columns)
 
@@ -71,7 +74,8 @@ class Samples:
         with version.node.within(deadline):
             return datasets.columns_of(version.node, version.project_key, dataset)
 
-    def _run(self, version: Version, scenario: str, deadline: Deadline) -> None:
+    def prepare(self, version: Version, scenario: str, deadline: Deadline) -> None:
+        """Runs the scenario, unless it has run for this version. Raises :class:`CheckFailed`, :class:`NodeError`."""
         with self._lock:
             if (version.stage, scenario) in self._scored:
                 return

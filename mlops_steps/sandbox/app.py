@@ -17,7 +17,7 @@ from mlops_steps.sandbox.http.faulty import Faulty
 from mlops_steps.sandbox.http.routing import RouteDef, Router, serve
 from mlops_steps.sandbox.node.auth import is_authenticated, matches_any, presented_keys
 from mlops_steps.sandbox.node.errors import DssError, not_found, not_supported, unauthorized
-from mlops_steps.sandbox.node.node import DSS_VERSION, Node
+from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.services.admin import routes as admin
 from mlops_steps.sandbox.services.api_deployer import routes as api_deployer
 from mlops_steps.sandbox.services.api_node import routes as api_node
@@ -27,7 +27,9 @@ from mlops_steps.sandbox.services.deployer import routes as deployer
 from mlops_steps.sandbox.services.documents import routes as documents
 from mlops_steps.sandbox.services.faults import routes as faults
 from mlops_steps.sandbox.services.flow import routes as flow
+from mlops_steps.sandbox.services.govern import routes as govern
 from mlops_steps.sandbox.services.instance import routes as instance
+from mlops_steps.sandbox.services.project_standards import routes as project_standards
 from mlops_steps.sandbox.services.projects import routes as projects
 from mlops_steps.sandbox.services.scenarios import routes as scenarios
 
@@ -51,9 +53,11 @@ def services() -> list[Router]:
         flow.router,
         documents.router,
         scenarios.router,
+        project_standards.router,
         bundles.design,
         bundles.automation,
         deployer.router,
+        govern.router,
         api_services.router,
         api_deployer.router,
     ]
@@ -166,7 +170,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        answer = AnswerWatch(send)
+        answer = AnswerWatch(send, self.node.dss_version)
         try:
             self._check_host(scope)
             self._check_key(scope)
@@ -206,13 +210,14 @@ async def _unknown_operation(scope: Scope, _receive: Receive, _send: Send) -> No
 class AnswerWatch:
     """Notes whether an answer has begun, and adds the headers that DSS sends with every one."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, dss_version: str) -> None:
         self._send = send
+        self._version = dss_version.encode()
         self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            version = (b"dss-version", DSS_VERSION.encode())
+            version = (b"dss-version", self._version)
             message["headers"] = [*message.get("headers", []), version, (b"dss-api-version", b"1")]
         await self._send(message)

@@ -105,7 +105,7 @@ def _examine(settings: Settings, node: NodeSettings) -> Examined:
     else:
         with connection, connection.within(Deadline(pace().look)):
             found = dss.probe(connection)
-            if _check_connection(examined, found):
+            if _check_connection(examined, found, _types(settings, node)):
                 _check_version(examined, found)
                 _check_clock(examined, found)
                 if "project" in checks:
@@ -119,7 +119,14 @@ def _examine(settings: Settings, node: NodeSettings) -> Examined:
     return examined
 
 
-def _check_connection(examined: Examined, found: Probe) -> bool:
+def _types(settings: Settings, node: NodeSettings) -> tuple[str, ...]:
+    """The types of node that this one may be."""
+    if any(gate.gate == "governance" and gate.govern == node.name for gate in settings.gates):
+        return ("GOVERN",)
+    return _TYPES.get(node.name, _STAGE_TYPES)
+
+
+def _check_connection(examined: Examined, found: Probe, wanted: tuple[str, ...]) -> bool:
     """Reachable, TLS, key, kind of the node; returns whether it answered as a DSS node does."""
     node, trouble = examined.node, found.trouble
     if trouble is Trouble.CONNECTION:
@@ -147,7 +154,6 @@ def _check_connection(examined: Examined, found: Probe) -> bool:
         examined.failed("key", found.problem, f"check the key in {node.variable}_API_KEY, and its rights", 3)
         return False
     examined.passed("key", "accepted")
-    wanted = _TYPES.get(node.name, _STAGE_TYPES)
     if found.node_type in wanted:
         examined.passed("type", found.node_type)
     else:

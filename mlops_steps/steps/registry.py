@@ -34,6 +34,7 @@ class Asks(Enum):
     STAGE = "the Automation node of the stage"
     STAGES = "all Automation nodes"
     CHAMPION = "the Automation node of the release stage, where a gate compares with what is live there"
+    GOVERN = "the Govern node that a gate names"
     ALL = "all nodes"
 
 
@@ -197,6 +198,8 @@ def _asked(what: Asks, settings: Settings, stage: str | None) -> list[NodeSettin
         return [settings.deployer()]
     if what is Asks.CHAMPION:
         return [settings.release_stage()] if any(gate.gate == "champion" for gate in settings.gates) else []
+    if what is Asks.GOVERN:
+        return [settings.node(gate.govern) for gate in settings.gates if gate.gate == "governance" and gate.govern]
     if what is Asks.STAGE:
         return [settings.stage(stage or "")]
     return settings.stages() if what is Asks.STAGES else list(settings.nodes.values())
@@ -266,7 +269,7 @@ STEPS: dict[str, Step] = {
             "Scenarios run in parallel, each with a time limit; every outcome is a test case, and the JUnit reports "
             "that DSS has are merged in. See `test` and `gates` in mlops.yml.",
             options=(WAIT,),
-            asks=(Asks.DEPLOYER, Asks.STAGE, Asks.CHAMPION),
+            asks=(Asks.DEPLOYER, Asks.STAGE, Asks.CHAMPION, Asks.GOVERN),
         ),
         Step(
             "approve",

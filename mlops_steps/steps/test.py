@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlops_steps.delivery.attestation import Statements
 from mlops_steps.delivery.exclusive import stage_lock
-from mlops_steps.delivery.record import Build, Outcome, ReleaseRecord, Result, load_for
+from mlops_steps.delivery.record import Build, Measured, Outcome, ReleaseRecord, Result, load_for
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
 from mlops_steps.dss import automation, scenarios, updates
@@ -58,7 +58,7 @@ def run(context: Context, stage: str) -> None:
             attempt = _attempt(target, record, live, bundle, context.build)
         noted = _noted(target, Outcome(bundle=bundle, attempt=attempt.name), console)
         with noted as test, statements.of_tests(target, record, report):
-            count = _run_tests(target, report, console, bundle, _key(target, live), attempt)
+            count = _run_tests(target, report, console, test, _key(target, live), attempt)
             test.message = f"{count} tests passed"
             console.good(f"tested: bundle {bundle} on {stage}: {test.message}")
 
@@ -77,10 +77,10 @@ def _attempt(target: ProjectDeployerTarget, record: ReleaseRecord, live: Live, b
 
 
 def _run_tests(
-    target: ProjectDeployerTarget, report: Report, console: Console, bundle: str, key: str, attempt: Attempt
+    target: ProjectDeployerTarget, report: Report, console: Console, test: Outcome, key: str, attempt: Attempt
 ) -> int:
-    """Runs all tests, and returns how many there were. Raises when not all of them passed."""
-    settings = target.settings
+    """Runs all tests, notes what gates measure, returns how many there were. Raises when not all of them passed."""
+    settings, bundle = target.settings, test.bundle or ""
     with report.case("scenarios"), target.within(Deadline(pace().look)):
         present = scenarios.list_scenarios(target.node, key)
         chosen, absent = choose(settings.test, present), missing(settings.test, present)
@@ -99,6 +99,7 @@ def _run_tests(
     if not runs.unreachable:
         run_suite(settings, report, console, settings.stage(target.stage), key)
     measured = [] if runs.unreachable else _run_gates(target, report, console, bundle, key)
+    test.gates = {found.name: Measured(**found.measured()) for found in measured}
     tests = report.cases[before:]
     if not runs.unreachable:
         # Before the failures: a deployment in the meantime may be why there are any.
@@ -144,7 +145,8 @@ def _run_gates(
                 live = released.observe()
             return Version(live.bundle, released.stage, released.node, _key(released, live)) if live.bundle else None
 
-        samples = Samples(Version(bundle, target.stage, target.node, key), champion, wait.state)
+        candidate = Version(bundle, target.stage, target.node, key)
+        samples = Samples(candidate, target.deployer, champion, wait.state)
         results = gates.run(settings, samples)
     for case in gates.add_cases(report, settings, results):
         if case.outcome is CaseOutcome.PASSED:

@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_steps.delivery.phases import Phase
-from mlops_steps.delivery.record import LARGEST, Bundle, Outcome, Package, Previous, ReleaseRecord, build_from, load_for
+from mlops_steps.delivery.record import (
+    LARGEST,
+    Bundle,
+    Measured,
+    Outcome,
+    Package,
+    Previous,
+    ReleaseRecord,
+    build_from,
+    load_for,
+)
 from mlops_steps.errors import ConfigError
 
 SHA = "a" * 64
@@ -49,6 +59,20 @@ def test_whatever_a_node_says_the_record_can_be_written_and_read(message: str) -
 def test_the_name_of_a_job_may_hold_anything() -> None:
     build = build_from({"JOB_NAME": "team\udcff/\x1b[1mchurn\n", "BUILD_NUMBER": "7"})
     assert (build.job, build.number) == ("team/churn", "7")
+
+
+def test_what_gates_have_measured_is_kept_and_records_without_it_still_load() -> None:
+    record = record_with_test("failed")
+    test = record.stages["test"].test
+    assert test is not None
+    test.gates = {"auc": Measured(verdict="failed", value=0.71, limit="at least 0.8", rows=900)}
+    again = ReleaseRecord.parse(record.model_dump_json(by_alias=True).encode(), "r.json")
+    assert again == record
+    document = json.loads(record.model_dump_json(by_alias=True))
+    del document["stages"]["test"]["test"]["gates"]
+    older = ReleaseRecord.parse(json.dumps(document).encode(), "r.json").stages["test"].test
+    assert older is not None
+    assert older.gates == {}
 
 
 def test_what_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import io
 from pathlib import Path
 from typing import Any
 
+import dataikuapi
 import numpy as np
 import pytest
+from dataikuapi.govern.artifact_search import GovernArtifactFilterFieldValue, GovernArtifactSearchQuery
 
 from mlops_steps.sandbox.site import Sandbox
 from tests.front_door.conftest import Result, Workspace, create_project
@@ -64,6 +66,23 @@ def upload(workspace: Workspace, name: str, rows: list[dict[str, Any]]) -> None:
     settings.save()
 
 
+def rule(workspace: Workspace, dataset: str, name: str, **config: Any) -> None:
+    """Gives a dataset of the Design node a data quality rule, which travels in the bundle."""
+    project = workspace.client("design").get_project(workspace.project)
+    project.get_dataset(dataset).get_data_quality_rules().create_rule({"displayName": name, **config})
+
+
+def standards(workspace: Workspace, **params: dict[str, Any]) -> None:
+    """Gives the project of the Design node checks of Project Standards, by the end of their kind, with parameters."""
+    handle = workspace.client("design").get_project_standards()
+    kinds = {spec["elementType"].rpartition("_")[2]: spec["elementType"] for spec in handle.list_check_specs()}
+    checks = handle.create_checks([kinds[name.replace("_", "-")] for name in params], as_type="objects")
+    for check, values in zip(checks, params.values(), strict=True):
+        check.check_params = {**check.check_params, **values}
+        check.save()
+    handle.create_scope(workspace.project, checks=[check.id for check in checks], items=[workspace.project])
+
+
 @pytest.fixture(scope="module")
 def two_bundles(steps_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Bundle one is released, bundle two is deployed to the test stage."""
@@ -73,6 +92,13 @@ def two_bundles(steps_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
     upload(workspace, "training", rows_of("good"))
     workspace.released(1)
     upload(workspace, "scored", rows_of("bad"))
+    rule(workspace, "scored", "enough", type="RecordCountInRangeRule", minimum=100)
+    rule(workspace, "scored", "grown up", type="ColumnMinInRangeRule", columns=["age"], softMinimum=200)
+    rule(workspace, "training", "unique", type="ColumnUniqueValuesRule", columns=["id", "state"])
+    upload(workspace, "no_rules", rows_of("good", 20))
+    upload(workspace, "no_rows", [dict.fromkeys(rows_of("good", 1)[0], "")])
+    rule(workspace, "no_rows", "ages", type="ColumnMinInRangeRule", columns=["age"], minimum=0)
+    standards(workspace, project_description={"severity": 2}, unused_datasets={"severity": 1}, model_metrics={})
     workspace.ok("package", BUILD_NUMBER="2")
     workspace.ok("deploy", "--stage", "test")
     return workspace
@@ -102,6 +128,10 @@ def drift(**more: Any) -> dict[str, Any]:
     return {"gate": "drift", "reference": "training", "current": "scored", **more}
 
 
+def quality(*datasets: str, **more: Any) -> dict[str, Any]:
+    return {"gate": "data_quality", "datasets": list(datasets), **more}
+
+
 def champion(**more: Any) -> dict[str, Any]:
     return {"gate": "champion", "dataset": "scored", "key": "id", "label": "churned", **more}
 
@@ -115,6 +145,8 @@ PASS: Gates = [
     (slices(prediction="predicted"), "accuracy is lowest for state"),
     (calibration(probability="score", at_most=0.25), "expected calibration error"),
     (drift(columns={"score": 0.2, "state": 0.2}), "0 of 2 columns drifted"),
+    (quality("scored"), "2 of 2 rules of 1 datasets hold"),
+    ({"gate": "project_standards"}, "3 of 3 checks pass or do not apply"),
 ]
 FAIL: Gates = [
     (champion(metric="accuracy", prediction="predicted", margin=0.01), "accuracy differs from the champion's by -0."),
@@ -123,6 +155,9 @@ FAIL: Gates = [
     (slices(prediction="by_state", spread=0.1), "accuracy is lowest for state WA"),
     (calibration(probability="shifted"), "expected calibration error"),
     (drift(columns={"age": 0.2, "state": 0.2}), "1 of 2 columns drifted; worst: age"),
+    (quality("scored", "training"), "first: training: unique: ERROR: state: 1196 values are not unique"),
+    ({"gate": "project_standards", "fail_at": "low"}, "first: Project has a description: severity low (2)"),
+    (quality("scored", warnings="fail"), "first: scored: grown up: WARNING: col_stats:MIN:age"),
 ]
 INCONCLUSIVE: Gates = [
     (champion(metric="accuracy", prediction="predicted", rows=5000), "1200 rows are in both datasets; 5000 are"),
@@ -140,6 +175,9 @@ UNMEASURED: Gates = [
     (slices(prediction="predicted", dataset="nothing"), "cannot read the schema of dataset nothing"),
     (calibration(probability="age"), "holds values that are not between 0 and 1"),
     (drift(scenario="NO_SUCH"), "NO_SUCH"),
+    (quality("no_rules"), "has no data quality rule that is enabled"),
+    (quality("no_rows"), "EMPTY: age: all values are empty"),
+    (quality("nothing"), "cannot compute the data quality rules of dataset nothing"),
 ]
 ENDS = {
     "passed": (PASS, None, 0),
@@ -161,11 +199,13 @@ def test_every_kind_of_gate(two_bundles: Workspace, verdict: str) -> None:
     assert result.code == code, result.err
     assert "Traceback" not in result.err
     properties = result.properties("test-test")
+    kept = two_bundles.record["stages"]["test"]["test"]["gates"]
     for number, (_, said) in enumerate(gates):
         case = result.case("test-test", f"gate gate{number}")
         output = case.findtext("system-out") or ""
         assert said in output, output
         assert properties[f"gate.gate{number}.verdict"] == verdict, output
+        assert kept[f"gate{number}"]["verdict"] == verdict
         bad = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
         assert bad == ([element] if element else []), output
     if verdict == "passed":
@@ -173,6 +213,119 @@ def test_every_kind_of_gate(two_bundles: Workspace, verdict: str) -> None:
         assert properties["gate.gate0.rows"] == "1200"
         assert properties["gate.gate0.limit"] == "not worse than the champion by more than 0.01, with 95 %"
         assert properties["gate.gate0.interval"].endswith("DeLong)")
+        assert (kept["gate0"]["value"], kept["gate0"]["rows"]) == (0.0, 1200)
+        assert kept["gate0"]["source"].startswith("dataset scored")
+
+
+def test_each_rule_is_a_test_case(two_bundles: Workspace) -> None:
+    result = judged(two_bundles, quality("scored", "training"))
+    assert result.code == 1, result.err
+    good = result.case("test-test", "gate data_quality: scored: enough")
+    assert [child.tag for child in good] == ["system-out"]
+    bad = result.case("test-test", "gate data_quality: training: unique").find("failure")
+    assert bad is not None
+    assert bad.get("message") == "ERROR: state: 1196 values are not unique"
+
+
+def test_each_check_of_project_standards_is_a_test_case(two_bundles: Workspace) -> None:
+    result = judged(two_bundles, {"gate": "project_standards", "fail_at": "low"})
+    assert result.code == 1, result.err
+    found = {
+        name: [child.tag for child in result.case("test-test", f"gate project_standards: {name}")]
+        for name in ("Project has a description", "Datasets are used", "Saved models have metrics")
+    }
+    assert found == {
+        "Project has a description": ["failure", "system-out"],
+        "Datasets are used": ["system-out"],
+        "Saved models have metrics": ["skipped", "system-out"],
+    }
+
+
+def test_project_standards_that_cannot_be_measured(steps_sandbox: Sandbox, tmp_path: Path) -> None:
+    create_project(steps_sandbox, "GATESSTANDARDS")
+    workspace = Workspace(tmp_path, steps_sandbox, "GATESSTANDARDS")
+    gate = {"gate": "project_standards"}
+    for number, said in enumerate(("no check of Project Standards applies", "Python recipes are short: RUN_ERROR"), 1):
+        workspace.ok("package", BUILD_NUMBER=str(number))
+        workspace.ok("deploy", "--stage", "test")
+        result = judged(workspace, gate)
+        assert result.code == 1, result.err
+        error = result.case("test-test", "gate project_standards").find("error")
+        assert error is not None
+        assert said in (error.get("message") or "")
+        if number == 1:
+            standards(workspace, recipe_lines={"lines": "many"})
+    deployer = steps_sandbox.design
+    deployer.dss_version = "13.5.2"
+    try:
+        result = judged(workspace, gate)
+    finally:
+        deployer.dss_version = steps_sandbox.nodes["auto-test"].dss_version
+    assert result.code == 0, result.err
+    skipped = result.case("test-test", "gate project_standards").find("skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "the Project Deployer is DSS 13.5.2; Project Standards came with DSS 14"
+
+
+def governed(workspace: Workspace, bundle: str) -> Any:
+    """Governs a bundle in Govern, and returns its sign-off."""
+    design = workspace.sandbox.design
+    client = dataikuapi.GovernClient(design.url, design.api_key)
+    query = GovernArtifactSearchQuery(artifact_filters=[GovernArtifactFilterFieldValue("EQUALS", bundle)])
+    hits = client.new_artifact_search_request(query).fetch_next_batch(100).get_response_hits()
+    found = [hit for hit in hits if hit.get_raw()["artifact"]["fields"]["project_key"] == workspace.project]
+    blueprint = {"blueprintId": "bp.system.govern_bundle", "versionId": "bv.system.default"}
+    fields = {"dataiku_item": [found[0].to_artifact().artifact_id]}
+    item = {"name": bundle, "blueprintVersionId": blueprint, "fields": fields}
+    return client.create_artifact(item).get_signoff("review")
+
+
+def set_policy(workspace: Workspace, policy: str) -> None:
+    settings = workspace.client("design").get_projectdeployer().get_infra("auto-prod").get_settings()
+    settings.get_raw()["governCheckPolicy"] = policy
+    settings.save()
+
+
+def test_governance_must_allow_it(two_bundles: Workspace) -> None:
+    """The deployer by the policy of the infrastructure, and Govern by the status of the sign-off."""
+    design = two_bundles.sandbox.design
+    two_bundles.environment.update(MLOPS_GOVERN_URL=design.url, MLOPS_GOVERN_API_KEY=design.api_key)
+    bundle = two_bundles.record["bundle"]["id"]
+    plain, full = {"gate": "governance", "name": "plain"}, {"gate": "governance", "name": "full", "govern": "govern"}
+    lenient = {"gate": "governance", "name": "lenient", "warnings": "pass"}
+
+    def verdicts(code: int) -> dict[str, str]:
+        result = judged(two_bundles, plain, full, lenient)
+        assert result.code == code, result.err
+        properties = result.properties("test-test")
+        return {gate["name"]: properties[f"gate.{gate['name']}.verdict"] for gate in (plain, full, lenient)}
+
+    try:
+        # Nothing checks it, but for Govern, which does not govern it.
+        assert verdicts(1) == {"plain": "unmeasured", "full": "failed", "lenient": "unmeasured"}
+        set_policy(two_bundles, "WARN")
+        assert verdicts(1) == {"plain": "failed", "full": "failed", "lenient": "passed"}
+        sign_off = governed(two_bundles, bundle)
+        set_policy(two_bundles, "PREVENT")
+        assert verdicts(1) == {"plain": "failed", "full": "failed", "lenient": "failed"}
+        failure = two_bundles_case(two_bundles, "gate full: sign-off review").find("failure")
+        assert failure is not None
+        assert failure.get("message") == "NOT_STARTED"
+        sign_off.update_status("WAITING_FOR_APPROVAL")
+        sign_off.add_approval("REJECTED")
+        assert verdicts(1)["full"] == "failed"
+        sign_off.add_approval("APPROVED")
+        assert verdicts(0) == {"plain": "passed", "full": "passed", "lenient": "passed"}
+        two_bundles.environment["MLOPS_GOVERN_API_KEY"] = "wrong"
+        assert verdicts(3) == {"plain": "passed", "full": "unmeasured", "lenient": "passed"}
+    finally:
+        set_policy(two_bundles, "NO_CHECK")
+        for name in ("MLOPS_GOVERN_URL", "MLOPS_GOVERN_API_KEY"):
+            two_bundles.environment.pop(name, None)
+
+
+def two_bundles_case(workspace: Workspace, name: str) -> Any:
+    return Result(0, "", "", workspace.folder / "reports").case("test-test", name)
 
 
 def test_too_few_rows_may_be_skipped_where_the_project_says_so(two_bundles: Workspace) -> None:
@@ -228,6 +381,10 @@ def test_a_release_that_a_gate_has_stopped_is_refused(two_bundles: Workspace) ->
     [
         ({"gate": "metrics"}, "gates.0.gate: must be one of metric, champion"),
         ({"model": "a"}, "gates.0.gate: is missing"),
+        (
+            {"gate": "governance", "govern": "desing"},
+            "gates.0.govern: no such node of nodes: desing; did you",
+        ),
         ({"gate": "metric", "model": "a", "metric": "auc"}, "gates.0: must have a limit"),
         (
             {"gate": "metric", "model": "a", "metric": "auc", "at_lest": 1},
@@ -264,3 +421,12 @@ def test_before_the_first_release_there_is_no_champion(steps_sandbox: Sandbox, t
     skipped = result.case("test-test", "gate champion").find("skipped")
     assert skipped is not None
     assert skipped.get("message") == "first release: there is no champion to compare with"
+    set_policy(workspace, "PREVENT")
+    try:
+        result = judged(workspace, {"gate": "governance"})
+    finally:
+        set_policy(workspace, "NO_CHECK")
+    assert result.code == 0, result.err
+    skipped = result.case("test-test", "gate governance").find("skipped")
+    assert skipped is not None
+    assert "first release: there is no deployment on auto-prod" in (skipped.get("message") or "")

@@ -87,7 +87,7 @@ def test_each_step_states_what_it_did_and_verify_says_what_that_proves(workspace
     assert digests == [{"gitCommit": record["project_commit"]}, {"gitCommit": COMMIT}]
     assert made["runDetails"]["builder"]["id"] == "https://jenkins.example.com/job/churn/"
     assert made["runDetails"]["metadata"]["invocationId"] == BUILD["BUILD_URL"]
-    assert made["runDetails"]["builder"]["version"]["dss-design"] == "13.5.2"
+    assert made["runDetails"]["builder"]["version"]["dss-design"] == "14.2.1"
     assert tested["predicate"]["result"] == "PASSED"
     assert {"TEST_ONE", "TEST_SMOKE"} <= set(tested["predicate"]["passedTests"])
     assert tested["predicate"]["configuration"][0]["uri"].startswith(workspace.sandbox.nodes["auto-test"].url)

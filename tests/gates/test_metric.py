@@ -39,7 +39,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samples]:
             write_json(folder / "version.json", version)
         settings = load(None, sandbox.environment(KEY), {})
         with connect(settings, settings.nodes["design"]) as node:
-            yield Samples(Version("b1", "test", node, KEY))
+            yield Samples(Version("b1", "test", node, KEY), node)
 
 
 def gate(**more: Any) -> MetricGate:

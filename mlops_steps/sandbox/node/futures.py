@@ -98,6 +98,13 @@ class Future:
             state["result"] = self.result
         return state
 
+    def begun(self) -> dict[str, Any]:
+        """The answer to the request that has begun it. It may have ended since, which the client asks for later.
+
+        The client takes an answer that says ``hasResult`` as the whole result, and asks no more.
+        """
+        return {**self.state(peek=True), "alive": True, "hasResult": False, "aborted": False}
+
     def _targets(self) -> list[dict[str, Any]]:
         if self.scenario_id:
             return [{"projectKey": self.project_key, "objectType": "SCENARIO", "objectId": self.scenario_id}]

@@ -13,8 +13,11 @@ from mlops_steps.sandbox.node.store import PRIVATE_DIR, read_json, safe_name, wr
 
 NodeType = Literal["DESIGN", "AUTOMATION", "API"]
 # What every answer of a node names, and what exports are made with.
-DSS_VERSION = "13.5.2"
-DSS_CONF_VERSION = "13530"
+DSS_VERSION = "14.2.1"
+# Inferred, from what published bundles of DSS 13 have.
+DSS_CONF_VERSION = "14210"
+# The first one with Project Standards.
+_PROJECT_STANDARDS_SINCE = 14
 TICKET_SECONDS = 6 * 3600.0
 DEFAULT_CONNECTIONS: dict[str, Any] = {
     "filesystem_managed": {
@@ -71,6 +74,8 @@ class Node:
         self.dir = directory
         self.api_key = api_key
         self.url = ""
+        # An older one may be put here: the node then answers as far as that version does.
+        self.dss_version = DSS_VERSION
         self.faults = NodeFaults(node_id, lambda outage: site.refuse_connections(node_id, outage))
         self.futures = Futures(self.faults)
         self.tickets = Tickets()
@@ -91,6 +96,11 @@ class Node:
                 write_json(self.config_dir / name, document)
         if not (self.dir / "node.json").exists():
             write_json(self.dir / "node.json", {"nodeId": self.id, "nodeType": self.type})
+
+    @property
+    def has_project_standards(self) -> bool:
+        """Whether this version of DSS knows Project Standards."""
+        return int(self.dss_version.partition(".")[0]) >= _PROJECT_STANDARDS_SINCE
 
     @property
     def config_dir(self) -> Path:

@@ -221,7 +221,7 @@ def open_api(call: Call) -> Any:
 
 @router.post(DEPLOYMENT + "/actions/update")
 def start_update(call: Call) -> Any:
-    return Updates(_deployments(call)).start(call.path["deployment"], call.user).state(peek=True)
+    return Updates(_deployments(call)).start(call.path["deployment"], call.user).begun()
 
 
 @router.post(DEPLOYMENT + "/actions/run-test-queries")

@@ -6,7 +6,6 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router, archive_response
 from mlops_steps.sandbox.node.archives import ArchiveStore
-from mlops_steps.sandbox.node.node import DSS_VERSION
 from mlops_steps.sandbox.services.api_services import packages
 from mlops_steps.sandbox.services.api_services.model import ApiServices
 from mlops_steps.sandbox.services.projects.model import Project
@@ -54,7 +53,7 @@ def list_packages(call: Call) -> Any:
 def create_package(call: Call) -> Any:
     notes = call.params.get("releaseNotes", "")
     package_id, service_id = call.path["package"], call.path["service"]
-    packages.create_package(_project(call), service_id, package_id, notes, call.user, DSS_VERSION)
+    packages.create_package(_project(call), service_id, package_id, notes, call.user, call.node.dss_version)
 
 
 @router.get(PACKAGE + "/summary")

@@ -11,11 +11,12 @@ from typing import Any
 
 from mlops_steps.sandbox.node.archives import add_tree
 from mlops_steps.sandbox.node.errors import bad_request
-from mlops_steps.sandbox.node.node import DSS_CONF_VERSION, DSS_VERSION, Node
+from mlops_steps.sandbox.node.node import DSS_CONF_VERSION, Node
 from mlops_steps.sandbox.node.store import iso_time, milliseconds, now_ms, read_json, safe_name
 from mlops_steps.sandbox.services.bundles.archive import CHANGELOG, MANIFEST, BundleArchive
 from mlops_steps.sandbox.services.bundles.model import exported
 from mlops_steps.sandbox.services.bundles.needs import manifest_entries
+from mlops_steps.sandbox.services.project_standards.model import Standards
 from mlops_steps.sandbox.services.projects.model import EXPORT_OPTIONS, Project
 
 MANIFEST_VERSION = 3
@@ -42,8 +43,12 @@ _LEFT_OUT = {"__pycache__", ".pytest_cache"}
 LOCAL_VARIABLES = "localvariables.json"
 
 
-def export_bundle(node: Node, key: str, bundle_id: str, release_notes: str, user: str) -> dict[str, Any]:
+def export_bundle(
+    node: Node, key: str, bundle_id: str, release_notes: str, user: str, standards: bool = True
+) -> dict[str, Any]:
     """Exports the project as it is now and returns the bundle's record.
+
+    With ``standards``, the checks of Project Standards that apply to it are run, and their report is kept.
 
     Raises 404 for an unknown project, 400 for a bad id, 409 for one that is taken.
     """
@@ -60,7 +65,8 @@ def export_bundle(node: Node, key: str, bundle_id: str, release_notes: str, user
             changes = _changelog(project, known[-1] if known else None)
             manifest = write_archive(project, draft, options, user, named, changes)
             archive = BundleArchive(draft, manifest, project.params)
-            return store.add(archive, bundle_id, user, releaseNotes=release_notes)
+            report = Standards(node).report(project, None, user) if standards and node.has_project_standards else None
+            return store.add(archive, bundle_id, user, releaseNotes=release_notes, projectStandardsReport=report)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -125,7 +131,7 @@ def write_archive(
             "designNodeInfo": origin(project),
             **named,
             "manifestVersion": MANIFEST_VERSION,
-            "generatedWithDSSVersion": DSS_VERSION,
+            "generatedWithDSSVersion": project.node.dss_version,
             "generatedWithDSSConfVersion": DSS_CONF_VERSION,
             "exportedWithPlugins": [],
             "hasPartitionedDataset": False,

@@ -44,7 +44,8 @@ def list_exported(call: Call) -> Any:
 @design.put("/projects/{key}/bundles/exported/{bundle}")
 def export(call: Call) -> Any:
     notes = call.params.get("releaseNotes", "")
-    record = export_bundle(call.node, call.path["key"], call.path["bundle"], notes, call.user)
+    standards = call.flag("evaluateProjectStandardsChecks", True)
+    record = export_bundle(call.node, call.path["key"], call.path["bundle"], notes, call.user, standards)
     return exported_item(record)
 
 

@@ -13,6 +13,7 @@ from mlops_steps.sandbox.node.store import milliseconds, now_ms, read_json, writ
 from mlops_steps.sandbox.services.bundles.archive import BundleArchive, check_archive
 from mlops_steps.sandbox.services.bundles.model import BundleStore
 from mlops_steps.sandbox.services.deployer.places import Places
+from mlops_steps.sandbox.services.govern.model import Govern
 
 
 class PublishedProjects:
@@ -64,14 +65,28 @@ class PublishedProjects:
         items = [_package(path, path.stat().st_mtime_ns) for path in stored]
         return sorted((dict(item) for item in items if item), key=lambda item: -int(item["publishedOn"]))
 
-    def publish(self, staged: BundleArchive, key: str, bundle_id: str, user: str, name: str | None) -> dict[str, Any]:
-        """Moves a checked archive into a published project, which is created when there is none. Raises 400, 409."""
+    def publish(
+        self,
+        staged: BundleArchive,
+        key: str,
+        bundle_id: str,
+        user: str,
+        name: str | None,
+        standards: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Moves a checked archive into a published project, which is created when there is none. Raises 400, 409.
+
+        ``standards`` is the report of Project Standards that comes with the bundle.
+        """
         with self.places.lock:
             self.places.project(key)
             if key not in self.keys():
                 self.create(key, name)
             notes = str(staged.manifest.get("releaseNotes") or "")
-            record = self.bundles(key).add(staged, bundle_id, user, releaseNotes=notes)
+            record = self.bundles(key).add(
+                staged, bundle_id, user, releaseNotes=notes, projectStandardsReport=standards
+            )
+        Govern(self.places.node).published(key, bundle_id, user)
         return {"publishedOn": record["addedOn"], "publishedBy": user, "publishedProjectKey": key}
 
     def upload(self, staged: Path, file_name: str, wanted_key: str | None, user: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import JSON_NULL, Call, Router, archive_response
 from mlops_steps.sandbox.node.errors import not_found
-from mlops_steps.sandbox.node.messages import report
 from mlops_steps.sandbox.services.bundles.archive import BundleArchive
 from mlops_steps.sandbox.services.bundles.model import exported, staged_copy
 from mlops_steps.sandbox.services.deployer import testing
@@ -16,6 +15,7 @@ from mlops_steps.sandbox.services.deployer.health import heavy_status
 from mlops_steps.sandbox.services.deployer.infras import STAGES
 from mlops_steps.sandbox.services.deployer.published import PublishedProjects
 from mlops_steps.sandbox.services.deployer.updates import Updates
+from mlops_steps.sandbox.services.govern import policy
 from mlops_steps.sandbox.services.projects.model import Project
 
 router = Router(only="DESIGN")
@@ -42,6 +42,7 @@ def publish(call: Call) -> Any:
             bundle_id,
             call.user,
             project.params.get("name"),
+            store.get(bundle_id).get("projectStandardsReport"),
         )
     finally:
         staged.unlink(missing_ok=True)
@@ -157,9 +158,11 @@ def delete_bundle(call: Call) -> Any:
 
 @router.get(BASE + "/projects/{key}/bundles/{bundle}/project-standards-report")
 def standards_report(call: Call) -> Any:
-    _deployments(call).projects.bundles(call.path["key"]).get(call.path["bundle"])
-    # Project Standards are not part of the sandbox: there never is a report.
-    return JSON_NULL
+    if not call.node.has_project_standards:
+        raise not_found(f"no such request in DSS {call.node.dss_version}")
+    record = _deployments(call).projects.bundles(call.path["key"]).get(call.path["bundle"])
+    # An uploaded bundle brings none (inferred).
+    return record.get("projectStandardsReport") or JSON_NULL
 
 
 # ---- deployments
@@ -209,12 +212,13 @@ def governance_status(call: Call) -> Any:
     settings = deployments.settings(deployment_id)
     bundle_id = call.params.get("bundleId") or settings["bundleId"]
     deployments.projects.bundles(settings["publishedProjectKey"]).get(bundle_id)
-    return report([])
+    checks = deployments.infras.settings(settings["infraId"]).get("governCheckPolicy", "NO_CHECK")
+    return policy.status(call.node, checks, settings["publishedProjectKey"], bundle_id)
 
 
 @router.post(BASE + "/deployments/{deployment}/actions/update")
 def start_update(call: Call) -> Any:
-    return Updates(_deployments(call)).start(call.path["deployment"], call.user).state(peek=True)
+    return Updates(_deployments(call)).start(call.path["deployment"], call.user).begun()
 
 
 @router.get(BASE + "/deployments/{deployment}/update")

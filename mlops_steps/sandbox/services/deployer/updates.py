@@ -9,6 +9,7 @@ from mlops_steps.sandbox.services.deployer import history
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
 from mlops_steps.sandbox.services.deployer.history import History, UpdateFailed
 from mlops_steps.sandbox.services.deployer.remote import AutomationNode
+from mlops_steps.sandbox.services.govern import policy
 
 _CODE = "ERR_PROJECT_DEPLOYMENT_UPDATE"
 
@@ -42,6 +43,7 @@ class Update(history.Update):
 
     def _deploy(self, node: AutomationNode) -> None:
         settings, key, bundle_id = self.settings, self.settings["deployedProjectKey"], self.settings["bundleId"]
+        self._check_govern(bundle_id)
         store = self.deployments.projects.bundles(settings["publishedProjectKey"])
         wanted = store.get(bundle_id)
         archive = str(store.archive_path(bundle_id))
@@ -64,6 +66,14 @@ class Update(history.Update):
         active = ((node.project(key) or {}).get("activeBundleState") or {}).get("bundleId")
         if active != bundle_id:
             raise UpdateFailed(f"Bundle {bundle_id} was activated, but node {node.name} says that {active} is active")
+
+    def _check_govern(self, bundle_id: str) -> None:
+        """Refuses a bundle that Govern has not approved, where the infrastructure prevents that (inferred)."""
+        checks = self.deployments.infras.settings(self.settings["infraId"]).get("governCheckPolicy", "NO_CHECK")
+        if checks == "PREVENT":
+            found = policy.status(self.deployments.node, checks, self.settings["publishedProjectKey"], bundle_id)
+            if found["error"]:
+                raise UpdateFailed(found["messages"][0]["message"])
 
     def _import(self, node: AutomationNode, key: str, bundle_id: str, archive: str, sha256: str) -> None:
         known = node.bundles(key).get(bundle_id)

@@ -8,7 +8,7 @@ from starlette.responses import StreamingResponse
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import DssError, bad_request, conflict, not_supported
-from mlops_steps.sandbox.services.flow import dataset_data, dataset_info, datasets, metrics
+from mlops_steps.sandbox.services.flow import data_quality, dataset_data, dataset_info, datasets, metrics
 from mlops_steps.sandbox.services.flow.kinds import DATASET, recipes_of
 from mlops_steps.sandbox.services.flow.plan import Flow
 from mlops_steps.sandbox.services.projects.model import Project
@@ -184,7 +184,7 @@ def _computed(values: dict[str, float]) -> dict[str, Any]:
 def run_checks(call: Call) -> Any:
     if call.body:
         raise not_supported("running checks of the request")
-    results = metrics.run_checks(_project(call), call.path["name"])
+    results = data_quality.run_checks(_project(call), call.path["name"])
     return {"results": [{"check": one["check"], "value": _value(one)} for one in results]}
 
 

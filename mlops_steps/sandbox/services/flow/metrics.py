@@ -1,7 +1,8 @@
-"""Metrics and checks of datasets: few, and really computed."""
+"""Metrics of datasets: few, and really computed."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ _COLUMN_METRICS: dict[str, Callable[[list[str]], float]] = {
     "SUM": lambda values: sum(map(float, values)),
     "COUNT": len,
     "COUNT_DISTINCT": lambda values: len(set(values)),
+    "MEDIAN": lambda values: statistics.median(map(float, values)),
+    "STDDEV": lambda values: statistics.stdev(map(float, values)),
 }
 
 
@@ -36,14 +39,15 @@ def compute(project: Project, name: str, wanted: Iterable[str] = ()) -> dict[str
     data = data_of(project, name)
     ids = list(dict.fromkeys([*BASIC, *_probed(DATASET.of(project).get(name)), *wanted]))
     try:
-        values = {identity: _value(data, identity) for identity in ids}
+        values = {identity: value_of(data, identity) for identity in ids}
     except LayoutError as error:
         raise bad_request(str(error)) from None
     _keep(project, name, values)
     return values
 
 
-def _value(data: DatasetData, identity: str) -> float:
+def value_of(data: DatasetData, identity: str) -> float:
+    """The value of one metric. Raises 400 for one that is not known, or that these data do not allow."""
     kind, _, rest = identity.partition(":")
     if identity == RECORDS:
         return sum(1 for _ in data.rows())
@@ -65,7 +69,7 @@ def _value(data: DatasetData, identity: str) -> float:
         return len(everything) - len(values)
     try:
         return float(_COLUMN_METRICS[metric](values))
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, statistics.StatisticsError):
         raise bad_request(f"dataset {data.name}: metric {identity} cannot be computed of these values") from None
 
 
@@ -114,72 +118,3 @@ def last_values(project: Project, name: str) -> dict[str, Any]:
             last.update(dataType="BIGINT", value=str(int(values[-1]["value"])))
         metrics.append({"metric": {"id": identity, "type": identity.partition(":")[0]}, "lastValues": [last]})
     return {"metrics": metrics}
-
-
-# ---- checks
-
-OK, WARNING, ERROR, EMPTY = "OK", "WARNING", "ERROR", "EMPTY"
-
-
-def run_checks(project: Project, name: str) -> list[dict[str, Any]]:
-    """Runs the checks of a dataset on metrics that are computed for them.
-
-    :return: for each check its name, the outcome (OK, WARNING or ERROR), a message and the value.
-    :raises DssError: 400, a check that cannot be made; the message names it.
-    """
-    definition = DATASET.of(project).get(name)
-    checks = [
-        check for check in (definition.get("metricsChecks") or {}).get("checks") or [] if check.get("enabled", True)
-    ]
-    for check in checks:
-        if check.get("type") not in ("numericRange", "valueSet"):
-            raise not_supported(f"check {check_name(check)} of dataset {name}: type {check.get('type')!r}")
-    values = compute(project, name, [_params(check)["metricId"] for check in checks])
-    return [_checked(check, values[_params(check)["metricId"]]) for check in checks]
-
-
-def check_name(check: Mapping[str, Any]) -> str:
-    """How a check is called."""
-    meta = check.get("meta") or {}
-    return str(meta.get("label") or meta.get("name") or check.get("displayName") or check.get("type"))
-
-
-def _params(check: Mapping[str, Any]) -> Mapping[str, Any]:
-    params: Mapping[str, Any] = check if "metricId" in check else check.get("params") or {}
-    if not params.get("metricId"):
-        raise bad_request(f"check {check_name(check)} names no metric")
-    return params
-
-
-def _checked(check: Mapping[str, Any], value: float) -> dict[str, Any]:
-    params = _params(check)
-    if check["type"] == "valueSet":
-        allowed = [str(item) for item in params.get("values") or []]
-        shown = str(int(value)) if float(value).is_integer() else str(value)
-        outcome, message = (OK, shown) if shown in allowed else (ERROR, f"{shown} is not one of {', '.join(allowed)}")
-    else:
-        outcome, message = _in_range(params, value)
-    return {
-        "check": dict(check),
-        "name": check_name(check),
-        "outcome": outcome,
-        "message": f"{params['metricId']} = {value:g}" + ("" if outcome == OK else f": {message}"),
-        "value": value,
-    }
-
-
-def _in_range(params: Mapping[str, Any], value: float) -> tuple[str, str]:
-    for prefix, outcome in (("", ERROR), ("soft", WARNING)):
-        low, high = _bound(params, prefix, "minimum"), _bound(params, prefix, "maximum")
-        if low is not None and value < low:
-            return outcome, f"less than {low:g}"
-        if high is not None and value > high:
-            return outcome, f"more than {high:g}"
-    return OK, ""
-
-
-def _bound(params: Mapping[str, Any], prefix: str, name: str) -> float | None:
-    field = f"{prefix}{name[0].upper()}{name[1:]}" if prefix else name
-    if field not in params or not params.get(f"{field}Enabled", True):
-        return None
-    return float(params[field])

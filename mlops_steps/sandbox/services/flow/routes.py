@@ -6,6 +6,7 @@ from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.services.flow import (
+    data_quality_routes,
     dataset_routes,
     folder_routes,
     job_routes,
@@ -17,7 +18,7 @@ from mlops_steps.sandbox.services.flow.graph import graph_of
 from mlops_steps.sandbox.services.projects.model import Project
 
 router = Router()
-for _part in (dataset_routes, folder_routes, job_routes, model_routes, recipe_routes, zone_routes):
+for _part in (data_quality_routes, dataset_routes, folder_routes, job_routes, model_routes, recipe_routes, zone_routes):
     router.routes.extend(_part.router.routes)
 
 

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.node.errors import not_found
-from mlops_steps.sandbox.node.node import DSS_VERSION
 
 GROUPS = ["administrators"]
 
@@ -37,7 +36,7 @@ def instance_info(call: Call) -> Any:
         "nodeType": node.type,
         "rawNodeType": node.type,
         "hostname": urlsplit(node.url).hostname,
-        "dssVersion": DSS_VERSION,
+        "dssVersion": node.dss_version,
         "installId": node.id,
         "dipInstanceId": node.id,
         # The sandbox has no licence and no Java.

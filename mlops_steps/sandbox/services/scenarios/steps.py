@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlops_steps.sandbox.node.errors import bad_request, not_supported
-from mlops_steps.sandbox.services.flow import datasets, folders, metrics
+from mlops_steps.sandbox.services.flow import data_quality, datasets, folders, metrics, rules
 from mlops_steps.sandbox.services.flow.children import thrown
 from mlops_steps.sandbox.services.flow.job_service import jobs_of
 from mlops_steps.sandbox.services.flow.jobs import ABORTED as JOB_ABORTED
@@ -75,13 +75,13 @@ def check_datasets(context: StepContext) -> None:
     """Runs the checks of datasets: the step fails when one fails."""
     failed, warned = [], []
     for name in _datasets(context, "checks"):
-        results = metrics.run_checks(context.project, name)
+        results = data_quality.run_checks(context.project, name)
         for result in results:
             line = f"dataset {name}: check {result['name']} {result['outcome']}: {result['message']}"
             context.log(line)
-            if result["outcome"] == metrics.ERROR:
+            if result["outcome"] == rules.ERROR:
                 failed.append(line)
-            elif result["outcome"] == metrics.WARNING:
+            elif result["outcome"] == rules.WARNING:
                 warned.append(line)
         context.items.append({"type": "CHECKED_DATASET", "target": _target(context, name), "results": results})
     if failed:

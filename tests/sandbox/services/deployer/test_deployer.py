@@ -168,8 +168,9 @@ def test_what_a_deployment_uses_is_not_deleted(deployer: Any, published: str) ->
     assert [bundle["id"] for bundle in project.get_status().get_bundles()] == ["v1"]
 
 
-def test_there_never_is_a_report_of_project_standards(deployer: Any, published: str) -> None:
-    assert deployer.get_project(published).get_project_standards_report("v1") is None
+def test_a_bundle_to_which_no_check_applies_has_an_empty_report(deployer: Any, published: str) -> None:
+    report = deployer.get_project(published).get_project_standards_report("v1")
+    assert (report.scope, report.checks_run_info) == ("Default", {})
 
 
 # ---- deployments

@@ -1,0 +1,1 @@
+"""Project Standards: checks, the scopes that choose them for a project, their runs and reports."""
