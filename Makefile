@@ -5,8 +5,8 @@ RUN = $(VENV)/bin
 # Much of a test is waiting: more workers than cores. A file stays with one of them, the cases of a matrix do not.
 JOBS ?= 6
 SIDE_BY_SIDE = -n $(JOBS) --dist loadscope --no-loadscope-reorder
-# Tests with generated cases: few of them in `make test`, all with the faults.
-GENERATED = $(shell grep -rl "support.generated" tests --include='test_*.py')
+# Tests with many cases outside of tests/faults: few of them in `make test`, all with the faults.
+MATRICES = $(shell grep -rlE "support.generated|faults.choice" tests --include='test_*.py' | grep -v ^tests/faults/)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help demo test coverage faults requests lint help-files format mutants benchmarks clean
@@ -40,7 +40,7 @@ coverage: $(VENV)/.installed
 	$(RUN)/coverage report
 
 faults: $(VENV)/.installed
-	MLOPS_FAULTS=all $(RUN)/python -m pytest $(SIDE_BY_SIDE) --durations=20 tests/faults $(GENERATED) $(PYTEST_ARGS)
+	MLOPS_FAULTS=all $(RUN)/python -m pytest $(SIDE_BY_SIDE) --durations=20 tests/faults $(MATRICES) $(PYTEST_ARGS)
 
 requests: $(VENV)/.installed
 	$(RUN)/python -m tests.faults.recorded

@@ -40,7 +40,7 @@ def now() -> str:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+    model_config = ConfigDict(extra="ignore", validate_assignment=True, defer_build=True)
 
 
 def _fit(text: str) -> str:

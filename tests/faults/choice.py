@@ -16,17 +16,18 @@ from tests.support import seed
 C = TypeVar("C")
 
 
-def chosen(matrix: str, cases: Iterable[C], holds: Callable[[C], set[Hashable]]) -> list[C]:
+def chosen(matrix: str, cases: Iterable[C], shows: Callable[[C], set[Hashable]] = lambda _case: set()) -> list[C]:
     """The cases of a matrix to run, in their order.
 
-    ``holds`` says what a case shows, its kind and its request for instance: the core of a sample shows each once.
+    ``shows`` says what a case shows, its kind and its request for instance: a sample has a core that shows each once.
+    Only the matrices of a release have one. What the others show once is shown by them, or by tests of their own.
     """
     found = list(cases)
     what = seed.what()
     if what != seed.SAMPLE:
         return [case for case in found if what == seed.ALL or what in f"{matrix}: {case}"]
     number = seed.seed()
-    core = _core(found, holds, random.Random(number))
+    core = _core(found, shows, random.Random(number))
     return [
         case
         for at, case in enumerate(found)
@@ -34,17 +35,17 @@ def chosen(matrix: str, cases: Iterable[C], holds: Callable[[C], set[Hashable]])
     ]
 
 
-def _core(cases: list[C], holds: Callable[[C], set[Hashable]], order: random.Random) -> set[int]:
+def _core(cases: list[C], shows: Callable[[C], set[Hashable]], order: random.Random) -> set[int]:
     """A few cases that show all there is: those first that show most of what is still missing."""
-    left = set().union(*map(holds, cases)) if cases else set()
+    left = set().union(*map(shows, cases)) if cases else set()
     core: set[int] = set()
     turn = order.sample(range(len(cases)), len(cases))
-    most = max((len(holds(case)) for case in cases), default=0)
+    most = max((len(shows(case)) for case in cases), default=0)
     for wanted in range(most, 0, -1):
         for at in turn:
-            if left and len(holds(cases[at]) & left) >= wanted:
+            if left and len(shows(cases[at]) & left) >= wanted:
                 core.add(at)
-                left -= holds(cases[at])
+                left -= shows(cases[at])
     return core
 
 

@@ -50,8 +50,9 @@ class Cut:
     failing: bool = False
 
     def shows(self) -> set[Hashable]:
-        """What the core of a sample shows: each signal with what follows it, and each operation."""
-        return {(self.signal, self.then, self.record), (*self.point.name, self.act, self.failing)}
+        """What the core of a sample shows: each signal with what follows it, and the requests that change something."""
+        changing = set() if self.point.operation.startswith("GET ") else {(*self.point.name, self.act, self.failing)}
+        return {(self.signal, self.then, self.record), *changing}
 
     def __str__(self) -> str:
         failing = ", the smoke test fails" if self.failing else ""

@@ -172,11 +172,6 @@ def kind_and_point(case: Case) -> set[Hashable]:
     return {(case.kind, case.often), *([case.point] if case.point else [])}
 
 
-def kind_and_operation(case: Case) -> set[Hashable]:
-    """What a smaller core shows: each kind, and each operation."""
-    return {case.kind, *([case.point.name] if case.point else [])}
-
-
 @dataclass
 class Finding:
     """What came of a case. ``wrong`` is empty when all that must be true is true."""

@@ -13,7 +13,7 @@ import pytest
 from mlops_steps.sandbox.faults.model import Fault
 from tests.faults.choice import chosen, parametrized
 from tests.faults.cut import ARCHIVED, FOLLOWS, KEPT, KILL, RERUN, Cut, moments
-from tests.faults.matrix import Case, at_requests, kind_and_operation
+from tests.faults.matrix import Case, at_requests
 from tests.faults.recorded import own, recorded
 from tests.faults.world import FIRST, KEY, LONGEST, STAGE, World, until
 from tests.support.commands import Child
@@ -27,7 +27,7 @@ def new_world(one_world: World, quick: None) -> World:
     return one_world
 
 
-@parametrized("case", chosen(FIRST, at_requests(recorded(FIRST)), kind_and_operation))
+@parametrized("case", chosen(FIRST, at_requests(recorded(FIRST))))
 def test_whatever_happens_to_a_request_what_is_said_is_true(new_world: World, case: Case) -> None:
     world = new_world
     active = world.sandbox.nodes[case.node].faults.add(case.fault)
@@ -60,7 +60,7 @@ def cuts() -> list[Cut]:
     return [Cut(*moment, KILL, then, record) for moment in moments(own(FIRST)) for then, record in FOLLOWS]
 
 
-@parametrized("cut", chosen(f"{FIRST} cut off", cuts(), Cut.shows))
+@parametrized("cut", chosen(f"{FIRST} cut off", cuts()))
 def test_a_kill_at_any_request_is_made_good(new_world: World, cut: Cut) -> None:
     world, point = new_world, cut.point
     since = int(time.time() * 1000) - 1

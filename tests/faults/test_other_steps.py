@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.choice import chosen
-from tests.faults.matrix import Case, at_requests, kind_and_operation
+from tests.faults.matrix import Case, at_requests
 from tests.faults.recorded import recorded
 from tests.faults.scenes import SCENES, ready
 from tests.faults.world import World
@@ -16,7 +16,7 @@ def cases() -> list[object]:
     return [
         pytest.param(name, case, id=f"{name}: {case}")
         for name in SCENES
-        for case in chosen(name, at_requests(recorded(name)), kind_and_operation)
+        for case in chosen(name, at_requests(recorded(name)))
     ]
 
 

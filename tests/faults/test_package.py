@@ -9,7 +9,7 @@ from collections import Counter
 from mlops_steps.config import Settings
 from mlops_steps.steps import package
 from tests.faults.choice import chosen, parametrized
-from tests.faults.matrix import Case, at_requests, kind_and_point
+from tests.faults.matrix import Case, at_requests
 from tests.faults.recorded import PACKAGE, recorded
 from tests.faults.world import KEY, Attempt, World
 from tests.support.counts import longest, tally
@@ -52,7 +52,7 @@ def _archive(world: World, bundle: str) -> bytes:
         return content
 
 
-@parametrized("case", chosen(PACKAGE, at_requests(recorded(PACKAGE)), kind_and_point))
+@parametrized("case", chosen(PACKAGE, at_requests(recorded(PACKAGE))))
 def test_whatever_happens_to_a_request_the_bundle_is_made_once(world: World, case: Case) -> None:
     world.settings.record.write_text(json.dumps({"schema": 1, "project": KEY}))
     active = world.sandbox.nodes[case.node].faults.add(case.fault)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.choice import chosen
-from tests.faults.matrix import FOR_EVER, Case, at_requests, kind_and_operation, play
+from tests.faults.matrix import FOR_EVER, Case, at_requests, play
 from tests.faults.recorded import RELEASE, of_the_restore, own
 from tests.faults.world import LIMITS, World
 from tests.support.counts import longest, tally
@@ -22,8 +22,7 @@ def silent() -> list[object]:
     for name, points in ((RELEASE, own(RELEASE)), ("the smoke test fails", of_the_restore())):
         cases = [case for case in at_requests(points) if case.kind in SILENT and case.often == FOR_EVER]
         found += [
-            pytest.param(name != RELEASE, case, id=f"{name}: {case}")
-            for case in chosen(f"silent, {name}", cases, kind_and_operation)
+            pytest.param(name != RELEASE, case, id=f"{name}: {case}") for case in chosen(f"silent, {name}", cases)
         ]
     return found
 

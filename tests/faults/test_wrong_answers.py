@@ -17,7 +17,7 @@ import requests
 from mlops_steps.dss.http import NodeSession
 from mlops_steps.steps import recover, release
 from tests.faults.choice import chosen, parametrized
-from tests.faults.matrix import FOR_EVER, ONCE, Case, Point, kind_and_point, play
+from tests.faults.matrix import FOR_EVER, ONCE, Case, Point, play
 from tests.faults.recorded import RELEASE, recorded
 from tests.faults.world import DEPLOYMENT, INFRA, NEW, OLD, STAGE, World
 
@@ -41,7 +41,7 @@ def cases(clean: list[Point]) -> list[Case]:
     ]
 
 
-@parametrized("case", chosen("wrong answers", cases(recorded(RELEASE)), kind_and_point))
+@parametrized("case", chosen("wrong answers", cases(recorded(RELEASE))))
 def test_whatever_wrong_answer_a_look_gets_what_is_said_is_true(world: World, case: Case) -> None:
     found = play(world, case)
     assert not found.wrong, f"exit code {found.code}\n{found.said}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 
 import pytest
 
+from tests.faults.choice import chosen, parametrized
 from tests.front_door.conftest import Result, Workspace
 from tests.support.endless import EndlessProxy
 
@@ -70,21 +72,38 @@ def run(behind: Behind, step: str) -> tuple[Result, float]:
     return result, time.monotonic() - start
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_step_ends_although_answers_do_not(behind: Behind, step: str) -> None:
-    live = behind.workspace.live()
-    first = list(STEPS).index(step)
-    for number in range(3):
-        behind.endless(KINDS[(first + number) % len(KINDS)], after=number)
-        result, seconds = run(behind, step)
-        assert seconds < LONG, result.err
-        assert behind.count, f"nothing was asked: {number} {result}"
-        assert result.code == (1 if step == "doctor" and result.code == 1 else 3), result.err
-        assert "Traceback" not in result.err
-        assert behind.workspace.live() == live
+@dataclass(frozen=True)
+class Endless:
+    """A step whose nodes send an answer of this kind, without an end, after so many that are whole."""
+
+    step: str
+    kind: str
+    after: int
+
+    def shows(self) -> set[Hashable]:
+        """What a sample shows: each step, and each kind."""
+        return {self.step, self.kind}
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.kind}, after {self.after}"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+ENDLESS = [Endless(step, kind, after) for step in STEPS for kind in KINDS for after in range(3)]
+
+
+@parametrized("case", chosen("endless", ENDLESS, Endless.shows))
+def test_a_step_ends_although_answers_do_not(behind: Behind, case: Endless) -> None:
+    live, step = behind.workspace.live(), case.step
+    behind.endless(case.kind, after=case.after)
+    result, seconds = run(behind, step)
+    assert seconds < LONG, result.err
+    assert behind.count, f"nothing was asked: {result}"
+    assert result.code == (1 if step == "doctor" and result.code == 1 else 3), result.err
+    assert "Traceback" not in result.err
+    assert behind.workspace.live() == live
+
+
+@parametrized("kind", chosen("endless in a restore", KINDS, lambda _kind: {"one"}))
 def test_a_restore_after_a_signal_ends_although_answers_do_not(behind: Behind, kind: str) -> None:
     workspace = behind.workspace
     first = workspace.live()

@@ -69,10 +69,15 @@ class Session:
         self.watch = Watch()
         self.watch.start()
 
-    def run(self, *arguments: str, code: int, **environment: str) -> str:
-        """Runs a command that must end with the code; returns what it has printed."""
-        process = self.workspace.start_really(*arguments, **{**self.environment, **environment})
-        self.pids.append(process.pid)
+    def run(self, *arguments: str, code: int, forked: bool = False, **environment: str) -> str:
+        """Runs a command that must end with the code; returns what it has printed.
+
+        One that is ``forked`` has no command line of its own, and starts no children that are looked at.
+        """
+        start = self.workspace.start if forked else self.workspace.start_really
+        process = start(*arguments, **{**self.environment, **environment})
+        if not forked:
+            self.pids.append(process.pid)
         result = self.workspace.finish(process)
         said = result.out + result.err
         assert result.code == code, f"{arguments}: exit code {result.code}\n{said}"
@@ -127,28 +132,28 @@ def test_every_step_on_success_and_on_failure(workspace: Workspace, tmp_path: Pa
     # The smoke test fails: rolled back. A suite of the team's that fails.
     workspace.variables(smoke="fail")
     session.environment["BUILD_NUMBER"] = "2"
-    run("package", "-vv", code=0)
-    run("deploy", "--stage", "test", "-vv", code=0)
-    run("test", "--stage", "test", "-vv", code=0)
+    run("package", "-vv", code=0, forked=True)
+    run("deploy", "--stage", "test", "-vv", code=0, forked=True)
+    run("test", "--stage", "test", "-vv", code=0, forked=True)
     run("release", "--stage", "prod", "-vv", code=4)
     run("rollback", "--stage", "prod", "--to", "no-such-bundle", "-vv", code=1)
     workspace.configure(test={"pytest": "deployed"})
     run("test", "--stage", "test", "-vv", code=1)
-    run("release", "--stage", "prod", "-vv", code=1)
-    run("validate", "--project", "NOWHERE", "-vv", code=3)
+    run("release", "--stage", "prod", "-vv", code=1, forked=True)
+    run("validate", "--project", "NOWHERE", "-vv", code=3, forked=True)
     # Nodes that repeat the key in what they answer, at each request.
     for node in nodes.values():
         echo = f"bad credentials {node.api_key} for http://{node.api_key}:@{node.url.partition('//')[2]}"
         node.faults.add("error", status=403, message=echo, count="for ever")
     for step in ("doctor", "validate", "package", "status"):
-        assert "bad credentials ********" in run(step, "-vv", code=3)
+        assert "bad credentials ********" in run(step, "-vv", code=3, forked=True)
     for step in ("deploy", "test", "smoke-test", "rollback", "recover"):
         stage = "test" if step in ("deploy", "test") else "prod"
-        assert "bad credentials ********" in run(step, "--stage", stage, "-vv", code=3)
+        assert "bad credentials ********" in run(step, "--stage", stage, "-vv", code=3, forked=True)
     for node in nodes.values():
         node.faults.clear()
-    run("status", "-vv", code=3, MLOPS_DESIGN_API_KEY="wrong-key-that-nobody-has")
-    run("status", "-vv", code=2, MLOPS_DESIGN_URL=f"http://{keys['DESIGN']}:@127.0.0.1:1")
+    run("status", "-vv", code=3, forked=True, MLOPS_DESIGN_API_KEY="wrong-key-that-nobody-has")
+    run("status", "-vv", code=2, forked=True, MLOPS_DESIGN_URL=f"http://{keys['DESIGN']}:@127.0.0.1:1")
 
     def needs(child: Seen, secret: str) -> bool:
         return b"pytest" in child.command and secret == keys["TEST"]
@@ -180,10 +185,10 @@ def test_keys_in_files_stay_there(workspace: Workspace) -> None:
         del workspace.environment[f"MLOPS_{name}_API_KEY"]
         workspace.environment[f"MLOPS_{name}_API_KEY_FILE"] = str(keys / name)
     session = Session(workspace, BUILD_NUMBER="1")
-    session.run("package", "-vv", code=0)
-    session.run("deploy", "--stage", "test", "-vv", code=0)
+    session.run("package", "-vv", code=0, forked=True)
+    session.run("deploy", "--stage", "test", "-vv", code=0, forked=True)
     session.run("test", "--stage", "test", "-vv", code=1)
-    session.run("release", "--stage", "prod", "-vv", code=1)
+    session.run("release", "--stage", "prod", "-vv", code=1, forked=True)
 
     def needs(child: Seen, secret: str) -> bool:
         return b"pytest" in child.command and secret == secrets["TEST"]
@@ -242,15 +247,17 @@ def test_the_commands_for_jenkins(workspace: Workspace, tmp_path: Path) -> None:
         session.run(*setup, code=0)
         controller.add_job("team/job", FakeBuild(), FakeBuild(result="FAILURE"))
         session.run("jenkins", "run", "team/job", "-vv", code=0)
-        session.run("jenkins", "run", "team/job", "-vv", code=1)
+        session.run("jenkins", "run", "team/job", "-vv", code=1, forked=True)
         session.run("jenkins", "lint", "Jenkinsfile", "-vv", code=0)
         session.run("jenkins", "lint", "Jenkinsfile", "--offline", "-vv", code=0)
         echo = f"<html>no such user {USER}:{TOKEN}</html>".encode()
         controller.before.append(lambda _method, _path: Answer(403, echo, "text/html"))
-        session.run(*setup, code=3)
-        session.run("jenkins", "run", "team/job", "-vv", code=3)
-        session.run("jenkins", "lint", "Jenkinsfile", "-vv", code=3)
-        session.run("jenkins", "lint", "Jenkinsfile", code=2, JENKINS_URL=f"http://{USER}:{TOKEN}@127.0.0.1:1")
+        session.run(*setup, code=3, forked=True)
+        session.run("jenkins", "run", "team/job", "-vv", code=3, forked=True)
+        session.run("jenkins", "lint", "Jenkinsfile", "-vv", code=3, forked=True)
+        session.run(
+            "jenkins", "lint", "Jenkinsfile", code=2, forked=True, JENKINS_URL=f"http://{USER}:{TOKEN}@127.0.0.1:1"
+        )
     bodies = b"".join(controller.bodies)
     keys = [node.api_key for node in workspace.sandbox.nodes.values()]
     assert keys[0].encode() in bodies, "the credentials were made with the keys of the nodes"

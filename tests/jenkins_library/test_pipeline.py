@@ -17,6 +17,7 @@ from mlops_steps.system.console import Console
 from tests.front_door.conftest import Workspace, create_project, set_stage_variable
 from tests.jenkins_library.conftest import ROOT, Build, Scenario, base_environment
 from tests.records import pending, unit
+from tests.support.forks import forks
 
 HOSTILE = "x'\"$(touch pwned)`touch pwned`\n; touch pwned #é"
 
@@ -43,6 +44,8 @@ mlopsApprove(stage: 'prod')
 node { tested('two')
        mlopsRelease(stage: 'prod') }
 """
+#: The builds in which each command is started as on an agent; in the others it is forked, which takes milliseconds.
+REALLY_STARTED = ("example", "aborted")
 FAILING_VALIDATION = "node { checkout scm\nmlopsValidate(%s)\nmlopsPackage() }"
 
 
@@ -58,8 +61,9 @@ class Project:
 class Jobs:
     """The scenarios of this module, with what they need on the nodes."""
 
-    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+    def __init__(self, folder: Path, sandbox: Sandbox, forked: Path) -> None:
         self.folder = folder
+        self.forked = forked
         self.sandbox = sandbox
         self.projects: dict[str, Project] = {}
         self.scenarios: list[Scenario] = []
@@ -92,13 +96,14 @@ class Jobs:
             f"mlops-{name.removeprefix('MLOPS_').removesuffix('_API_KEY').lower()}": value
             for name, value in keys.items()
         }
+        first = () if name in REALLY_STARTED else (self.forked,)
         self.scenarios.append(
             Scenario(
                 name,
                 script,
                 self.folder / f"job-{name.replace(' ', '-')}",
                 {
-                    "env": {**base_environment(self.folder / "home"), **environment},
+                    "env": {**base_environment(self.folder / "home", *first), **environment},
                     "credentials": credentials,
                     "source": str(self.projects[key].source),
                     "number": 2,
@@ -114,8 +119,9 @@ pytestmark = pytest.mark.timeout(1500)
 
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
-    with running(None, None, Console(quiet=True)) as sandbox:
-        yield Jobs(tmp_path_factory.mktemp("jobs"), sandbox)
+    folder = tmp_path_factory.mktemp("jobs")
+    with running(None, None, Console(quiet=True)) as sandbox, forks(folder / "bin") as forked:
+        yield Jobs(folder, sandbox, forked)
 
 
 @pytest.fixture(scope="module")

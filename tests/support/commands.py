@@ -66,10 +66,14 @@ class Command:
         err: Path,
         pace: Pace | None = None,
         terminal: bool = False,
+        append: bool = False,
     ) -> None:
-        """``terminal``: its standard input is one, so that somebody may type there. ``pace``: None for production's."""
+        """``terminal``: its standard input is one, so that somebody may type there. ``pace``: None for production's.
+
+        ``append``: the files for what it says are there, and stay.
+        """
         self.out, self.err = out, err
-        for path in {out, err}:
+        for path in () if append else {out, err}:
             path.unlink(missing_ok=True)
             path.touch(mode=0o600)
         given = (list(arguments), str(folder), dict(environment), str(out), str(err), pace, terminal)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,25 +25,35 @@ class Watch(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self._seen: set[Seen] = set()
+        self._seen: dict[tuple[str, str, bytes], Seen] = {}
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        while not self._stopped.wait(0.02):
-            for folder in Path("/proc").glob("[0-9]*"):
-                try:
-                    # After the name, which is in brackets: the state, and the parent.
-                    parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                    command, environment = ((folder / name).read_bytes() for name in ("cmdline", "environ"))
-                except (OSError, ValueError):
-                    continue
-                self._seen.add(Seen(int(folder.name), parent, command, environment))
+        while not self._stopped.wait(0.05):
+            for entry in os.scandir("/proc"):
+                if entry.name.isdecimal():
+                    with suppress(OSError, ValueError, IndexError):
+                        self._look(entry.name)
+
+    def _look(self, pid: str) -> None:
+        # After the name, which is in brackets: the state, the parent, and, 20 fields on, when the process started.
+        parent, start = operator.itemgetter(1, 19)(
+            _read(pid, "stat").decode(errors="replace").rpartition(")")[2].split()
+        )
+        command = _read(pid, "cmdline")
+        # The environment is as long as many pages: it is read once, and again after an exec.
+        if (pid, start, command) not in self._seen:
+            self._seen[pid, start, command] = Seen(int(pid), int(parent), command, _read(pid, "environ"))
 
     def stop(self) -> list[Seen]:
         """All that was seen."""
         self._stopped.set()
         self.join()
-        return list(self._seen)
+        return list(self._seen.values())
+
+
+def _read(pid: str, name: str) -> bytes:
+    return Path("/proc", pid, name).read_bytes()
 
 
 def children(seen: list[Seen], *roots: int) -> list[Seen]:

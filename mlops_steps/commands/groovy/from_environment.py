@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from mlops_steps.commands.groovy import approval, before_change
+from mlops_steps.commands.groovy import approval
 from mlops_steps.commands.groovy import request as requests
 from mlops_steps.commands.groovy.outcome import Before, noted, outcome
 from mlops_steps.commands.groovy.request import Arguments, Request
@@ -109,6 +109,9 @@ def _plan(request: Request, say: Say) -> None:
 
 def _note(request: Request, say: Say) -> None:
     """Has the archived record say what is live. A mistake, or a node that does not answer, is for `run` to say."""
+    # Only here: the client that asks the nodes takes half of the time of a start.
+    from mlops_steps.commands.groovy import before_change
+
     with suppress(MlopsError, OSError):
         settings = _checked(request).get()
         travel, _ = _arrived(settings)
