@@ -43,6 +43,7 @@ def sandbox() -> None:
 
     \b
       mlops-steps sandbox demo                  three revisions through the whole pipeline
+      mlops-steps sandbox demo gates            three candidates judged by gates
       mlops-steps sandbox run -- bash ci.sh     your own pipeline, on fresh nodes
       mlops-steps sandbox up --dir nodes        nodes to try things on
       mlops-steps sandbox apply 2               the next revision of the project
@@ -164,18 +165,25 @@ def apply(revision: int, directory: Path) -> None:
     show_default=True,
     help="Folder for mlops.yml, the reports and the release records.",
 )
-def demo(out: Path) -> None:
-    """Take three revisions of DKU_CHURN through the whole pipeline.
+@click.argument("story", type=click.Choice(["release", "gates"]), default="release")
+def demo(out: Path, story: str) -> None:
+    """Take revisions of DKU_CHURN through the whole pipeline.
 
-    Validate, package, deploy to test, test, release to production. The first two are released; the smoke test of the
-    third fails in production, which goes back to the second. Less than two minutes.
+    release: three revisions are validated, packaged, deployed to test, tested and released to production. The first
+    two are released; the smoke test of the third fails in production, which goes back to the second.
+
+    gates: three candidates are judged against the model in production. One is better and released. The code of the
+    other two is better and their model worse, for everybody or in one state only: gates stop them.
+
+    Less than two minutes each.
     """
     console = Console()
 
     def work(signals: Signals) -> int:
         from mlops_steps.sandbox.play.demo import run_demo
+        from mlops_steps.sandbox.play.demo_stories import STORIES
 
-        return run_demo(out, console, signals)
+        return run_demo(STORIES[story], out, console, signals)
 
     _finish(console, work, lambda number: 128 + number)
 

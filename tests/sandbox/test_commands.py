@@ -240,7 +240,7 @@ class TestApply:
         assert "The Design node of the sandbox does not answer" in done.stderr
 
     def test_an_unknown_revision_is_refused(self, folder: Path) -> None:
-        assert finished("apply", "9", "--dir", folder).returncode == 2
+        assert finished("apply", "99", "--dir", folder).returncode == 2
 
 
 def test_a_missing_extra_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

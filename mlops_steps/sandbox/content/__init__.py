@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from mlops_steps.sandbox.content.design import Applied, DesignNode, apply_revision, install
-from mlops_steps.sandbox.content.revisions import CANDIDATES, PROJECT_KEY, REVISIONS, Revision, queries_of_service
+from mlops_steps.sandbox.content.revisions import (
+    CANDIDATES,
+    JUDGED,
+    PROJECT_KEY,
+    REVISIONS,
+    Revision,
+    queries_of_service,
+)
 
 __all__ = [
     "CANDIDATES",
+    "JUDGED",
     "PROJECT_KEY",
     "REVISIONS",
     "Applied",

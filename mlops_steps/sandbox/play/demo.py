@@ -1,4 +1,4 @@
-"""The demo: three revisions of the churn project through the whole pipeline, by the command itself."""
+"""The demo: revisions of the churn project through the whole pipeline, by the command itself."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ from rich.table import Table
 
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
 from mlops_steps.report import junit
-from mlops_steps.sandbox.content import PROJECT_KEY, REVISIONS, Applied, DesignNode, Revision, apply_revision
+from mlops_steps.sandbox.content import (
+    PROJECT_KEY,
+    Applied,
+    DesignNode,
+    Revision,
+    apply_revision,
+)
 from mlops_steps.sandbox.play.demo_board import Board, State
+from mlops_steps.sandbox.play.demo_stories import MARK, ROLLED_BACK, STOPPED, Story
 from mlops_steps.sandbox.session import command_environment, running
 from mlops_steps.sandbox.signals import Signals, Stopped
 from mlops_steps.sandbox.site import Sandbox
@@ -28,40 +35,7 @@ from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import duration
 
 DEVELOP = "develop"
-STEPS: dict[str, list[str]] = {
-    "validate": ["validate"],
-    "package": ["package"],
-    "deploy": ["deploy", "--stage", "test"],
-    "test": ["test", "--stage", "test"],
-    "release": ["release", "--stage", "prod"],
-}
-ROLLED_BACK = 4
-# How the release of each revision has to end.
-EXPECTED = {1: 0, 2: 0, 3: ROLLED_BACK}
-LIVE_AT_THE_END = 2
 
-_MARK = "# Written by `mlops-steps sandbox demo`.\n"
-_CONFIG = (
-    _MARK
-    + """\
-project: {project}
-automation: full
-nodes:
-  design: {{url: "{design}"}}
-  test:   {{url: "{test}", infra: auto-test}}
-  prod:   {{url: "{prod}", infra: auto-prod}}
-test:
-  scenarios: ["TEST_*"]
-  timeout: 5m
-release:
-  smoke_scenario: TEST_SMOKE
-  rollback: auto
-compare:
-  # Revision 3 needs a variable that production lacks. Without this line `release` stops before it changes anything;
-  # the demo shows what happens otherwise.
-  at_release: off
-"""
-)
 # What a build server says of its own build is not about the demo's.
 _NOT_INHERITED = ("MLOPS_CONFIG", "GIT_COMMIT", "JOB_NAME", "BUILD_URL")
 _TAIL_LINES = 25
@@ -78,10 +52,12 @@ class Outcome:
     tests: str = "-"
     release: int | None = None
     reason: str = ""
+    #: What stopped it, a line for each gate.
+    gates: list[str] = field(default_factory=list)
 
 
-def run_demo(out: Path, console: Console, signals: Signals) -> int:
-    """Runs the demo in the folder ``out``; returns 0 when everything ended as it should, 1 otherwise.
+def run_demo(story: Story, out: Path, console: Console, signals: Signals) -> int:
+    """Runs a demo in the folder ``out``; returns 0 when everything ended as it should, 1 otherwise.
 
     :raises MlopsError: the folder cannot be used, the sandbox did not start, a step did not end as it should.
     """
@@ -89,7 +65,7 @@ def run_demo(out: Path, console: Console, signals: Signals) -> int:
     out = out.absolute()
     _prepare(out)
     with running(None, None, console) as sandbox:
-        demo = _Demo(sandbox, out, console, signals)
+        demo = _Demo(story, sandbox, out, console, signals)
         problem: MlopsError | None = None
         try:
             demo.run()
@@ -99,21 +75,22 @@ def run_demo(out: Path, console: Console, signals: Signals) -> int:
         demo.print_table(live, time.monotonic() - started)
         if problem is not None:
             raise problem
-        _check_live(live, demo.outcomes)
+        _check_live(live, demo.outcomes, story.live)
     return 0
 
 
 class _Demo:
-    def __init__(self, sandbox: Sandbox, out: Path, console: Console, signals: Signals) -> None:
+    def __init__(self, story: Story, sandbox: Sandbox, out: Path, console: Console, signals: Signals) -> None:
+        self.story = story
         self.out = out
-        self.outcomes = [Outcome(revision) for revision in REVISIONS]
+        self.outcomes = [Outcome(revision) for revision in story.revisions]
         self._design = DesignNode.of(sandbox)
         self._signals = signals
         inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         self._environment = command_environment(sandbox, inherited)
-        self._board = Board([_label(revision) for revision in REVISIONS], [DEVELOP, *STEPS], console)
+        self._board = Board([_label(revision) for revision in story.revisions], [DEVELOP, *story.steps], console)
         urls = {node_id: node.url for node_id, node in sandbox.nodes.items()}
-        config = _CONFIG.format(
+        config = story.config.format(
             project=PROJECT_KEY, design=urls["design"], test=urls["auto-test"], prod=urls["auto-prod"]
         )
         (out / "mlops.yml").write_text(config, encoding="utf-8")
@@ -126,7 +103,7 @@ class _Demo:
                 folder.mkdir()
                 try:
                     self._develop(outcome, folder)
-                    for step, arguments in STEPS.items():
+                    for step, arguments in self.story.steps.items():
                         self._step(outcome, step, arguments, folder)
                 finally:
                     self._keep(folder)
@@ -167,7 +144,7 @@ class _Demo:
             raise Stopped(self._signals.received)
         state, note = self._read(outcome, step, code)
         self._board.end(row, step, state, note)
-        wanted = EXPECTED[number] if step == "release" else 0
+        wanted = self.story.end(number, step)
         if code != wanted:
             raise CheckFailed(
                 f"revision {number}: mlops-steps {' '.join(arguments)} ended with {code} instead of {wanted}",
@@ -186,6 +163,9 @@ class _Demo:
         passed, checks = _counts(self.out / "reports", step)
         if step == "test" and checks:
             outcome.tests = f"{passed} of {checks}"
+            outcome.gates = _failed_gates(self.out / "reports")
+        if code == STOPPED == self.story.end(outcome.revision.number, step):
+            return "stopped", "stopped"
         if code != 0:
             return "bad", f"exit {code}"
         return "good", f"{passed}/{checks}" if checks else "done"
@@ -212,6 +192,9 @@ class _Demo:
             if outcome.release == ROLLED_BACK:
                 line = f"revision {outcome.revision.number} was rolled back: {outcome.reason}"
                 screen.print(line, markup=False, highlight=False, soft_wrap=True)
+            for gate in outcome.gates:
+                line = f"revision {outcome.revision.number} was stopped by {gate}"
+                screen.print(line, markup=False, highlight=False, soft_wrap=True)
         folder = _short(self.out)
         for line in (
             f"live on auto-prod, as the node itself says: {live or 'nothing'}",
@@ -226,20 +209,20 @@ def _prepare(out: Path) -> None:
     """Makes the folder, and removes what an earlier demo left in it. Raises :class:`ConfigError`."""
     config = out / "mlops.yml"
     try:
-        if out.is_dir() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(_MARK)):
+        if out.is_dir() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(MARK)):
             raise ConfigError(f"{out} is not empty and holds no earlier demo: choose another folder with --out")
-        for old in ("reports", ".mlops", *(f"revision-{revision.number}" for revision in REVISIONS)):
+        for old in ("reports", ".mlops", *(path.name for path in out.glob("revision-*"))):
             shutil.rmtree(out / old, ignore_errors=True)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{out} cannot be used: {error.strerror}") from error
 
 
-def _check_live(live: str | None, outcomes: list[Outcome]) -> None:
-    wanted = next(outcome for outcome in outcomes if outcome.revision.number == LIVE_AT_THE_END)
+def _check_live(live: str | None, outcomes: list[Outcome], number: int) -> None:
+    wanted = next(outcome for outcome in outcomes if outcome.revision.number == number)
     if live != wanted.bundle:
         raise CheckFailed(
-            f"auto-prod runs {live or 'nothing'} instead of {wanted.bundle}, the bundle of revision {LIVE_AT_THE_END}"
+            f"auto-prod runs {live or 'nothing'} instead of {wanted.bundle}, the bundle of revision {number}"
         )
 
 
@@ -285,10 +268,27 @@ def _counts(reports: Path, step: str) -> tuple[int, int]:
     return sum(case.outcome.value == "passed" for case in made), len(made)
 
 
+def _failed_gates(reports: Path) -> list[str]:
+    """What each gate that failed has said, with its limit and rows, from the report of the step `test`."""
+    found = []
+    for path in reports.glob("mlops-test*.xml"):
+        report = junit.read(path)
+        for case in report.cases:
+            name = case.name.removeprefix("gate ")
+            if case.outcome.value == "failure" and f"gate.{name}.verdict" in report.properties:
+                facts = [report.properties.get(f"gate.{name}.{fact}", "") for fact in ("limit", "rows")]
+                found.append(
+                    f"{case.name}: {case.message}; limit: {facts[0]}" + (f"; {facts[1]} rows" if facts[1] else "")
+                )
+    return found
+
+
 def _fate(outcome: Outcome, live: str | None) -> str:
     if outcome.release is None:
         return "not reached"
-    word = {0: "released", ROLLED_BACK: "rolled back"}.get(outcome.release, f"exit {outcome.release}")
+    word = {0: "released", STOPPED: "stopped", ROLLED_BACK: "rolled back"}.get(
+        outcome.release, f"exit {outcome.release}"
+    )
     return f"{word}, live" if outcome.bundle == live else word
 
 

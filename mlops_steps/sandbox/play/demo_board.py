@@ -21,8 +21,15 @@ from mlops_steps.system.console import Console
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.waiting import duration
 
-State = Literal["waiting", "running", "good", "rolled back", "bad"]
-_STYLES = {"good": "green", "rolled back": "yellow", "bad": "red", "waiting": "dim", "running": "cyan"}
+State = Literal["waiting", "running", "good", "rolled back", "stopped", "bad"]
+_STYLES = {
+    "good": "green",
+    "rolled back": "yellow",
+    "stopped": "yellow",
+    "bad": "red",
+    "waiting": "dim",
+    "running": "cyan",
+}
 _TAIL_BYTES = 4096
 _LINE_WIDTH = 100
 # Seconds; what takes less took no time.

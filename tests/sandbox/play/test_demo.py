@@ -13,12 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from mlops_steps.config import load
 from mlops_steps.delivery.record import Outcome, ReleaseRecord
 from mlops_steps.errors import ConfigError
+from mlops_steps.gates.model import GateResult, GateVerdict
+from mlops_steps.report import junit
+from mlops_steps.report.model import Case, Report
+from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.sandbox.content import REVISIONS
 from mlops_steps.sandbox.play import demo
 from mlops_steps.sandbox.play.demo import _smoke_test_of
 from mlops_steps.sandbox.play.demo_board import Board, last_line
+from mlops_steps.sandbox.play.demo_stories import GATES, MARK, RELEASES, STORIES, Story
 from mlops_steps.system.console import Console
 from mlops_steps.system.secrets import register
 
@@ -31,7 +37,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_what_an_earlier_demo_left_is_replaced_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "mlops.yml").write_text(demo._MARK)
+    (tmp_path / "mlops.yml").write_text(MARK)
     for name in ("reports", ".mlops", "revision-1", "mine"):
         (tmp_path / name).mkdir()
     demo._prepare(tmp_path)
@@ -39,8 +45,30 @@ def test_what_an_earlier_demo_left_is_replaced_and_nothing_else(tmp_path: Path) 
 
 
 def test_every_revision_has_an_expected_end_and_only_the_last_is_rolled_back() -> None:
-    assert demo.EXPECTED == {1: 0, 2: 0, 3: 4}
-    assert [revision.number for revision in REVISIONS] == list(demo.EXPECTED)
+    assert {revision.number: RELEASES.end(revision.number, "release") for revision in REVISIONS} == {1: 0, 2: 0, 3: 4}
+    assert RELEASES.revisions == REVISIONS
+
+
+def test_two_of_three_candidates_are_stopped_by_gates_and_the_better_one_is_live() -> None:
+    ends = {revision.number: GATES.end(revision.number, "test") for revision in GATES.revisions}
+    assert (ends, GATES.live) == ({8: 0, 9: 0, 10: 1, 11: 1}, 9)
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=list(STORIES))
+def test_the_configuration_of_a_story_is_valid(story: Story, tmp_path: Path) -> None:
+    path = tmp_path / "mlops.yml"
+    path.write_text(story.config.format(project="P", design="http://d", test="http://t", prod="http://p"))
+    assert [stage.name for stage in load(path, {}).stages()] == ["test", "prod"]
+
+
+def test_what_stopped_a_candidate_is_read_from_the_report(tmp_path: Path) -> None:
+    report = Report("P", "test", "test")
+    result = GateResult(GateVerdict.FAILED, "0.2 for AL", 0.2, "at least 0.5", rows=31, name="slices")
+    report.add(Case("gate slices", CaseOutcome.FAILURE, result.message))
+    report.add(Case("TEST_SMOKE", CaseOutcome.FAILURE, "no"))
+    report.set(**{f"gate.slices.{name}": value for name, value in {**result.facts(), "verdict": "failed"}.items()})
+    junit.write(report, tmp_path / "mlops-test-test.xml")
+    assert demo._failed_gates(tmp_path) == ["gate slices: 0.2 for AL; limit: at least 0.5; 31 rows"]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +77,7 @@ def test_every_revision_has_an_expected_end_and_only_the_last_is_rolled_back() -
         (None, None, "not reached"),
         (0, "b-2", "released, live"),
         (0, "b-3", "released"),
+        (1, "b-1", "stopped"),
         (4, "b-1", "rolled back"),
         (5, None, "exit 5"),
     ],
@@ -60,11 +89,11 @@ def test_the_closing_table_says_what_became_of_a_revision(release: int | None, l
 
 def test_production_that_runs_another_bundle_fails_the_demo() -> None:
     outcomes = [demo.Outcome(revision, bundle=f"b-{revision.number}") for revision in REVISIONS]
-    demo._check_live("b-2", outcomes)
+    demo._check_live("b-2", outcomes, 2)
     with pytest.raises(demo.CheckFailed, match="auto-prod runs b-3 instead of b-2"):
-        demo._check_live("b-3", outcomes)
+        demo._check_live("b-3", outcomes, 2)
     with pytest.raises(demo.CheckFailed, match="auto-prod runs nothing"):
-        demo._check_live(None, outcomes)
+        demo._check_live(None, outcomes, 2)
 
 
 def test_a_record_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
