@@ -127,7 +127,7 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("validate", validate.run, 4, reads, _nothing, _untouched)
     yield Scene("doctor", doctor.run, 15, reads, _nothing, _untouched)
 
-    yield Scene("status", status.run, 3, reads, _nothing, _untouched)
+    yield Scene("status", status.run, 6, reads, service.made, _untouched)
     yield Scene("smoke-test", lambda context: smoke_test.run(context, STAGE), 2, reads, _nothing, _untouched)
     yield Scene("deploy", lambda context: deploy.run(context, "test"), 2 + 4 + 12, reads, old_on_test, _deployed)
     yield Scene("test", lambda context: test_step.run(context, "test"), 4 * 2 + 4, reads, new_on_test, _tested)
