@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -51,6 +51,20 @@ class ApiStageSettings(Section):
     )
 
 
+class ApiReleaseSettings(Section):
+    """How a version of the API service is released."""
+
+    timeout: Duration = Field(default=1800.0, description="Limit until each API node serves the version.")
+    verify_timeout: Duration = Field(default=300.0, description="Limit of the test queries after that.")
+    rollback_timeout: Duration = Field(
+        default=1800.0, description="Limit until the version that was live before serves again, verified."
+    )
+    rollback: Literal["auto", "off"] = Field(
+        default="auto",
+        description="What follows a failed release: auto restores the version before, off leaves it.",
+    )
+
+
 class ApiSettings(Section):
     """The API service of the project."""
 
@@ -74,6 +88,9 @@ class ApiSettings(Section):
         default=1800.0, description="Limit until the package is made, published and downloaded."
     )
     deploy_timeout: Duration = Field(default=1800.0, description="Limit until each API node serves the version.")
+    release: ApiReleaseSettings = Field(
+        default=ApiReleaseSettings(), description="Limits of `api-release`, and what follows a failed one."
+    )
     health_timeout: Duration = Field(
         default=60.0,
         description="How long a deployment may take to become HEALTHY, and its API nodes to answer, after its update.",
@@ -111,6 +128,13 @@ class ApiSettings(Section):
     def is_release_stage(self, name: str) -> bool:
         """Whether this stage is released to: ``release_stage``, else the last one."""
         return name == (self.release_stage or next(reversed(self.stages), None))
+
+    def stage_before(self, name: str) -> str | None:
+        """The stage before this one; ``None`` for the first. Raises :class:`ConfigError` for an unknown stage."""
+        self.stage(name)
+        names = list(self.stages)
+        at = names.index(name)
+        return names[at - 1] if at else None
 
     def deployment_id(self, stage: str) -> str:
         """Id of the stage's deployment. Raises :class:`ConfigError` for an unknown stage."""

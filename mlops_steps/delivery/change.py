@@ -13,8 +13,7 @@ from mlops_steps.config import Settings
 from mlops_steps.delivery import phases
 from mlops_steps.delivery.phases import Phase, Transition
 from mlops_steps.delivery.record import Named, Outcome, Previous, ReleaseRecord, Unit, load_for
-from mlops_steps.delivery.targets.base import Live, Target
-from mlops_steps.dss.deployments import Deployment
+from mlops_steps.delivery.targets.base import Deployed, Live, Target
 from mlops_steps.errors import ConfigError
 from mlops_steps.report.model import Report
 from mlops_steps.system.console import Console
@@ -47,7 +46,7 @@ class Change:
     def unit(self) -> Unit:
         """The unit's part of the record."""
         target = self.target
-        return self.record.unit(target.stage, target.infra, target.default_deployment)
+        return self.record.unit(target.stage, target.infra, target.default_deployment, target.words.kind)
 
     @property
     def phase(self) -> Phase:
@@ -63,9 +62,17 @@ class Change:
         """The version that the record says was live before."""
         return self.unit.previous.version if self.unit.previous else None
 
-    def is_ours(self, found: Deployment) -> bool:
+    @property
+    def recorded_version(self) -> str | None:
+        """The version that the record is about: its bundle, or its package."""
+        bundle, package = self.record.bundle, self.record.package
+        if self.target.words.kind == "bundle":
+            return bundle.id if bundle else None
+        return package.version if package else None
+
+    def is_ours(self, found: Deployed) -> bool:
         """Whether the settings are what this change has made of them, or has found; otherwise somebody else's."""
-        return self.unit.is_ours(found.bundle, found.enabled)
+        return self.unit.is_ours(found.version, found.enabled)
 
     # ---- the transitions
 
@@ -76,7 +83,7 @@ class Change:
         """
         outcome = Outcome(bundle=version)
         # Tests of what was deployed before prove nothing of this deployment.
-        self.record.stage(self.target.stage).test = None
+        self.record.stage(self.target.stage, self.target.words.kind).test = None
         if self.unit.phase in phases.PENDING:
             self._go(phases.RESUME, **self._noted(version, live, previous, restores), deploy=outcome)
         else:
@@ -108,7 +115,7 @@ class Change:
             deadline,
             self.console,
             live=live,
-            expected=lambda now: seen is None or (now.bundle, now.enabled) == (seen.bundle, seen.enabled),
+            expected=lambda now: seen is None or (now.version, now.enabled) == (seen.version, seen.enabled),
             abort_at_limit=abort_at_limit,
         )
 
@@ -133,7 +140,7 @@ class Change:
             save=False,
             deployment=self.deployment_id(live),
             version=version,
-            previous=unit.previous if same and unit.previous else previous_of(live, live.bundle),
+            previous=unit.previous if same and unit.previous else previous_of(live, live.version),
             restores=True,
             why="",
             deploy=unit.deploy if same else None,
@@ -204,7 +211,7 @@ class Change:
         except ConfigError as error:
             if must:
                 # What is not written has not happened.
-                self.record.stage(self.target.stage).units[self.target.infra] = before
+                self.record.stage(self.target.stage, self.target.words.kind).units[self.target.infra] = before
                 raise
             # A full disk must not keep production from being restored: what is pending was written before.
             self.console.warn(error.message)
@@ -217,9 +224,11 @@ def previous_of(live: Live, version: str | None, *, enabled: bool | None = None)
     be wrong, so its settings decide what is returned to.
     """
     found = live.deployment
-    now = Named(version=found.bundle if found else None, enabled=found.enabled if found else True)
+    now = Named(version=None, enabled=True)
+    if found:
+        now = Named(version=found.version, enabled=found.enabled, shared=found.version is None)
     if version is None and found and found.enabled:
-        return Previous(version=found.bundle, active=False, seen=now)
+        return Previous(version=found.version, active=False, seen=now)
     return Previous(version=version, enabled=now.enabled if enabled is None else enabled, seen=now)
 
 
@@ -229,10 +238,11 @@ def superseded(change: Change, live: Live) -> bool:
     Then none is pending any more: the record forgets it, and a warning says so.
     """
     unit = change.unit
-    if not unit.pending or live.bundle in unit.ours or not live.is_healthy(live.bundle):
+    if not unit.pending or live.version in unit.ours or not live.is_healthy(live.version):
         return False
     before = (unit.previous and unit.previous.version) or "nothing"
-    change.console.warn(f"a restore of {before} was pending, but somebody has deployed another bundle since: {live}")
+    name = change.target.words.version
+    change.console.warn(f"a restore of {before} was pending, but somebody has deployed another {name} since: {live}")
     change.forget()
     return True
 

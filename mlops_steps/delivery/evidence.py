@@ -1,6 +1,6 @@
 """Which phase a unit is in: by its record, or without one by what the nodes themselves remember.
 
-The deployer's history names the bundles that were made live, and the smoke tests on the node those that were verified.
+The deployer's history names the versions that were made live, and the smoke tests on the node those that were verified.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ class Situation:
     recorded: bool = False
 
 
-def before_release(change: Change, live: Live, bundle: str) -> Situation:
-    """Where a release of the bundle begins. Forgets a pending restore that somebody else has made pointless."""
+def before_release(change: Change, live: Live, version: str) -> Situation:
+    """Where a release of the version begins. Forgets a pending restore that somebody else has made pointless."""
     unit, target = change.unit, change.target
     if unit.pending and not superseded(change, live):
         seen = live.deployment
-        previous = unit.still_previous(seen.bundle if seen else None, seen.enabled if seen else True)
-        given_up = unit.given_up and unit.version == bundle
+        previous = unit.still_previous(seen.version if seen else None, seen.enabled if seen else True)
+        given_up = unit.given_up and unit.version == version
         if previous is not None or given_up:
             return Situation(Phase.RESTORING if given_up else unit.phase, previous, recorded=True)
-    previous = previous_of(live, _bundle_before_release(change, live, bundle))
-    if not unit.pending and _failed_before(target, live, bundle):
+    previous = previous_of(live, _version_before_release(change, live, version))
+    if not unit.pending and _failed_before(target, live, version):
         return Situation(Phase.RESTORING, previous)
-    if not unit.pending and unit.verified == bundle and live.is_healthy(bundle):
+    if not unit.pending and unit.verified == version and live.is_healthy(version):
         return Situation(Phase.LIVE, previous, recorded=True)
     return Situation(Phase.NOTED, previous)
 
@@ -51,8 +51,8 @@ def before_release(change: Change, live: Live, bundle: str) -> Situation:
 def before_deploy(change: Change, live: Live) -> Previous:
     """What a deployment on the release stage that fails is returned to by `recover`."""
     seen = live.deployment
-    still = change.unit.still_previous(seen.bundle if seen else None, seen.enabled if seen else True)
-    return (still if change.pending else None) or previous_of(live, live.bundle)
+    still = change.unit.still_previous(seen.version if seen else None, seen.enabled if seen else True)
+    return (still if change.pending else None) or previous_of(live, live.version)
 
 
 def to_recover(change: Change, live: Live) -> Situation:
@@ -72,15 +72,15 @@ def to_recover(change: Change, live: Live) -> Situation:
 def _noted_before(change: Change, live: Live) -> Previous | None:
     """What was live before, by a record that notes a change whose version the settings name now."""
     unit, found = change.unit, live.deployment
-    if unit.phase is not Phase.NOTED or found is None or found.bundle != unit.version or not unit.restores:
+    if unit.phase is not Phase.NOTED or found is None or found.version != unit.version or not unit.restores:
         return None
     return None if unit.previous and unit.previous.version == unit.version else unit.previous
 
 
-def bundle_before(target: Target, live: Live, other_than: str) -> str | None:
-    """The bundle that was live before ``other_than``, by the newest successful update to another one.
+def version_before(target: Target, live: Live, other_than: str) -> str | None:
+    """The version that was live before ``other_than``, by the newest successful update to another one.
 
-    A bundle that failed its smoke test there is passed over. ``None`` when there is none.
+    A version that failed its smoke test there is passed over. ``None`` when there is none.
     """
     verdict: dict[int, bool] | None = None
     for past in target.made_live(live):
@@ -99,16 +99,16 @@ def verified(target: Target, live: Live) -> bool:
     return newest is not None and _verdicts(target).get(newest.started, False)
 
 
-def _bundle_before_release(change: Change, live: Live, bundle: str) -> str | None:
-    before = live.bundle
-    if before != bundle:
+def _version_before_release(change: Change, live: Live, version: str) -> str | None:
+    before = live.version
+    if before != version:
         return before
     # Released already, by this very build: what was there before it stays what was there before.
     unit = change.unit
-    if unit.previous is not None and unit.version == bundle:
+    if unit.previous is not None and unit.version == version:
         return unit.previous.version
     # The record is lost: the deployer's history names it.
-    return bundle_before(change.target, live, bundle) or bundle
+    return version_before(change.target, live, version) or version
 
 
 def _by_the_nodes(target: Target, live: Live, noted: Previous | None = None) -> Situation:
@@ -122,55 +122,57 @@ def _by_the_nodes(target: Target, live: Live, noted: Previous | None = None) -> 
         return nothing
     successes = list(target.made_live(live))
     if not successes:
-        if noted is not None and not live.is_healthy(live.bundle):
+        if noted is not None and not live.is_healthy(live.version):
             return Situation(Phase.RESTORING, noted)
-        if live.bundle is None:
+        if live.version is None:
             if not target.never_updated(live):
-                raise _unknown(live, "the deployer has no history that says whether anything ever was")
+                raise _unknown(target, live, "the deployer has no history that says whether anything ever was")
             # A first release that was interrupted before anything ran on the node.
-            seen = Named(version=deployment.bundle, enabled=deployment.enabled)
+            seen = Named(version=deployment.version, enabled=deployment.enabled)
             return Situation(Phase.RESTORING, Previous(version=None, seen=seen))
-        if live.is_healthy(live.bundle):
+        if live.is_healthy(live.version):
             return Situation(Phase.VERIFYING, noted)
-        raise _unknown(live, "the deployer's history names no bundle that was made live")
-    newest, bundle = successes[0], successes[0].version
+        raise _unknown(target, live, "the deployer's history names no version that was made live")
+    newest, version = successes[0], successes[0].version
     verdict = _verdicts(target)
     passed = verdict.get(newest.started)
-    if live.is_healthy(bundle):
+    if live.is_healthy(version):
         return Situation(Phase.LIVE) if passed else Situation(Phase.VERIFYING, noted)
-    if deployment.bundle == bundle:
-        if passed and live.bundle == bundle:
-            raise _unknown(live, "it has passed its smoke test when it was released, so no release was interrupted")
+    if deployment.version == version:
+        if passed and live.version == version:
+            raise _unknown(
+                target, live, "it has passed its smoke test when it was released, so no release was interrupted"
+            )
         stays = bool(passed)
     else:
-        # The settings name another bundle than the last update: a release was interrupted before its update, or a
+        # The settings name another version than the last update: a release was interrupted before its update, or a
         # restore.
-        named = next((past for past in successes if past.version == deployment.bundle), None)
+        named = next((past for past in successes if past.version == deployment.version), None)
         if named is not None and not passed and verdict.get(named.started, True):
-            return _restoring(live, deployment.bundle)
+            return _restoring(live, named.version)
         stays = passed is not False
     if stays:
-        return _restoring(live, bundle)
+        return _restoring(live, version)
     if noted is not None:
         return Situation(Phase.RESTORING, noted)
-    before = bundle_before(target, live, bundle)
+    before = version_before(target, live, version)
     if before is None:
-        raise _unknown(live, "the deployer's history names no earlier bundle")
+        raise _unknown(target, live, "the deployer's history names no earlier version")
     return _restoring(live, before)
 
 
-def _restoring(live: Live, bundle: str) -> Situation:
-    return Situation(Phase.RESTORING, previous_of(live, bundle, enabled=True))
+def _restoring(live: Live, version: str) -> Situation:
+    return Situation(Phase.RESTORING, previous_of(live, version, enabled=True))
 
 
-def _failed_before(target: Target, live: Live, bundle: str) -> bool:
-    """Whether a release of this bundle failed its smoke test and was interrupted before its restore was verified.
+def _failed_before(target: Target, live: Live, version: str) -> bool:
+    """Whether a release of this version failed its smoke test and was interrupted before its restore was verified.
 
     Needed only when the record is lost, because a record says so. A process that was killed has left its claim behind.
     """
-    if not target.found_dead or live.deployment is None or live.is_healthy(bundle):
+    if not target.found_dead or live.deployment is None or live.is_healthy(version):
         return False
-    newest = next((past for past in target.made_live(live) if past.version == bundle), None)
+    newest = next((past for past in target.made_live(live) if past.version == version), None)
     if newest is None or _verdicts(target).get(newest.started, True):
         return False
     return _by_the_nodes(target, live).phase in (Phase.VERIFYING, Phase.RESTORING)
@@ -185,9 +187,11 @@ def _verdicts(target: Target) -> dict[int, bool]:
         return {}
 
 
-def _unknown(live: Live, why: str) -> CheckFailed:
+def _unknown(target: Target, live: Live, why: str) -> CheckFailed:
+    words = target.words
     return CheckFailed(
         f"{live}; no record says what was live before, and {why}",
         live=str(live),
-        next_step="look at the deployment; `mlops-steps rollback --stage STAGE --to BUNDLE` makes another bundle live",
+        next_step=f"look at the deployment; `mlops-steps {words.steps}rollback --stage {target.stage} --to "
+        f"{words.version.upper()}` makes another {words.version} live",
     )

@@ -229,11 +229,12 @@ def _mine(target: Claimable) -> Claim:
 
 
 def _limit(settings: Settings) -> float:
-    release = settings.release
-    return (
+    release, service = settings.release, settings.api.release
+    return max(
         max(release.timeout, settings.deploy.timeout, settings.api.deploy_timeout)
         + release.smoke_timeout
-        + release.rollback_timeout
+        + release.rollback_timeout,
+        service.timeout + service.verify_timeout + service.rollback_timeout,
     )
 
 

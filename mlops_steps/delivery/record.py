@@ -31,6 +31,8 @@ LARGEST = 4 * 1024 * 1024
 # Bytes of a message, which may be a node's.
 _MESSAGE = 4000
 
+#: What a unit is.
+Kind = Literal["bundle", "api service"]
 Result = Literal["started", "passed", "failed", "error", "skipped"]
 
 
@@ -103,18 +105,8 @@ class Bundle(_Part):
     changes: list[str] = Field(default_factory=list, max_length=100)
 
 
-class ServiceStage(_Part):
-    """What was done with the package on one stage of the API service. ``bundle`` of an outcome is the version."""
-
-    deploy: Outcome | None = None
-    test: Outcome | None = None
-
-
 class Package(_Part):
-    """The package of an API service. ``sha256`` and ``size`` (bytes) are of the archive on the API Deployer.
-
-    ``stages`` are those of the service; nothing of an earlier package is kept.
-    """
+    """The package of an API service. ``sha256`` and ``size`` (bytes) are of the archive on the API Deployer."""
 
     service: str = Field(max_length=200)
     version: str = Field(pattern=BUNDLE_ID)
@@ -124,11 +116,6 @@ class Package(_Part):
     created: str = Field(default_factory=now)
     project_commit: str | None = None
     endpoints: list[str] = Field(default_factory=list, max_length=1000)
-    stages: dict[str, ServiceStage] = Field(default_factory=dict)
-
-    def stage(self, name: str) -> ServiceStage:
-        """The stage's part, made when it is not there yet."""
-        return self.stages.setdefault(name, ServiceStage())
 
 
 class Build(_Part):
@@ -141,10 +128,14 @@ class Build(_Part):
 
 
 class Named(_Part):
-    """A version that a deployment's settings name, and whether the deployment is enabled."""
+    """A version that a deployment's settings name, and whether the deployment is enabled.
+
+    ``shared``: they named several versions of an API service, which share the calls.
+    """
 
     version: str | None = None
     enabled: bool = True
+    shared: bool = False
 
 
 class Previous(Named):
@@ -177,13 +168,13 @@ class Approval(_Part):
 
 
 class Unit(_Part):
-    """What is changed as one: a bundle of a project on an infrastructure. Only :meth:`go` changes it.
+    """What is changed as one: a bundle, or an API service's version, on an infrastructure. Only :meth:`go` changes it.
 
-    ``version`` is the id of the bundle that is made live, or given up; ``previous`` what is returned to when that
-    fails, if ``restores``. ``why`` says why it was given up. ``since``: when the phase was reached.
+    ``version`` is the id of what is made live, or given up; ``previous`` what is returned to when that fails, if
+    ``restores``. ``why`` says why it was given up. ``since``: when the phase was reached.
     """
 
-    kind: Literal["bundle"] = "bundle"
+    kind: Kind = "bundle"
     infra: str
     deployment: str
     phase: Phase = Phase.NOTED
@@ -224,14 +215,15 @@ class Unit(_Part):
         names = (self.version, before and before.version, before and before.seen.version)
         return {name for name in names if name}
 
-    def is_ours(self, version: str, enabled: bool) -> bool:
+    def is_ours(self, version: str | None, enabled: bool) -> bool:
         """Whether settings that name this version may be what this change has made of them, or has found.
 
         A deployment that was enabled is disabled by a change only when there is nothing to go back to.
         """
         before = self.previous
         may_be_disabled = before is None or before.version is None or not (before.enabled and before.seen.enabled)
-        return (not self.ours or version in self.ours) and (enabled or may_be_disabled)
+        named = version in self.ours if version else bool(before and before.seen.shared)
+        return (not self.ours or named) and (enabled or may_be_disabled)
 
     def still_previous(self, version: str | None, enabled: bool) -> Previous | None:
         """What a resumed change returns to, after it has found settings that name this version."""
@@ -299,27 +291,33 @@ class ReleaseRecord(_Part):
     project_commit: str | None = None
     build: Build = Field(default_factory=Build)
     stages: dict[str, Stage] = Field(default_factory=dict)
+    #: The stages of the API service: their names may be those of the project's.
+    api_stages: dict[str, Stage] = Field(default_factory=dict)
 
     #: The parts as they were read or last written: what has changed since is this process's.
     _base: dict[str, Any] = PrivateAttr(default_factory=dict)
 
-    def stage(self, name: str) -> Stage:
+    def stage(self, name: str, kind: Kind = "bundle") -> Stage:
         """The stage's part, made when it is not there yet."""
-        return self.stages.setdefault(name, Stage())
+        stages = self.stages if kind == "bundle" else self.api_stages
+        return stages.setdefault(name, Stage())
 
-    def unit(self, stage: str, infra: str, deployment: str) -> Unit:
+    def unit(self, stage: str, infra: str, deployment: str, kind: Kind = "bundle") -> Unit:
         """The unit of the stage that is on the infrastructure, made when it is not there yet."""
-        return self.stage(stage).units.setdefault(infra, Unit(infra=infra, deployment=deployment))
+        return self.stage(stage, kind).units.setdefault(infra, Unit(kind=kind, infra=infra, deployment=deployment))
 
     def begin(self, bundle: Bundle) -> None:
         """Makes the record one of this bundle. Of other bundles only what is pending is kept."""
         if self.bundle is None or self.bundle.id != bundle.id:
-            pending = {name: stage for name, stage in self.stages.items() if stage.pending}
-            self.stages = {
-                name: Stage(units={infra: unit for infra, unit in stage.units.items() if unit.pending})
-                for name, stage in pending.items()
-            }
+            self.stages = _pending(self.stages)
         self.bundle = bundle
+
+    def begin_package(self, package: Package) -> None:
+        """Makes the record one of this package of the API service. Of others only what is pending is kept."""
+        known = self.package
+        if known is None or (known.service, known.version) != (package.service, package.version):
+            self.api_stages = _pending(self.api_stages)
+            self.package = package
 
     def tested(self, stage: str) -> bool:
         """Whether this record's bundle passed its tests on the stage."""
@@ -392,6 +390,14 @@ class ReleaseRecord(_Part):
             )
         record._base = record._parts()
         return record
+
+
+def _pending(stages: dict[str, Stage]) -> dict[str, Stage]:
+    return {
+        name: Stage(units={infra: unit for infra, unit in stage.units.items() if unit.pending})
+        for name, stage in stages.items()
+        if stage.pending
+    }
 
 
 def _why(error: ValueError) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-#: The names of the parts that are no stage. No stage is named like that.
-BUNDLE, PACKAGE = "", "package:"
+#: The names of the parts that are no stage, and what those of the service's stages begin with. No stage is named so.
+BUNDLE, PACKAGE, API = "", "package:", "api:"
+_OTHERS = ("package", "stages", "api_stages")
 
 
 def parts(record: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -18,9 +19,10 @@ def parts(record: Mapping[str, Any] | None) -> dict[str, Any]:
     if record is None:
         return {}
     found: dict[str, Any] = {
-        BUNDLE: {key: value for key, value in record.items() if key not in ("package", "stages")},
+        BUNDLE: {key: value for key, value in record.items() if key not in _OTHERS},
         PACKAGE: record.get("package"),
         **(record.get("stages") or {}),
+        **{API + name: stage for name, stage in (record.get("api_stages") or {}).items()},
     }
     return {name: part for name, part in found.items() if part is not None}
 
@@ -30,8 +32,9 @@ def joined(found: Mapping[str, Any]) -> dict[str, Any] | None:
     if BUNDLE not in found:
         return None
     package = {"package": found[PACKAGE]} if PACKAGE in found else {}
-    stages = {name: part for name, part in found.items() if name not in (BUNDLE, PACKAGE)}
-    return {**found[BUNDLE], **package, "stages": stages}
+    api = {name.removeprefix(API): part for name, part in found.items() if name.startswith(API)}
+    stages = {name: part for name, part in found.items() if name not in (BUNDLE, PACKAGE) and not name.startswith(API)}
+    return {**found[BUNDLE], **package, "stages": stages, **({"api_stages": api} if api else {})}
 
 
 def merged(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import time
 
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.record import Previous
-from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.base import Deployed, Live
 from mlops_steps.delivery.verify import smoke
-from mlops_steps.dss.deployments import Deployment, changed_by_another
+from mlops_steps.dss.deployments import changed_by_another
 from mlops_steps.errors import (
     CheckFailed,
     ConfigError,
@@ -34,14 +34,14 @@ _LOOK = 30.0
 
 def put_back(change: Change, failure: MlopsError | Stop) -> None:
     """Restores what was live before a release that failed, and raises the error that says how it ended."""
-    target, version = change.target, change.unit.version
+    target, version = change.target, f"{change.target.words.version} {change.unit.version}"
     why = f"interrupted by {failure}" if isinstance(failure, Stop) else failure.message
     details = failure.details if isinstance(failure, MlopsError) else ()
-    deadline = Deadline(target.settings.release.rollback_timeout)
+    deadline = Deadline(target.limits.restore)
     untouched: str | None
     if not change.pending:
         # Not even the change could be noted.
-        untouched = _live_in_words(change)
+        untouched = live_in_words(change)
     else:
         was_live = change.unit.was_live
         change.give_up(why)
@@ -53,19 +53,19 @@ def put_back(change: Change, failure: MlopsError | Stop) -> None:
             failure.live = failure.live or untouched
             raise failure
         raise Interrupted(f"{why}; nothing was changed", signal_number=failure.signal, live=untouched) from None
-    if target.settings.release.rollback == "off":
-        raise in_doubt(change, "release.rollback is off", why, details)
+    if not target.limits.restores:
+        raise in_doubt(change, f"{target.words.settings}.rollback is off", why, details)
     if isinstance(failure, SomebodyElse):
         raise in_doubt(change, "somebody else is at work there; it was not overwritten", why, details)
     live = restore(change, why, deadline)
     if isinstance(failure, Stop):
         raise Interrupted(
-            f"{target.stage}: the release of bundle {version} was {why}; what was live before is live again, verified",
+            f"{target.stage}: the release of {version} was {why}; what was live before is live again, verified",
             signal_number=failure.signal,
             live=live,
         ) from None
     raise RolledBack(
-        f"{target.stage}: bundle {version} was not released: {why}",
+        f"{target.stage}: {version} was not released: {why}",
         details=details,
         live=f"{live}, verified",
         next_step="look at the failed check in the report, fix it on the Design node, then run the pipeline again",
@@ -83,11 +83,11 @@ def _untouched(change: Change, deadline: Deadline) -> str | None:
     except Exception:
         return None  # nothing is known: the restore looks again
     if previous.version is None:
-        return str(live) if live.bundle is None and live.deployment is None else None
+        return str(live) if live.version is None and live.deployment is None else None
     if not previous.active:
         found = live.deployment
-        as_seen = found is not None and (found.bundle, found.enabled) == (previous.version, previous.enabled)
-        same = live.bundle is None and as_seen and previous.version != unit.version
+        as_seen = found is not None and (found.version, found.enabled) == (previous.version, previous.enabled)
+        same = live.version is None and as_seen and previous.version != unit.version
         return str(live) if same else None
     same = live.is_healthy(previous.version) and previous.version != unit.version
     return str(live) if same else None
@@ -97,14 +97,14 @@ def restore(change: Change, why: str, deadline: Deadline | None = None) -> str:
     """Restores what the record says was live before, verifies it, runs its smoke test, and says what is live now.
 
     When nothing was live before, what was created is disabled. Raises
-    :class:`ProductionInDoubt` when that could not be done or verified until the ``deadline`` (by default
-    ``release.rollback_timeout`` from now); it is still pending then.
+    :class:`ProductionInDoubt` when that could not be done or verified until the ``deadline`` (by default after the
+    limit of a restore); it is still pending then.
     """
-    settings, target = change.target.settings, change.target
+    target = change.target
     previous = change.unit.previous
     if previous is None:
         raise in_doubt(change, "the record does not say what was live before", why)
-    deadline = deadline or Deadline(settings.release.rollback_timeout)
+    deadline = deadline or Deadline(target.limits.restore)
     change.console.line(
         f"restoring {previous.version or 'nothing (disabling what was created)'} on {target.infra}: {why}"
     )
@@ -180,9 +180,9 @@ def _is_back(live: Live, previous: Previous) -> bool:
     return live.is_healthy(previous.version) and deployment is not None and deployment.enabled == previous.enabled
 
 
-def _check_ours(change: Change, found: Deployment | None) -> None:
+def _check_ours(change: Change, found: Deployed | None) -> None:
     if found and not change.is_ours(found):
-        raise changed_by_another(found)
+        raise changed_by_another(found, change.target.words.version)
 
 
 def _given_up(change: Change) -> str:
@@ -193,23 +193,25 @@ def _given_up(change: Change) -> str:
 def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ()) -> ProductionInDoubt:
     """The error that says that a person must act, with what is live as far as it is known."""
     unit, target = change.unit, change.target
-    live = _live_in_words(change)
+    live = live_in_words(change)
     change.doubt(what)
     wanted = unit.previous.version if unit.previous else None
+    words = target.words
     by_hand = (
-        f"in the Project Deployer set deployment {unit.deployment} to bundle {wanted} and update it"
+        f"in the {words.deployer} set deployment {unit.deployment} to {words.version} {wanted} and update it"
         if wanted
-        else f"in the Project Deployer disable deployment {unit.deployment} and update it"
+        else f"in the {words.deployer} disable deployment {unit.deployment} and update it"
     )
     return ProductionInDoubt(
         f"{target.stage}: {change.failed}: {what}",
         details=(f"{change.because}: {why}", *details),
         live=live,
-        next_step=f"run `mlops-steps recover --stage {target.stage}`, or {by_hand}",
+        next_step=f"run `mlops-steps {words.steps}recover --stage {target.stage}`, or {by_hand}",
     )
 
 
-def _live_in_words(change: Change) -> str:
+def live_in_words(change: Change) -> str:
+    """What is live now, in words; that it is unknown, and why, when the nodes cannot be asked."""
     try:
         with change.target.within(Deadline(pace().grace)):
             return str(change.target.observe())

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlops_steps.dss.deployers import SERVICES
-from mlops_steps.dss.deployments import choose, create_once, listed
+from mlops_steps.dss.deployments import changed_by_another, choose, create_once, listed
 from mlops_steps.dss.session import Dss, expect
 from mlops_steps.dss.url_parts import node_id
-from mlops_steps.errors import SomebodyElse
 
 _SINGLE = "SINGLE_GENERATION"
 
@@ -86,26 +85,35 @@ def create(deployer: Dss, deployment_id: str, service: str, infra: str, version:
     return found or read(deployer, deployment_id, service, infra)
 
 
+def version_of_update(raw: dict[str, Any]) -> str | None:
+    """The version that an update of the history let answer alone; ``None`` for several, or where it does not say."""
+    mapping = raw.get("generationsMapping")
+    if not isinstance(mapping, dict) or mapping.get("mode") != _SINGLE or raw.get("enabled") is False:
+        return None
+    return str(mapping["generation"]) if mapping.get("generation") else None
+
+
 def change(
     deployer: Dss,
     deployment: ServiceDeployment,
-    version: str,
     expected: Callable[[ServiceDeployment], bool] = lambda _deployment: True,
+    *,
+    version: str | None = None,
+    enabled: bool = True,
 ) -> None:
-    """Lets this version alone answer, in an enabled deployment. All other settings stay as they are written.
+    """Lets this version alone answer (``None``: as it is), and enables or disables the deployment.
 
-    The API nodes are changed by an update only. ``expected`` is asked about the settings just before they are saved:
-    when somebody else has changed them, :class:`SomebodyElse` is raised. Raises :class:`NodeError`.
+    All other settings stay as they are written. The API nodes are changed by an update only. ``expected`` is asked
+    about the settings just before they are saved: when somebody else has changed them, :class:`SomebodyElse` is raised.
+    Raises :class:`NodeError`.
     """
     current, settings = _read(deployer, deployment.id, deployment.service, deployment.infra)
     if not expected(current):
-        raise SomebodyElse(
-            f"somebody else has changed {current} meanwhile; it was not overwritten",
-            next_step="look who deploys to this infrastructure, then run the step again",
-        )
+        raise changed_by_another(current, "version")
     with deployer.asking(f"save the settings of deployment {deployment.id}"):
-        settings.set_single_version(version)
-        settings.set_enabled(True)
+        if version is not None:
+            settings.set_single_version(version)
+        settings.set_enabled(enabled)
         settings.save()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.http import LONGEST_MESSAGE
@@ -27,7 +27,7 @@ class Deployment:
 
     id: str
     infra: str
-    bundle: str
+    version: str
     published: str
     project_key: str
     enabled: bool = True
@@ -123,7 +123,7 @@ def _read(deployer: Dss, deployment_id: str, project_key: str, infra: str) -> tu
         found = Deployment(
             id=expect(raw.get("id", deployment_id), str, "the id"),
             infra=expect(raw["infraId"], str, "infraId"),
-            bundle=node_id(raw["bundleId"], "bundleId"),
+            version=node_id(raw["bundleId"], "bundleId"),
             published=expect(raw.get("publishedProjectKey", project_key), str, "publishedProjectKey"),
             project_key=_deployed_key(raw.get("deployedProjectKey"), project_key),
             enabled=bool(raw.get("enabled", True)),
@@ -197,9 +197,26 @@ def change(
         settings.save()
 
 
-def changed_by_another(found: Deployment) -> SomebodyElse:
-    """The one error for a deployment that somebody else has changed, as its settings are now."""
-    to = f"set deployment {found.id} to bundle {found.bundle}" if found.enabled else f"disabled deployment {found.id}"
+class Changed(Protocol):
+    """A deployment of either deployer."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def version(self) -> str | None: ...
+
+    @property
+    def enabled(self) -> bool: ...
+
+
+def changed_by_another(found: Changed, kind: str = "bundle") -> SomebodyElse:
+    """The one error for a deployment that somebody else has changed, as its settings are now.
+
+    ``kind`` is what is deployed: ``bundle``, or ``version`` of an API service.
+    """
+    version = f"{kind} {found.version}" if found.version else f"several {kind}s"
+    to = f"set deployment {found.id} to {version}" if found.enabled else f"disabled deployment {found.id}"
     return SomebodyElse(
         f"somebody else has {to} meanwhile; it was not overwritten",
         next_step="look who deploys to this infrastructure, then run the step again",

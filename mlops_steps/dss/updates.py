@@ -23,7 +23,7 @@ class PastUpdate:
 
     started: int
     status: str
-    bundle: str | None = None
+    version: str | None = None
     raw: dict[str, Any] = field(default_factory=dict)
 
     @property

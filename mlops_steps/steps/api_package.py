@@ -56,8 +56,7 @@ def run(context: Context, *, version: str | None = None) -> None:
     report.set(sha256=archive.sha256, size=str(archive.size))
     found = Package(service=service, version=name, sha256=archive.sha256, size=archive.size, project_commit=commit)
     found.endpoints = [endpoint.id for endpoint in endpoints]
-    if record.package is None or not _is(record.package, service, name):
-        record.package = found
+    record.begin_package(found)
     if record.bundle is None:
         record.build, record.project_commit = build, commit
     record.save(settings.record)

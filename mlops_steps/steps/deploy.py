@@ -55,7 +55,7 @@ def _deploy(change: Change, bundle: str, is_release_stage: bool, deadline: Deadl
         with target.within(deadline):
             live = target.look(deadline, console) if is_release_stage else target.observe()
         superseded(change, live)
-        change.report.set(deployment=change.deployment_id(live), previous_bundle=live.bundle)
+        change.report.set(deployment=change.deployment_id(live), previous_bundle=live.version)
         if live.is_healthy(bundle) and not change.pending:
             console.good(f"bundle {bundle} is live on {target.infra} and healthy already: nothing to do")
             change.was_live(bundle, live)
@@ -80,7 +80,7 @@ def _failure(change: Change, bundle: str, before: Live, failure: MlopsError | St
     why = f"interrupted by {failure}" if isinstance(failure, Stop) else failure.message
     now = _live_now(target)
     live = str(now) if now else "unknown: the nodes cannot be asked"
-    if now is not None and before.bundle is not None and now.is_healthy(before.bundle):
+    if now is not None and before.version is not None and now.is_healthy(before.version):
         change.untouched(why)
     elif change.pending:
         change.doubt(why)

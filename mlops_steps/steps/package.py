@@ -137,7 +137,7 @@ def _released(settings: Settings, design: Dss, deployer: Dss) -> Released:
         found = deployments.find(
             deployer, settings.project, str(stage.infra), stage.deployment, settings.deployment_id(stage)
         )
-        bundle = str(found.bundle or "") if found else ""
+        bundle = str(found.version or "") if found else ""
         text = bundles.release_notes(design, settings.project, bundle) if bundle else ""
     except MlopsError:
         return Released(bundle)

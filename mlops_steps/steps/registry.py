@@ -167,6 +167,11 @@ class Step:
         place = [stage] if self.has_stage else []
         in_turn(context.report, context.console, options.get(WAIT.name), lambda: module.run(context, *place, **own))
 
+    @property
+    def recovery(self) -> str:
+        """The step that finishes what an interrupted run of this one has left."""
+        return "api-recover" if self.of_service else "recover"
+
     def check_stage(self, settings: Settings, stage: str) -> None:
         """Raises :class:`ConfigError` with the nearest spelling when the configuration has no such stage."""
         if self.of_service:
@@ -408,6 +413,52 @@ STEPS: dict[str, Step] = {
                 WAIT,
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER),
+            of_service=True,
+        ),
+        Step(
+            "api-release",
+            "Make a version of the API service live on a stage, verify it, and roll back when that fails.",
+            "Refuses a version that does not answer on the stage before, or whose archive is not the one that was "
+            "packaged. Ends with 0 when each API node answers the test queries with it, with 4 when the version before "
+            "is live again and verified, and with 5 when a person must act.",
+            options=(
+                Option(
+                    "dry_run",
+                    "Print what would happen; change nothing.",
+                    Kind.FLAG,
+                    jenkins_help="Only say what would happen; change nothing.",
+                ),
+                WAIT,
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+            changes=Changes.ALWAYS,
+            harmless_with="dry_run",
+            of_service=True,
+        ),
+        Step(
+            "api-recover",
+            "After an abort or a crash of a release of the API service: finish the restore that is pending.",
+            "Waits for another process that is at work on the stage, on this machine or another, "
+            "`api.release.rollback_timeout` at most. Safe to run at any time.",
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+            changes=Changes.ALWAYS,
+            of_service=True,
+        ),
+        Step(
+            "api-rollback",
+            "Go back to an earlier version of the API service, and verify it.",
+            options=(
+                Option(
+                    "to",
+                    "The version to go back to.",
+                    default="the one that was live before",
+                    metavar="VERSION",
+                    jenkins_default="the version that was live before",
+                ),
+                WAIT,
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+            changes=Changes.ALWAYS,
             of_service=True,
         ),
     )

@@ -17,8 +17,8 @@ def run(context: Context, stage: str) -> None:
         deadline = Deadline(settings.release.smoke_timeout)
         with target.within(deadline):
             live = target.observe()
-        report.set(bundle=live.bundle)
-        if live.bundle is None:
+        report.set(bundle=live.version)
+        if live.version is None:
             raise CheckFailed(f"{stage}: no bundle of project {settings.project} is live on {live.infra}")
         console.line(f"live on {stage}: {live}")
         try:

@@ -83,12 +83,12 @@ def check(found: list[StageStatus]) -> None:
 def _row(settings: Settings, record: ReleaseRecord, stage: str) -> StageStatus:
     with open_target(settings, stage) as target, target.within(Deadline(pace().look)):
         live = target.observe()
-        ours = record.bundle is not None and record.bundle.id == live.bundle
-        made = _origin(settings, live.bundle)
+        ours = record.bundle is not None and record.bundle.id == live.version
+        made = _origin(settings, live.version)
         return StageStatus(
             stage=stage,
             infra=live.infra,
-            bundle=live.bundle,
+            bundle=live.version,
             health=live.health.status if live.health else None,
             since=_since(target, live),
             commit=made.commit,
@@ -110,10 +110,10 @@ def _origin(settings: Settings, bundle: str | None) -> release_notes.Origin:
 
 def _tested_on_node(target: ProjectDeployerTarget, live: Live) -> str | None:
     """What DSS itself says of the test scenarios that ran on this stage with this bundle (DSS 13 and later)."""
-    if live.deployment is None or live.bundle is None:
+    if live.deployment is None or live.version is None:
         return None
     try:
-        outcomes = scenarios.testing_status(target.deployer, live.deployment.id, live.bundle)
+        outcomes = scenarios.testing_status(target.deployer, live.deployment.id, live.version)
     except MlopsError:
         return None
     return ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()) if count) or "no"

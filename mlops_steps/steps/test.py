@@ -143,7 +143,7 @@ def _run_gates(
             released = stack.enter_context(open_target(settings, settings.release_stage().name))
             with released.within(Deadline(pace().look)):
                 live = released.observe()
-            return Version(live.bundle, released.stage, released.node, _key(released, live)) if live.bundle else None
+            return Version(live.version, released.stage, released.node, _key(released, live)) if live.version else None
 
         candidate = Version(bundle, target.stage, target.node, key)
         samples = Samples(candidate, target.deployer, champion, wait.state)
@@ -179,18 +179,19 @@ def _conclude(stage: str, cases: list[Case], results: list[Ran], measured: list[
 
 
 def _bundle_to_test(record: ReleaseRecord, live: Live, stage: str) -> str:
-    if live.bundle is None:
+    if live.version is None:
         raise CheckFailed(
             f"{stage}: no bundle of project {record.project} is active on {live.infra}",
             next_step=f"run `mlops-steps deploy --stage {stage}` first",
         )
-    if record.bundle and record.bundle.id != live.bundle:
+    if record.bundle and record.bundle.id != live.version:
         raise CheckFailed(
-            f"{stage}: bundle {live.bundle} is active on {live.infra}, but the release record is of {record.bundle.id}",
+            f"{stage}: bundle {live.version} is active on {live.infra}, "
+            f"but the release record is of {record.bundle.id}",
             live=str(live),
             next_step=f"run `mlops-steps deploy --stage {stage}`: a test of another bundle proves nothing of this one",
         )
-    return live.bundle
+    return live.version
 
 
 def _check_still_active(target: ProjectDeployerTarget, report: Report, bundle: str, key: str) -> None:
@@ -241,7 +242,7 @@ def _note(target: ProjectDeployerTarget, test: Outcome) -> None:
 
 def _describe(report: Report, record: ReleaseRecord, live: Live) -> None:
     report.set(
-        bundle=live.bundle,
+        bundle=live.version,
         deployment=live.deployment.id if live.deployment else None,
         health=live.health.status if live.health else None,
         project_commit=record.project_commit,
@@ -253,4 +254,4 @@ def _describe(report: Report, record: ReleaseRecord, live: Live) -> None:
 
 def _key(target: ProjectDeployerTarget, live: Live) -> str:
     """The key of the project on the Automation node."""
-    return live.deployment.project_key if live.deployment else target.project
+    return target.deployed_key if live.deployment else target.project

@@ -30,7 +30,7 @@ def test_the_first_deployment_is_created_and_the_next_version_takes_its_place(ap
         assert f"{node}, endpoint score: version v1" in said
         assert f"{node}, endpoint greet: version v1" not in said, "greet has no test query, so it is not called"
     assert result.properties("api-deploy-dev")["version"] == "v1"
-    outcome = api.record["package"]["stages"]["dev"]["deploy"]
+    outcome = api.record["api_stages"]["dev"]["units"]["api-dev"]["deploy"]
     assert (outcome["result"], outcome["bundle"]) == ("passed", "v1")
     settings = api.deployment.get_settings()
     settings.get_raw()["tags"] = ["kept"]
@@ -49,7 +49,7 @@ def test_what_answers_everywhere_already_is_left_alone(api: ApiWorkspace) -> Non
     result = api.ok("api-deploy", "--stage", "dev")
     assert "nothing to do" in result.err
     assert api.updates == 1
-    assert api.record["package"]["stages"]["dev"]["deploy"]["result"] == "passed"
+    assert api.record["api_stages"]["dev"]["units"]["api-dev"]["deploy"]["result"] == "passed"
 
 
 def test_several_generations_and_a_disabled_deployment_become_one_that_answers(api: ApiWorkspace) -> None:
@@ -119,7 +119,7 @@ def test_a_node_that_goes_on_with_the_old_version_is_noticed_whatever_the_deploy
     assert result.code == 1, result.err
     assert f"{node}, endpoint score: version v1" in result.err
     assert api.serving()[node] == ["v1"]
-    outcome = api.record["package"]["stages"]["dev"]["deploy"]
+    outcome = api.record["api_stages"]["dev"]["units"]["api-dev"]["deploy"]
     assert (outcome["result"], outcome["bundle"]) == ("failed", "v2")
     assert "live now: " in result.err
 
@@ -211,7 +211,7 @@ def test_sigterm_ends_it_with_what_is_live_and_a_rerun_finishes_it(api: ApiWorks
         result = api.finish(process)
     assert result.code == 143, result.err
     assert "live now: " in result.err
-    assert api.record["package"]["stages"]["dev"]["deploy"]["result"] == "failed"
+    assert api.record["api_stages"]["dev"]["units"]["api-dev"]["deploy"]["result"] == "failed"
     api.ok("api-deploy", "--stage", "dev")
     assert api.serving() == on_both("v2")
     tags = api.client("design").get_apideployer().get_service(api.service).get_settings().get_raw()["tags"]

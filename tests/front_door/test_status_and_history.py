@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from mlops_steps.delivery import release_notes
-from mlops_steps.delivery.evidence import bundle_before
+from mlops_steps.delivery.evidence import version_before
 from mlops_steps.delivery.record import Build
-from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.base import LiveBundle as Live
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
 from mlops_steps.dss import updates
 from mlops_steps.dss.deployments import Deployment, Health
@@ -50,7 +50,7 @@ def before(
     monkeypatch.setattr(updates, "history", lambda *_: past)
     monkeypatch.setattr(updates, "details", tell)
     monkeypatch.setattr(ProjectDeployerTarget, "verdicts", lambda _target: verdicts or {})
-    return bundle_before(any_target(), LIVE, "b3")
+    return version_before(any_target(), LIVE, "b3")
 
 
 def test_the_newest_successful_update_to_another_bundle_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_a_list_without_bundles_is_made_up_for_by_the_details(monkeypatch: pytes
 
 def test_no_earlier_bundle_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert before(monkeypatch, [past(1, "SUCCESS", "b3"), past(0, "SUCCESS")], {0: {"settings": "odd"}}) is None
-    assert bundle_before(any_target(), Live("auto-prod", None, None, None), "b3") is None
+    assert version_before(any_target(), Live("auto-prod", None, None, None), "b3") is None
 
 
 COMMITS = [{"id": "c2" * 10, "message": "second\nmore"}, {"id": "c1" * 10, "message": ""}]

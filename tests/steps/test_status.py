@@ -10,7 +10,7 @@ import pytest
 
 from mlops_steps.config import Settings, load
 from mlops_steps.delivery.record import Bundle, Outcome, ReleaseRecord
-from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.base import LiveBundle as Live
 from mlops_steps.dss import scenarios
 from mlops_steps.dss.deployments import Deployment, Health
 from mlops_steps.steps import status

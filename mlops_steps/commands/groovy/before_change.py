@@ -6,14 +6,20 @@ was live, and what was to be made live; what became of the change is asked of th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mlops_steps.config import Settings
 from mlops_steps.delivery import evidence
 from mlops_steps.delivery.change import Change
-from mlops_steps.delivery.exclusive import stage_lock
+from mlops_steps.delivery.exclusive import infra_lock, stage_lock
 from mlops_steps.delivery.phases import Phase
-from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.record import load_for
+from mlops_steps.delivery.service_gate import open_service, recorded_package
+from mlops_steps.delivery.targets.base import Live, Target
 from mlops_steps.delivery.targets.project_deployer import open_target
 from mlops_steps.report.model import Report
+from mlops_steps.steps.registry import Step
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
 
@@ -21,27 +27,37 @@ from mlops_steps.system.waiting import Deadline
 _LIMIT = 60.0
 
 
-def note(settings: Settings, step: str, stage: str, bundle: str | None) -> str:
+def note(settings: Settings, step: Step, stage: str, bundle: str | None) -> str:
     """Notes the change in the record; returns what is live, in words.
 
-    A record in which a change is pending, or which says that the bundle is live, stays as it is, and so does that of a
+    A record in which a change is pending, or which says that the version is live, stays as it is, and so does that of a
     rollback: what it returns to is found by the step. ``bundle`` is the one that `deploy` was asked for. Raises
     :class:`MlopsError` when a node does not answer, when another process is at work on the stage, or when the record
     cannot be written.
     """
     console = Console(quiet=True)
     deadline = Deadline(_LIMIT)
-    with (
-        stage_lock(settings, stage, console),
-        open_target(settings, stage) as target,
-        target.within(deadline),
-    ):
+    with _opened(settings, step, stage, console, deadline) as target, target.within(deadline):
         live = target.observe()
-        change = Change.of(target, Report(settings.project, step, stage), console)
-        version = bundle or (change.record.bundle.id if change.record.bundle else None)
-        if step != "rollback" and version and not change.pending:
-            _note(change, live, version, is_deploy=step == "deploy")
-    return f"Live on {stage} before the {step}: {live}"
+        change = Change.of(target, Report(settings.project, step.name, stage), console)
+        version = bundle or change.recorded_version
+        if not step.name.endswith("rollback") and version and not change.pending:
+            _note(change, live, version, is_deploy=step.name == "deploy")
+    return f"Live on {stage} before the {step.name}: {live}"
+
+
+@contextmanager
+def _opened(settings: Settings, step: Step, stage: str, console: Console, deadline: Deadline) -> Iterator[Target]:
+    if step.of_service:
+        package = recorded_package(settings, load_for(settings.record, settings.project))
+        with (
+            infra_lock(settings, f"API {settings.api.stage(stage).infra}", stage, console),
+            open_service(settings, stage, package, deadline) as service,
+        ):
+            yield service
+    else:
+        with stage_lock(settings, stage, console), open_target(settings, stage) as target:
+            yield target
 
 
 def _note(change: Change, live: Live, version: str, *, is_deploy: bool) -> None:

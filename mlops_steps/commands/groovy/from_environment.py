@@ -102,7 +102,8 @@ def _plan(request: Request, say: Say) -> None:
         say("unstash", ",".join(Travel(settings, os.environ).missing))
         nodes = request.step.nodes(settings, request.stage)
         say("keys", ",".join(f"{node.name} {node.variable}_API_KEY" for node in nodes))
-        if request.step.name != "recover" and request.step.changes_production(settings, request.stage, _flags(request)):
+        changes = request.step.changes_production(settings, request.stage, _flags(request))
+        if changes and request.step.name != request.step.recovery:
             say("note", "true")
         _forget_reports(settings, request)
 
@@ -115,14 +116,14 @@ def _note(request: Request, say: Say) -> None:
     with suppress(MlopsError, OSError):
         settings = _checked(request).get()
         travel, _ = _arrived(settings)
-        say("live", before_change.note(settings, request.step.name, request.stage or "", request.text("bundle")))
+        say("live", before_change.note(settings, request.step, request.stage or "", request.text("bundle")))
         if travel is not None and settings.record.is_file():
             _say_all(say, noted(settings, travel))
 
 
 def _forget_reports(settings: Settings, request: Request) -> None:
     """A report of an earlier build, in this workspace or in what was unstashed, must not pass for one of this build."""
-    for step in ("approve", request.step.name, "recover"):
+    for step in ("approve", request.step.name, request.step.recovery):
         with suppress(OSError):
             (settings.reports / Report("", step, request.stage).file_name).unlink()
 
@@ -172,8 +173,8 @@ def _recover(request: Request, say: Say) -> int:
     if configuration.error is not None:
         code = _refuse(request, configuration, configuration.error)
     elif settings and request.step.changes_production(settings, request.stage, _flags(request)):
-        code = _call("recover", request, configuration, Arguments())
-    steps = ("approve", request.step.name, "recover")
+        code = _call(request.step.recovery, request, configuration, Arguments())
+    steps = ("approve", request.step.name, request.step.recovery)
     _say_all(say, outcome(code, request, settings, steps, before, travel, interrupted=True))
     return code
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from mlops_steps.config.api import ApiNodeSettings
+from mlops_steps.delivery.targets.base import SERVICE, Deployed, Limits, Live, MadeLive, SmokeResult
+from mlops_steps.delivery.targets.live_service import Answer, LiveService
 from mlops_steps.dss import api_deployer, claims, deployments, updates
 from mlops_steps.dss.api_deployer import ServiceDeployment
 from mlops_steps.dss.api_node import ScoringClient, connect_api_node
 from mlops_steps.dss.api_services import Endpoint
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import SERVICES, Deployer
-from mlops_steps.dss.deployments import Health
+from mlops_steps.dss.deployments import changed_by_another
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, DeadlineExceeded, NodeError, SomebodyElse
 from mlops_steps.system.console import Console
+from mlops_steps.system.pace import pace
 from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import Deadline, duration, poll
 
@@ -27,56 +30,8 @@ if TYPE_CHECKING:
     from mlops_steps.config import Settings
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What one API node answered on one endpoint: the version that served the call, or what went wrong."""
-
-    node: str
-    endpoint: str
-    version: str | None
-    problem: str = ""
-
-    def __str__(self) -> str:
-        said = f"version {self.version}" if self.version else self.problem
-        return f"{self.node}, endpoint {self.endpoint}: {said}"
-
-
-@dataclass(frozen=True)
-class LiveService:
-    """What answers on an infrastructure, as the API Deployer and each API node say."""
-
-    infra: str
-    deployment: ServiceDeployment | None = None
-    health: Health | None = None
-    answers: tuple[Answer, ...] = ()
-
-    def serves(self, version: str) -> bool:
-        """Whether the settings name this version alone, the deployer says HEALTHY, and it gave every answer."""
-        return bool(
-            self.deployment
-            and (self.deployment.version, self.deployment.enabled) == (version, True)
-            and self.health
-            and self.health.healthy
-            and self.answers
-            and all(answer.version == version for answer in self.answers)
-        )
-
-    def others(self, version: str) -> list[str]:
-        """The answers that this version did not give, in words."""
-        return [str(answer) for answer in self.answers if answer.version != version]
-
-    def __str__(self) -> str:
-        if self.deployment is None:
-            return f"nothing on {self.infra}"
-        served = sorted({answer.version for answer in self.answers if answer.version})
-        found = f"version {', '.join(served)}" if served else "no version that answers"
-        failed = sum(answer.version is None for answer in self.answers)
-        parts = [self.health.status if self.health else "health unknown"]
-        if failed:
-            parts.append(f"{failed} of {len(self.answers)} calls failed")
-        if served != [self.deployment.version]:
-            parts.append(f"the settings say {self.deployment}")
-        return f"{found} on {self.infra} ({', '.join(parts)})"
+# So many past updates are looked at.
+_MOST = 30
 
 
 class ApiDeployerTarget:
@@ -86,6 +41,7 @@ class ApiDeployerTarget:
     """
 
     of: Deployer = SERVICES
+    words = SERVICE
 
     def __init__(self, settings: Settings, stage: str, deployer: Dss, endpoints: list[Endpoint], stack: ExitStack):
         self.settings = settings
@@ -102,6 +58,16 @@ class ApiDeployerTarget:
         self._stack = stack
         self._nodes: dict[str, ScoringClient] = {}
         self._deadline: Deadline | None = None
+
+    @property
+    def owner(self) -> str:
+        return f"API service {self.service}"
+
+    @property
+    def limits(self) -> Limits:
+        """Those of `api.release` in mlops.yml."""
+        release = self.settings.api.release
+        return Limits(release.timeout, release.verify_timeout, release.rollback_timeout, release.rollback == "auto")
 
     @contextmanager
     def within(self, deadline: Deadline) -> Iterator[None]:
@@ -158,11 +124,11 @@ class ApiDeployerTarget:
                 self._nodes[node.url] = self._stack.enter_context(client)
         return [self._nodes[node.url] for node in found]
 
-    def _ask(self, node: ScoringClient, endpoint: Endpoint) -> Answer:
+    def _ask(self, node: ScoringClient, endpoint: Endpoint, query: dict[str, Any] | None = None) -> Answer:
         limit = self._deadline or Deadline(self.settings.api.call_timeout)
         try:
             with node.within(limit):
-                return Answer(node.name, endpoint.id, _version(node, endpoint))
+                return Answer(node.name, endpoint.id, _version(node, endpoint, query))
         except NodeError as error:
             return Answer(node.name, endpoint.id, None, error.message)
 
@@ -179,49 +145,112 @@ class ApiDeployerTarget:
                 next_step="look what the other one does before you run anything",
             )
 
+    def look(self, deadline: Deadline, console: Console) -> LiveService:
+        """What answers, where the deployer and the API nodes do not contradict each other.
+
+        Raises :class:`NodeError` when they do, and when several versions share the calls, so that there is not one
+        version to return to.
+        """
+        with self.within(deadline):
+            live = self.observe()
+            if not _contradictory(live):
+                return live
+            console.warn(f"{live}: looking again")
+            self.wait_until_idle(deadline, console)
+
+            def look() -> LiveService | None:
+                nonlocal live
+                live = self.observe()
+                return None if _contradictory(live) else live
+
+            try:
+                return poll(look, deadline=deadline.at_most(pace().agree), what="answers that agree")
+            except DeadlineExceeded:
+                raise NodeError(
+                    f"{self.stage}: the API Deployer and the API nodes do not name one version of API service "
+                    f"{self.service} that is live on {self.infra}; nothing was changed",
+                    details=[f"{self.deployer}: {live.deployment}", *map(str, live.answers)],
+                    next_step="look at the deployment; where several versions share the calls, give one of them all, "
+                    f"with `mlops-steps api-rollback --stage {self.stage} --to VERSION`",
+                ) from None
+
+    def wait_until_idle(self, deadline: Deadline, console: Console) -> None:
+        """Waits for the end of an update that is under way, if there is one."""
+        deployment = self.find_deployment()
+        if deployment:
+            with console.waiting(f"looking at deployment {deployment.id}") as wait:
+                updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state, SERVICES)
+
     def make_live(
         self,
         version: str,
         deadline: Deadline,
         console: Console,
         *,
-        expected: Callable[[ServiceDeployment], bool] = lambda _deployment: True,
+        live: Live,
+        expected: Callable[[Deployed], bool],
+        enabled: bool = True,
+        abort_at_limit: bool = False,
     ) -> LiveService:
         """Creates or updates the deployment so that this version alone answers, and waits until every node says so.
 
-        Raises :class:`CheckFailed` when the update failed or the version does not answer in ``api.health_timeout``.
+        Parameters and errors are those of :meth:`ProjectDeployerTarget.make_live`; :class:`CheckFailed` also when the
+        version does not answer in ``api.health_timeout``.
         """
         with self.within(deadline), console.waiting(f"deploying version {version} to {self.infra}") as wait:
-            deployment = self.find_deployment()
-            if deployment is not None:
-                updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state, SERVICES)
-            self.check_claim()
+            deployment = cast("ServiceDeployment | None", live.deployment)  # this target has observed it
             if deployment is None:
+                self.check_claim()
                 wait.state("creating the deployment")
                 deployment = api_deployer.create(
                     self.deployer, self.default_deployment, self.service, self.infra, version
                 )
-            if (deployment.version, deployment.enabled) != (version, True):
-                api_deployer.change(self.deployer, deployment, version, expected)
+            else:
+                self.check_claim()
+                updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state, SERVICES)
+                if (deployment.version, deployment.enabled) == (version, enabled):
+                    # An earlier attempt, which was interrupted, may have made it live.
+                    now = self.observe()
+                    if now.deployment and not expected(now.deployment):
+                        raise changed_by_another(now.deployment, self.words.version)
+                    if enabled and now.is_healthy(version):
+                        return now
+                else:
+                    api_deployer.change(self.deployer, deployment, expected, version=version, enabled=enabled)
             self.check_claim()
-            result = updates.update(self.deployer, deployment.id, deadline, wait.state, of=SERVICES)
-            if not result.succeeded:
-                reason = f": {result.messages[0]}" if result.messages else ""
-                raise CheckFailed(
-                    f"the update of deployment {deployment.id} to version {version} failed{reason}",
-                    details=result.messages[1:],
-                )
-            return self.await_served(version, deadline, wait.state)
+            what = f"update of deployment {deployment.id} to version {version}"
+            self._update(deployment, what, deadline, wait.state, abort_at_limit)
+            return self.await_served(version, deadline, wait.state, enabled)
 
-    def await_served(self, version: str, deadline: Deadline, say: Callable[[str], None]) -> LiveService:
-        """Waits until the deployer says HEALTHY and each API node answers with this version on each endpoint."""
+    def _update(
+        self,
+        deployment: ServiceDeployment,
+        what: str,
+        deadline: Deadline,
+        say: Callable[[str], None],
+        abort: bool = False,
+    ) -> None:
+        result = updates.update(self.deployer, deployment.id, deadline, say, abort_at_limit=abort, of=SERVICES)
+        if not result.succeeded:
+            reason = f": {result.messages[0]}" if result.messages else ""
+            raise CheckFailed(f"the {what} failed{reason}", details=result.messages[1:])
+
+    def await_served(
+        self, version: str, deadline: Deadline, say: Callable[[str], None], enabled: bool = True
+    ) -> LiveService:
+        """Waits until the deployer says HEALTHY and each API node answers with this version on each endpoint.
+
+        A disabled deployment only has to have the version in its settings: nothing answers.
+        """
         last: list[LiveService] = []
 
         def look() -> LiveService | None:
             live = self.observe()
             last[:] = [live]
             say(str(live))
-            return live if live.serves(version) else None
+            if not enabled:
+                return live if live.deployment and not live.deployment.enabled and not live.served else None
+            return live if live.is_healthy(version) else None
 
         patience = deadline.at_most(self.settings.api.health_timeout)
         try:
@@ -236,15 +265,121 @@ class ApiDeployerTarget:
                 details=[*last[0].others(version), *health],
             ) from None
 
+    def take_back(
+        self, deadline: Deadline, console: Console, *, expected: Callable[[Deployed], bool]
+    ) -> ServiceDeployment | None:
+        """Disables the stage's deployment and updates it; returns it, or ``None`` when there is none."""
+        with self.within(deadline), console.waiting(f"disabling what was created on {self.infra}") as wait:
+            deployment = self.find_deployment()
+            if deployment is None:
+                return None
+            updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state, SERVICES)
+            self.check_claim()
+            api_deployer.change(self.deployer, deployment, expected, enabled=False)
+            self._update(deployment, f"update that disables deployment {deployment.id}", deadline, wait.state)
+            if api_deployer.read(self.deployer, deployment.id, self.service, self.infra).enabled:
+                raise CheckFailed(f"deployment {deployment.id} could not be disabled")
+            return deployment
+
+    def check_still_live(self, version: str, deadline: Deadline) -> LiveService:
+        """Looks again after the verification whether the version still gives every answer.
+
+        Raises :class:`SomebodyElse` when another process or person has replaced or disabled it, :class:`CheckFailed`
+        when it does not answer in ``api.health_timeout``, :class:`NodeError`.
+        """
+        with self.within(deadline):
+            self.check_claim()
+            live = self.observe()
+            if live.deployment and (live.deployment.version, live.deployment.enabled) != (version, True):
+                raise changed_by_another(live.deployment, self.words.version)
+            return live if live.is_healthy(version) else self.await_served(version, deadline, lambda _state: None)
+
+    # ---- what it remembers, and its smoke test
+
+    def made_live(self, live: Live) -> Iterator[MadeLive]:
+        """The versions that successful updates have made live alone, as far as they are known, the newest first."""
+        if live.deployment is None:
+            return
+        for past in updates.history(self.deployer, live.deployment.id, SERVICES)[:_MOST]:
+            version = api_deployer.version_of_update(past.raw)
+            if past.succeeded and version:
+                yield MadeLive(past.started, version)
+
+    def never_updated(self, live: Live) -> bool:
+        """Whether the deployer keeps a history, and no update of the deployment has succeeded by it."""
+        known = updates.known_history(self.deployer, live.deployment.id, SERVICES) if live.deployment else []
+        return known is not None and not any(past.succeeded for past in known)
+
+    def update_name(self, version: str) -> str | None:  # noqa: ARG002
+        """``None``: a test query leaves no run that could be found again."""
+        return None
+
+    def verdicts(self) -> dict[int, bool]:
+        """None: API nodes remember no test."""
+        return {}
+
+    @property
+    def smoke_test(self) -> str:
+        """The test queries, and where they are sent."""
+        return f"test queries of API service {self.service} on {self.infra}"
+
+    def run_smoke_test(
+        self,
+        limit: float,
+        say: Callable[[str], None],
+        *,
+        token: str | None,  # noqa: ARG002
+        prefix: str | None,  # noqa: ARG002
+        alone: bool,  # noqa: ARG002
+    ) -> SmokeResult:
+        """Sends every test query of each endpoint to each API node; all must be answered, by the version that is live.
+
+        An endpoint without one is given a record without features, which need not be predicted.
+        """
+        start, deadline = time.monotonic(), Deadline(limit)
+        with self.within(deadline):
+            live = self.observe()
+            nodes = self.nodes(live.deployment) if live.deployment else []
+            calls = [
+                partial(self._ask, node, endpoint, query)
+                for node in nodes
+                for endpoint in self.endpoints
+                if _may_ask(endpoint)
+                for query in endpoint.queries or ({},)
+            ]
+            say(f"{len(calls)} calls")
+            answers = gather(calls)
+        wanted = live.deployment.version if live.deployment else None
+        wrong = [str(answer) for answer in answers if answer.version is None or answer.version != wanted]
+        passed = bool(answers) and not wrong
+        message = f"{len(wrong)} of {len(answers)} calls were not answered by version {wanted}" if wrong else ""
+        if not answers:
+            message = "there is nothing that could be called"
+        outcome, seconds = ("SUCCESS" if passed else "FAILED"), time.monotonic() - start
+        return SmokeResult(passed, outcome, message, "\n".join(wrong or map(str, answers)), seconds)
+
 
 def _may_ask(endpoint: Endpoint) -> bool:
     """A function may do something: it is called with its own test query only."""
     return endpoint.is_prediction or (endpoint.is_function and bool(endpoint.queries))
 
 
-def _version(node: ScoringClient, endpoint: Endpoint) -> str | None:
-    """The version that answers a test query; a prediction endpoint without one is given a record without features."""
-    query = endpoint.queries[0] if endpoint.queries else {}
+def _contradictory(live: LiveService) -> bool:
+    """Whether the settings name no single version, or all is well with a version that the settings do not name."""
+    deployment = live.deployment
+    if deployment is None or not deployment.enabled:
+        return False
+    healthy = live.health is not None and live.health.healthy
+    return deployment.version is None or (healthy and bool(live.served) and live.version != deployment.version)
+
+
+def _version(node: ScoringClient, endpoint: Endpoint, query: dict[str, Any] | None) -> str | None:
+    """The version that answers this query, or the first test query.
+
+    A prediction endpoint without one is given a record without features.
+    """
+    if query is None:
+        query = endpoint.queries[0] if endpoint.queries else {}
     if endpoint.is_function:
         return node.run(endpoint.id, query).generation
     features = query.get("features")

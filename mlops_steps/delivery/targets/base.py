@@ -8,27 +8,92 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mlops_steps.config import Settings
+from mlops_steps.delivery.record import Kind
 from mlops_steps.dss.deployments import Deployment, Health
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
 
 
+class Deployed(Protocol):
+    """A deployment as its settings say. ``version`` is ``None`` when several versions share the calls of a service."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def version(self) -> str | None: ...
+
+    @property
+    def enabled(self) -> bool: ...
+
+
+class Live(Protocol):
+    """What is live on an infrastructure, as the deployer and the nodes themselves say; as text, for people.
+
+    ``version``: the one that the nodes run; ``None`` when that is none, or not one.
+    """
+
+    @property
+    def infra(self) -> str: ...
+
+    @property
+    def version(self) -> str | None: ...
+
+    @property
+    def deployment(self) -> Deployed | None: ...
+
+    @property
+    def health(self) -> Health | None: ...
+
+    def is_healthy(self, version: str | None) -> bool:
+        """Whether exactly this version is live everywhere, named by the settings, and the deployment is HEALTHY."""
+
+
 @dataclass(frozen=True)
-class Live:
+class Limits:
+    """The limits (seconds) of a change, of its verification, and of a restore; ``restores``: whether there is one."""
+
+    change: float
+    verify: float
+    restore: float
+    restores: bool = True
+
+
+@dataclass(frozen=True)
+class Words:
+    """How people, and the command line, call what a target changes.
+
+    ``kind``: as in the record. ``version``: what comes before an id, such as ``bundle``. ``steps``: what the names of
+    its steps begin with. ``deployer``: where it is deployed. ``settings``: the section of mlops.yml with the limits.
+    """
+
+    kind: Kind
+    version: str
+    steps: str
+    deployer: str
+    settings: str
+
+
+BUNDLE = Words("bundle", "bundle", "", "Project Deployer", "release")
+SERVICE = Words("api service", "version", "api-", "API Deployer", "api.release")
+
+
+@dataclass(frozen=True)
+class LiveBundle:
     """What is live on a stage, as the deployer and the Automation node itself say."""
 
     infra: str
-    bundle: str | None
+    version: str | None
     deployment: Deployment | None
     health: Health | None
 
-    def is_healthy(self, bundle: str | None) -> bool:
+    def is_healthy(self, version: str | None) -> bool:
         """Whether exactly this bundle is active, named by the settings, and the deployment is HEALTHY."""
         return bool(
-            bundle
-            and self.bundle == bundle
+            version
+            and self.version == version
             and self.deployment
-            and self.deployment.bundle == bundle
+            and self.deployment.version == version
             and self.health
             and self.health.healthy
         )
@@ -40,20 +105,20 @@ class Live:
         if self.deployment:
             off = "" if self.deployment.enabled else ", which is disabled"
             health = self.health.status if self.health else "of unknown health"
-            deployer = f"deployment {self.deployment.id}{off}, of bundle {self.deployment.bundle}, is {health}"
-        return deployer, f"bundle {self.bundle} is active" if self.bundle else "no bundle of the project is active"
+            deployer = f"deployment {self.deployment.id}{off}, of bundle {self.deployment.version}, is {health}"
+        return deployer, f"bundle {self.version} is active" if self.version else "no bundle of the project is active"
 
     def __str__(self) -> str:
-        if self.bundle is None:
+        if self.version is None:
             healthy = self.deployment and self.deployment.enabled and self.health and self.health.healthy
             # Not "nothing": one of the two is wrong, and this is what the reader of a log acts on.
             return f"unknown on {self.infra}: {', but '.join(self.answers)}" if healthy else f"nothing on {self.infra}"
         parts = [self.health.status if self.health else "no deployment"]
-        if self.deployment and self.deployment.bundle != self.bundle:
-            parts.append(f"its settings say {self.deployment.bundle}")
+        if self.deployment and self.deployment.version != self.version:
+            parts.append(f"its settings say {self.deployment.version}")
         if self.deployment and not self.deployment.enabled:
             parts.append("disabled")
-        return f"bundle {self.bundle} on {self.infra} ({', '.join(parts)})"
+        return f"bundle {self.version} on {self.infra} ({', '.join(parts)})"
 
 
 @dataclass(frozen=True)
@@ -87,6 +152,15 @@ class Target(Protocol):
     infra: str
     default_deployment: str
     found_dead: bool
+    words: Words
+
+    @property
+    def owner(self) -> str:
+        """What is deployed, for people: ``project KEY``, or ``API service ID``."""
+
+    @property
+    def limits(self) -> Limits:
+        """How long a change may take here."""
 
     @property
     def smoke_test(self) -> str:
@@ -106,23 +180,23 @@ class Target(Protocol):
 
     def make_live(
         self,
-        bundle: str,
+        version: str,
         deadline: Deadline,
         console: Console,
         *,
         live: Live,
-        expected: Callable[[Deployment], bool],
+        expected: Callable[[Deployed], bool],
         enabled: bool = True,
         abort_at_limit: bool = False,
     ) -> Live:
         """Makes the version live, and waits until all witnesses say so."""
 
     def take_back(
-        self, deadline: Deadline, console: Console, *, expected: Callable[[Deployment], bool]
-    ) -> Deployment | None:
+        self, deadline: Deadline, console: Console, *, expected: Callable[[Deployed], bool]
+    ) -> Deployed | None:
         """Takes what was created out of service."""
 
-    def check_still_live(self, bundle: str, deadline: Deadline) -> Live:
+    def check_still_live(self, version: str, deadline: Deadline) -> Live:
         """Looks again whether the version is live and healthy, and still ours."""
 
     def made_live(self, live: Live) -> Iterator[MadeLive]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from mlops_steps.delivery.targets.base import Live, MadeLive, SmokeResult
+from mlops_steps.delivery.targets.base import BUNDLE, Deployed, Limits, Live, LiveBundle, MadeLive, SmokeResult
 from mlops_steps.dss import automation, claims, deployments, fires, scenarios, updates
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import PROJECTS, Deployer
@@ -28,6 +28,7 @@ class ProjectDeployerTarget:
     """A stage of the configuration, with connections to the deployer and to the stage's Automation node."""
 
     of: Deployer = PROJECTS
+    words = BUNDLE
 
     def __init__(self, settings: Settings, stage: str, deployer: Dss, node: Dss) -> None:
         node_settings = settings.stage(stage)
@@ -48,6 +49,16 @@ class ProjectDeployerTarget:
         self.takes_over = False
         # Whether a process that is gone has left its claim behind.
         self.found_dead = False
+
+    @property
+    def owner(self) -> str:
+        return f"project {self.project}"
+
+    @property
+    def limits(self) -> Limits:
+        """Those of `release` in mlops.yml."""
+        release = self.settings.release
+        return Limits(release.timeout, release.smoke_timeout, release.rollback_timeout, release.rollback == "auto")
 
     @contextmanager
     def within(self, deadline: Deadline) -> Iterator[None]:
@@ -73,7 +84,7 @@ class ProjectDeployerTarget:
         """The stage's deployment; it is asked for only once, so its settings may have changed since."""
         return self._found or self.find_deployment()
 
-    def observe(self) -> Live:
+    def observe(self) -> LiveBundle:
         """Asks the deployer and the node, side by side, what is live. Raises :class:`NodeError`."""
         key = self.deployed_key
         active = BackgroundCall(lambda: automation.active_bundle(self.node, key))
@@ -82,9 +93,9 @@ class ProjectDeployerTarget:
         bundle = active.result()
         if deployment and deployment.project_key != key:
             bundle = automation.active_bundle(self.node, deployment.project_key)
-        return Live(self.infra, bundle, deployment, health)
+        return LiveBundle(self.infra, bundle, deployment, health)
 
-    def look(self, deadline: Deadline, console: Console) -> Live:
+    def look(self, deadline: Deadline, console: Console) -> LiveBundle:
         """What is live, where the deployer and the node do not contradict each other.
 
         A step that knows nothing else of the stage must not act on one of two answers that exclude each other: an empty
@@ -100,7 +111,7 @@ class ProjectDeployerTarget:
             if live.deployment:
                 updates.wait_until_idle(self.deployer, live.deployment.id, deadline, lambda _state: None)
 
-            def look() -> Live | None:
+            def look() -> LiveBundle | None:
                 nonlocal live
                 live = self.observe()
                 return None if self._contradictory(live) else live
@@ -124,15 +135,15 @@ class ProjectDeployerTarget:
             with console.waiting(f"looking at deployment {deployment.id}") as wait:
                 updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
 
-    def _contradictory(self, live: Live) -> bool:
+    def _contradictory(self, live: LiveBundle) -> bool:
         deployment, healthy = live.deployment, live.health is not None and live.health.healthy
         if deployment is None:
-            return live.bundle is not None
+            return live.version is not None
         if not deployment.enabled:
             return False
-        if live.bundle is None:
+        if live.version is None:
             return healthy or updates.newest_success(self.deployer, deployment.id) is not None
-        return healthy and live.bundle != deployment.bundle
+        return healthy and live.version != deployment.version
 
     @property
     def deployed_key(self) -> str:
@@ -152,15 +163,15 @@ class ProjectDeployerTarget:
 
     def make_live(
         self,
-        bundle: str,
+        version: str,
         deadline: Deadline,
         console: Console,
         *,
         live: Live,
-        expected: Callable[[Deployment], bool],
+        expected: Callable[[Deployed], bool],
         enabled: bool = True,
         abort_at_limit: bool = False,
-    ) -> Live:
+    ) -> LiveBundle:
         """Creates or updates the deployment so that the bundle is live, and waits until both nodes say so.
 
         ``live`` is what was there a moment ago. ``expected`` is asked about the deployment's settings just before they
@@ -168,37 +179,37 @@ class ProjectDeployerTarget:
         deadline is aborted, so that another one may follow. Raises :class:`CheckFailed` when the update failed or the
         deployment does not become healthy, :class:`NodeError` when a node cannot be asked.
         """
-        with self.within(deadline), console.waiting(f"deploying bundle {bundle} to {self.infra}") as wait:
-            deployment = live.deployment
+        with self.within(deadline), console.waiting(f"deploying bundle {version} to {self.infra}") as wait:
+            deployment = cast("Deployment | None", live.deployment)  # this target has observed it
             if deployment is None:
                 deployment = deployments.create(
-                    self.deployer, self.default_deployment, self.project, self.infra, bundle
+                    self.deployer, self.default_deployment, self.project, self.infra, version
                 )
                 self._found = deployment
                 wait.state(f"deployment {deployment.id} created")
             else:
                 self.check_claim()
                 ended = updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
-                if (deployment.bundle, deployment.enabled) == (bundle, enabled):
+                if (deployment.version, deployment.enabled) == (version, enabled):
                     # An earlier attempt, which was interrupted, may have started just this update.
-                    if ended and ended.succeeded and ended.bundle == bundle:
-                        return self.await_healthy(bundle, deadline, wait.state, enabled)
+                    if ended and ended.succeeded and ended.version == version:
+                        return self.await_healthy(version, deadline, wait.state, enabled)
                     now = self.observe()
                     if now.deployment and not expected(now.deployment):
                         raise changed_by_another(now.deployment)
-                    if enabled and now.is_healthy(bundle):
+                    if enabled and now.is_healthy(version):
                         return now
                 else:
-                    deployments.change(self.deployer, deployment, bundle_id=bundle, enabled=enabled, expected=expected)
+                    deployments.change(self.deployer, deployment, bundle_id=version, enabled=enabled, expected=expected)
             self.check_claim()
             self._update(
                 deployment,
-                f"update of deployment {deployment.id} to bundle {bundle}",
+                f"update of deployment {deployment.id} to bundle {version}",
                 deadline,
                 wait.state,
                 abort_at_limit,
             )
-            return self.await_healthy(bundle, deadline, wait.state, enabled)
+            return self.await_healthy(version, deadline, wait.state, enabled)
 
     def _update(
         self, deployment: Deployment, what: str, deadline: Deadline, say: Callable[[str], None], abort: bool = False
@@ -209,20 +220,22 @@ class ProjectDeployerTarget:
             reason = f": {result.messages[0]}" if result.messages else ""
             raise CheckFailed(f"the {what} failed{reason}", details=result.messages[1:])
 
-    def await_healthy(self, bundle: str, deadline: Deadline, say: Callable[[str], None], enabled: bool = True) -> Live:
+    def await_healthy(
+        self, version: str, deadline: Deadline, say: Callable[[str], None], enabled: bool = True
+    ) -> LiveBundle:
         """Waits until the deployer says HEALTHY and the node that the bundle is active.
 
         A deployment may need a moment (``deploy.health_timeout``). A disabled one only has to have the bundle active.
         """
-        last: list[Live] = []
+        last: list[LiveBundle] = []
 
-        def look() -> Live | None:
+        def look() -> LiveBundle | None:
             live = self.observe()
             last[:] = [live]
             say(str(live))
             if not enabled:
-                return live if live.bundle == bundle else None
-            return live if live.is_healthy(bundle) else None
+                return live if live.version == version else None
+            return live if live.is_healthy(version) else None
 
         patience = deadline.at_most(self.settings.deploy.health_timeout)
         try:
@@ -232,11 +245,11 @@ class ProjectDeployerTarget:
                 raise
             health = last[0].health
             raise CheckFailed(
-                f"bundle {bundle} is not healthy on {self.infra} after {duration(patience.seconds)}: {last[0]}",
+                f"bundle {version} is not healthy on {self.infra} after {duration(patience.seconds)}: {last[0]}",
                 details=health.messages if health else [],
             ) from None
 
-    def check_still_live(self, bundle: str, deadline: Deadline) -> Live:
+    def check_still_live(self, version: str, deadline: Deadline) -> LiveBundle:
         """Looks again after a smoke test, which took its time, whether the bundle is live and healthy.
 
         Raises :class:`SomebodyElse` when another process or person has replaced or disabled it, :class:`CheckFailed`
@@ -245,11 +258,11 @@ class ProjectDeployerTarget:
         with self.within(deadline):
             self.check_claim()
             live = self.observe()
-            if live.deployment and (live.deployment.bundle != bundle or not live.deployment.enabled):
+            if live.deployment and (live.deployment.version != version or not live.deployment.enabled):
                 raise changed_by_another(live.deployment)
-            if live.is_healthy(bundle):
+            if live.is_healthy(version):
                 return live
-            return self.await_healthy(bundle, deadline, lambda _state: None)
+            return self.await_healthy(version, deadline, lambda _state: None)
 
     # ---- what it remembers, and its smoke test
 
@@ -259,7 +272,7 @@ class ProjectDeployerTarget:
             return
         for past in updates.history(self.deployer, live.deployment.id)[:_MOST]:
             if past.succeeded:
-                bundle = past.bundle or self._bundle_of(live.deployment.id, past.started)
+                bundle = past.version or self._bundle_of(live.deployment.id, past.started)
                 if bundle:
                     yield MadeLive(past.started, bundle)
 
@@ -284,7 +297,7 @@ class ProjectDeployerTarget:
         """
         deployment = self.known_deployment()
         newest = updates.newest_success(self.deployer, deployment.id) if deployment else None
-        if newest is None or newest.started <= self.updated_after or newest.bundle not in (None, version):
+        if newest is None or newest.started <= self.updated_after or newest.version not in (None, version):
             return None
         return str(newest.started)
 
@@ -330,7 +343,7 @@ class ProjectDeployerTarget:
         return SmokeResult(passed, outcome.outcome, outcome.message, outcome.log, outcome.seconds)
 
     def take_back(
-        self, deadline: Deadline, console: Console, *, expected: Callable[[Deployment], bool]
+        self, deadline: Deadline, console: Console, *, expected: Callable[[Deployed], bool]
     ) -> Deployment | None:
         """Disables the stage's deployment and updates it; returns it, or ``None`` when there is none."""
         with self.within(deadline), console.waiting(f"disabling what was created on {self.infra}") as wait:

@@ -1,0 +1,87 @@
+"""After an abort or a crash: finishes the restore that is pending, or finds that none is. For every kind of target."""
+
+from __future__ import annotations
+
+from mlops_steps.delivery import evidence
+from mlops_steps.delivery.change import Change, previous_of
+from mlops_steps.delivery.evidence import Situation
+from mlops_steps.delivery.exclusive import Claimable, claimed, wait_for_others
+from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.restore import restore
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.verify import verify
+from mlops_steps.errors import CheckFailed
+from mlops_steps.system.interrupts import Interrupts
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline
+
+_WHY = "an earlier release was interrupted"
+
+
+def recover(change: Change, place: Claimable, waiting: Deadline, signals: Interrupts) -> None:
+    """Ends with what is live verified. Waits until the deadline ``waiting`` for a process that still restores.
+
+    The look at what is live, and the restore, have the limit of a restore each. ``place`` is the target of the change,
+    which this process takes over. The caller holds its lock. Raises as :mod:`mlops_steps.steps.recover` does.
+    """
+    target, report, console = change.target, change.report, change.console
+    wait_for_others(place, console, max(waiting.remaining, pace().grace))
+    place.takes_over = True
+    deadline = Deadline(target.limits.restore)
+    with target.within(deadline):
+        live = _observe(change, deadline)
+        situation = evidence.to_recover(change, live)
+    if situation.phase not in (Phase.VERIFYING, Phase.RESTORING):
+        with report.case("recover"):
+            console.good(f"nothing is pending on {target.stage}: {live}")
+        return
+    with signals.shielded(), claimed(place, console, deadline):
+        if situation.phase is Phase.VERIFYING and _verified(change, live, situation):
+            return
+        if situation.recorded:
+            change.give_up(_WHY)
+        else:
+            with target.within(Deadline(max(deadline.remaining, pace().grace))):
+                _note(change, live, situation)
+        restored = restore(change, _WHY)
+    report.set(**{target.words.version: change.noted_before})
+    console.good(f"recovered: {restored}, verified")
+
+
+def _observe(change: Change, deadline: Deadline) -> Live:
+    """What is live when no update is under way any more. Without a record, the nodes must agree on it."""
+    target, console = change.target, change.console
+    target.wait_until_idle(deadline, console)
+    return target.observe() if change.pending else target.look(deadline, console)
+
+
+def _verified(change: Change, live: Live, situation: Situation) -> bool:
+    """Smoke-tests what is live, which no smoke test has verified yet; ``False`` when it fails and can be replaced."""
+    target, console = change.target, change.console
+    console.line(f"{live}, but its smoke test has not passed yet: running it")
+    deadline = Deadline(target.limits.verify)
+    try:
+        verify(target, change.report, console, str(live.version), deadline)
+    except CheckFailed as error:
+        with target.within(Deadline(max(deadline.remaining, pace().grace))):
+            known = situation.previous or (live.version and evidence.version_before(target, live, live.version))
+        if not known:
+            error.live = str(live)
+            raise
+        console.warn(error.message)
+        return False
+    console.good(f"nothing is pending on {target.stage}: {live}, verified")
+    return True
+
+
+def _note(change: Change, live: Live, situation: Situation) -> None:
+    """Writes down what is to be restored, before anything is changed."""
+    previous = situation.previous
+    if previous is None:
+        before = evidence.version_before(change.target, live, live.version) if live.version else None
+        previous = previous_of(live, before, enabled=True)
+    change.console.warn(
+        f"the record does not say how a release that was interrupted ended, but {live}; "
+        f"restoring {previous.version or 'nothing'}"
+    )
+    change.go_back(live.version, live, previous, _WHY)
