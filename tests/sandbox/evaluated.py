@@ -7,13 +7,35 @@ from typing import Any
 import numpy as np
 
 STORE = "quality"
+#: A model by least squares: importing scikit-learn would take most of the time of the test.
+SCORES = """
+import numpy as np
+
+
+class Scores:
+    classes_ = [0, 1]
+
+    def fit(self, rows, labels):
+        self.weights = np.linalg.lstsq(self._inputs(rows), labels - 0.5, rcond=None)[0]
+        return self
+
+    def _inputs(self, rows):
+        return np.column_stack([rows.to_numpy(dtype=float), np.ones(len(rows))])
+
+    def predict_proba(self, rows):
+        chance = 1 / (1 + np.exp(-6 * self._inputs(rows) @ self.weights))
+        return np.column_stack([1 - chance, chance])
+
+    def predict(self, rows):
+        return (self.predict_proba(rows)[:, 1] >= 0.5).astype(int)
+"""
 TRAIN = """
 import dataiku
-from sklearn.linear_model import LogisticRegression
+from scores import Scores
 
 rows = dataiku.Dataset("training").get_dataframe()
 names = ["x", "noise", "kind"]
-model = LogisticRegression().fit(rows[names], rows["label"])
+model = Scores().fit(rows[names], rows["label"])
 dataiku.Model("model").save_version(model, {"auc": 0.9}, features=names, target="label", sample=rows)
 """
 
@@ -54,6 +76,7 @@ def evaluated_files(incoming: str) -> dict[str, Any]:
             "outputs": {"main": _items("model")},
         },
         "project_config/recipes/train.py": TRAIN,
+        "project_config/lib/python/scores.py": SCORES,
         "project_config/recipes/evaluate.json": {
             "type": "evaluation",
             "params": {},
