@@ -116,8 +116,17 @@ class DriftGate(GateSettings):
     """Whether a dataset has moved away from a reference, column by column."""
 
     gate: Literal["drift"] = Field(description="Kind of the gate.")
-    reference: ObjectName = Field(description="Dataset that the model knows, such as its training data.")
-    current: ObjectName = Field(description="Dataset that is compared with it.")
+    reference: ObjectName | None = Field(
+        default=None, description="Dataset that the model knows, such as its training data."
+    )
+    current: ObjectName | None = Field(default=None, description="Dataset that is compared with it.")
+    store: ObjectName | None = Field(
+        default=None, description="Name or id of an evaluation store: the node computes drift of its latest evaluation."
+    )
+    against: ObjectName | None = Field(
+        default=None,
+        description="Full id of the model version or evaluation that it is compared with. Default: what DSS chooses.",
+    )
     scenario: Id | None = Field(default=None, description="Scenario that makes the current dataset; it is run first.")
     psi: float = Field(default=0.2, gt=0.0, description="Largest population stability index of a column.")
     columns: dict[str, float] = Field(
@@ -128,6 +137,16 @@ class DriftGate(GateSettings):
     )
     alpha: float = Field(default=0.05, gt=0.0, le=0.5, description="Share of false alarms among drifted columns.")
     rows: int = Field(default=500, ge=20, le=10_000_000, description="Fewest rows; fewer are inconclusive.")
+
+    @model_validator(mode="after")
+    def _has_two_samples(self) -> DriftGate:
+        if bool(self.store) is bool(self.reference or self.current):
+            raise ValueError("must name either reference and current, or store")
+        if not self.store and not (self.reference and self.current):
+            raise ValueError("must name both reference and current")
+        if self.against and not self.store:
+            raise ValueError("against goes with store")
+        return self
 
 
 class DataQualityGate(GateSettings):

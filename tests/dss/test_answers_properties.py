@@ -12,7 +12,21 @@ import pytest
 import requests
 from dataikuapi import DSSClient
 
-from mlops_steps.dss import automation, bundles, deployments, discovery, probe, projects, scenarios, updates
+from mlops_steps.dss import (
+    automation,
+    bundles,
+    data_quality,
+    deployments,
+    discovery,
+    evaluations,
+    govern,
+    models,
+    probe,
+    project_standards,
+    projects,
+    scenarios,
+    updates,
+)
 from mlops_steps.dss.http import HttpLimits, NodeSession
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import MlopsError
@@ -31,6 +45,9 @@ WORDS = [
     "end", "runId", "trigger", "entries", "commitId", "timestamp", "nodeType", "canDeploy", "name", "markedAsTest",
     "recipe", "payload", "params", "inputs", "outputs", "main", "items", "ref", "type", "settings", "codeEnvs",
     "python", "mode", "envName", "envLang", "children", "data", "exportManifest", "releaseNotes", "P", "infra", "D",
+    "checks", "computeDate", "bundleChecksRunInfo", "check", "uiArtifacts", "artifact", "fields", "governed_by",
+    "signoffId", "stepId", "evaluation", "metrics", "modelRef", "fullId", "univariateDriftResult", "columns",
+    "driftModelResult", "referenceSampleSize", "currentSampleSize", "populationStabilityIndex", "ksTestPvalue",
     "nbScenariosPerOutcome", "lightStatus", "stepRuns", "scenarioRun", "cancelled", "stage", "automationNodeUrl",
 ]  # fmt: skip
 SCALARS = [
@@ -98,6 +115,15 @@ QUESTIONS: dict[str, Callable[[Dss], Any]] = {
     "a whole project": lambda dss: projects.read(dss, "P", SCENARIOS, Deadline(5)),
     "scenarios": lambda dss: scenarios.list_scenarios(dss, "P"),
     "testing status": lambda dss: scenarios.testing_status(dss, "D", "B"),
+    "active model version": lambda dss: models.active_version(dss, "P", "id"),
+    "data quality": lambda dss: data_quality.compute(dss, "P", "D", Deadline(0.02)),
+    "project standards": lambda dss: project_standards.report_of(dss, "P", "B"),
+    "govern policy": lambda dss: govern.policy_of(dss, "infra"),
+    "governance status": lambda dss: govern.messages_of(dss, "D", "B"),
+    "sign-offs": lambda dss: govern.sign_offs_of(dss, "P", "B"),
+    "latest evaluation": lambda dss: evaluations.latest(dss, "P", "id"),
+    "active versions": lambda dss: evaluations.active_versions(dss, "P"),
+    "drift": lambda dss: evaluations.drift(dss, "P", evaluations.Evaluation("S", "E", None), None, Deadline(0.02)),
     "run a scenario": lambda dss: scenarios.run_scenario(dss, "P", "S", limit=0.02),
 }
 

@@ -143,6 +143,14 @@ def test_a_gate_that_compares_with_the_champion_needs_the_key_of_its_node(tmp_pa
     assert [node.name for node in STEPS["deploy"].nodes(settings, "test")] == ["design", "test"]
 
 
+def test_a_gate_that_asks_govern_needs_the_key_of_that_node(tmp_path: Path) -> None:
+    file = tmp_path / "mlops.yml"
+    file.write_text("gates: [{gate: governance, govern: govern}]")
+    settings = load(file, {**NODES, "MLOPS_GOVERN_URL": "https://govern.example.com"}, {})
+    assert {node.name for node in STEPS["test"].nodes(settings, "test")} == {"design", "test", "govern"}
+    assert {node.name for node in STEPS["deploy"].nodes(settings, "test")} == {"design", "test"}
+
+
 @pytest.mark.parametrize(
     ("step", "stage", "options", "leaves"),
     [

@@ -219,4 +219,4 @@ def test_other_visual_recipes_say_by_name_that_they_do_not_run(orders: DSSProjec
     )
     message = build(orders, "made")["error"]["message"]
     assert f"recipes of type '{kind}' do not run in the sandbox" in message
-    assert "python, sync and prepare" in message
+    assert "python, sync, prepare and evaluation" in message

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlops_steps.sandbox.node.store import now_ms, read_json, write_json
 from mlops_steps.sandbox.runtime.lib.dataiku._layout import LayoutError
-from mlops_steps.sandbox.services.flow.kinds import DATASET, FOLDER, MODEL, kind_of, recipes_of
+from mlops_steps.sandbox.services.flow.kinds import DATASET, FOLDER, MODEL, STORE, kind_of, recipes_of
 from mlops_steps.sandbox.services.flow.places import places_of
 from mlops_steps.sandbox.services.flow.plan import Flow, RecipeNode
 from mlops_steps.sandbox.services.projects.model import Project
@@ -34,6 +34,8 @@ class Freshness:
             if kind is MODEL:
                 active = MODEL.of(self.project).get(name).get("activeVersion")
                 return bool(active) and (places_of(self.project).model(name) / str(active)).is_dir()
+            if kind is STORE:
+                return _any_file(places_of(self.project).evaluation_store(name))
         except LayoutError:
             return False
         return False

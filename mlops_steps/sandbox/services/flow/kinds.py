@@ -26,7 +26,14 @@ class Kind:
 DATASET = Kind("DATASET", "datasets", "dataset", "COMPUTABLE_DATASET", "BUILT_DATASET")
 FOLDER = Kind("MANAGED_FOLDER", "managed_folders", "managed folder", "COMPUTABLE_FOLDER", "BUILT_MANAGED_FOLDER")
 MODEL = Kind("SAVED_MODEL", "saved_models", "saved model", "COMPUTABLE_SAVED_MODEL", "BUILT_MODEL")
-KINDS = (DATASET, FOLDER, MODEL)
+STORE = Kind(
+    "MODEL_EVALUATION_STORE",
+    "model_evaluation_stores",
+    "evaluation store",
+    "COMPUTABLE_MODEL_EVALUATION_STORE",
+    "BUILT_MODEL_EVALUATION_STORE",
+)
+KINDS = (DATASET, FOLDER, MODEL, STORE)
 
 RECIPES = Kind("RECIPE", "recipes", "recipe", "RUNNABLE_RECIPE", "")
 

@@ -10,14 +10,14 @@ from mlops_steps.sandbox.node.errors import bad_request
 from mlops_steps.sandbox.runtime.lib.dataiku._visual import StepError, compile_steps
 from mlops_steps.sandbox.runtime.process import Child
 from mlops_steps.sandbox.services.flow.children import check_code_env, make_child
-from mlops_steps.sandbox.services.flow.kinds import DATASET, FOLDER, kind_of, recipes_of
+from mlops_steps.sandbox.services.flow.kinds import DATASET, FOLDER, MODEL, STORE, kind_of, recipes_of
 from mlops_steps.sandbox.services.flow.places import places_of
 from mlops_steps.sandbox.services.flow.plan import Flow, RecipeNode
 from mlops_steps.sandbox.services.projects.model import Project
 
 # What the interface calls a prepare recipe is of type "shaker" in files and requests.
-PREPARE, SYNC = "shaker", "sync"
-RUN_TYPES = ("python", SYNC, PREPARE)
+PREPARE, SYNC, EVALUATION = "shaker", "sync", "evaluation"
+RUN_TYPES = ("python", SYNC, PREPARE, EVALUATION)
 
 
 def recipe_child(project: Project, node: RecipeNode, variables: Mapping[str, Any]) -> Child:
@@ -43,6 +43,8 @@ def recipe_child(project: Project, node: RecipeNode, variables: Mapping[str, Any
         check_steps(payload, places.dataset(node.inputs[0]).columns)
         # The steps are in the script, not in the file, so that the run has those that were checked.
         payload = f"from dataiku._visual import run_prepare\nrun_prepare({_steps(payload)!r})\n"
+    elif node.type == EVALUATION:
+        payload = f"from dataiku._evaluation import run_evaluation\nrun_evaluation(**{_evaluated(project, node)!r})\n"
     elif node.type == SYNC:
         payload = "from dataiku._visual import run_sync\nrun_sync()\n"
     return make_child(
@@ -61,15 +63,34 @@ def check_type(project: Project, node: RecipeNode) -> None:
     """
     if node.type not in RUN_TYPES:
         raise bad_request(
-            f"recipes of type {node.type!r} do not run in the sandbox, only those of type python, sync and prepare"
+            f"recipes of type {node.type!r} do not run in the sandbox, only those of type python, sync, prepare "
+            "and evaluation"
         )
     if node.type == "python":
         params = recipes_of(project).get(node.name).get("params") or {}
         check_code_env(project, params.get("envSelection"), f"recipe {node.name}")
+    elif node.type == EVALUATION:
+        _evaluated(project, node)
     elif len(node.inputs) != 1 or len(node.outputs) != 1:
         raise bad_request(f"a {node.type} recipe runs with one input and one output in the sandbox")
     elif any(kind_of(project, name) not in (DATASET, None) for name in (*node.inputs, *node.outputs)):
         raise bad_request(f"a {node.type} recipe reads and writes datasets only in the sandbox")
+
+
+def _evaluated(project: Project, node: RecipeNode) -> dict[str, Any]:
+    """What an evaluation recipe evaluates. Raises 400 when it does not have one dataset, one model and one store."""
+    named = {
+        kind.type: [name for name in (*node.inputs, *node.outputs) if kind_of(project, name) is kind]
+        for kind in (DATASET, MODEL, STORE)
+    }
+    if [len(names) for names in named.values()] != [1, 1, 1]:
+        raise bad_request("an evaluation recipe reads one dataset and one saved model, and writes one evaluation store")
+    try:
+        labels = json.loads(recipes_of(project).payload(node.name, node.type) or "{}").get("labels") or []
+    except (ValueError, AttributeError):
+        raise bad_request(f"the settings of recipe {node.name} are not a JSON object") from None
+    (dataset,), (model,), (store,) = named.values()
+    return {"dataset": dataset, "model": model, "store": store, "labels": labels}
 
 
 def check_steps(payload: str, columns: Sequence[Mapping[str, Any]]) -> None:

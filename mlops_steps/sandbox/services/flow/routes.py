@@ -8,6 +8,7 @@ from mlops_steps.sandbox.http.routing import Call, Router
 from mlops_steps.sandbox.services.flow import (
     data_quality_routes,
     dataset_routes,
+    evaluation_routes,
     folder_routes,
     job_routes,
     model_routes,
@@ -18,7 +19,16 @@ from mlops_steps.sandbox.services.flow.graph import graph_of
 from mlops_steps.sandbox.services.projects.model import Project
 
 router = Router()
-for _part in (data_quality_routes, dataset_routes, folder_routes, job_routes, model_routes, recipe_routes, zone_routes):
+for _part in (
+    data_quality_routes,
+    dataset_routes,
+    evaluation_routes,
+    folder_routes,
+    job_routes,
+    model_routes,
+    recipe_routes,
+    zone_routes,
+):
     router.routes.extend(_part.router.routes)
 
 

@@ -254,6 +254,10 @@ class Places:
         """The folder of a saved model's versions."""
         return self.data_dir / "saved_models" / model_id / "versions"
 
+    def evaluation_store(self, store_id: str) -> Path:
+        """The folder with the evaluations of a store."""
+        return self.data_dir / "model_evaluation_stores" / store_id
+
     def _in_connection(
         self, params: Mapping[str, Any], definition: Mapping[str, Any], label: str, kind: str, name: str
     ) -> Path:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 ESTIMATOR_FILE = "model.joblib"
 VERSION_FILE = "version.json"
+#: Rows that a later evaluation is compared with: of a version, and of an evaluation.
+SAMPLE_FILE = "sample.csv.gz"
+SAMPLE_ROWS = 10_000
 
 
 class Model:
@@ -101,6 +104,7 @@ class Model:
         algorithm: str | None = None,
         probabilities: Sequence[float] = (),
         missing_handling: str = "DROP_ROW",
+        sample: pd.DataFrame | None = None,
         files: Mapping[str, str | bytes] | None = None,
         activate: bool = True,
         version_id: str | None = None,
@@ -113,6 +117,7 @@ class Model:
         :param probabilities: of the last class, on held-out rows: an API node tells a percentile among them.
         :param missing_handling: what an API node does with a record that lacks a feature: ``DROP_ROW`` ignores it,
             ``PASS_ON`` gives it to the estimator with a gap.
+        :param sample: rows that the version knows, such as its training data: drift is computed against them.
         :param files: further files of the version, by name.
         :return: the id of the version, which is active now unless ``activate`` is False.
         """
@@ -130,6 +135,8 @@ class Model:
                 import joblib
 
                 joblib.dump(estimator, staged / ESTIMATOR_FILE)
+            if sample is not None:
+                sample.head(SAMPLE_ROWS).to_csv(staged / SAMPLE_FILE, index=False)
             for name, content in (files or {}).items():
                 (staged / Path(name).name).write_bytes(content.encode() if isinstance(content, str) else content)
             classes = getattr(estimator, "classes_", None)
