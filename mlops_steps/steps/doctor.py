@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from mlops_steps.config import NodeSettings, Settings
+from mlops_steps.delivery.record import load_for
+from mlops_steps.delivery.service_status import ServiceStatus, service_status
 from mlops_steps.dss import discovery, projects
 from mlops_steps.dss import probe as dss
+from mlops_steps.dss.deployments import HEALTHY
 from mlops_steps.dss.probe import Probe, Trouble
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
@@ -82,6 +85,8 @@ def run(context: Context) -> None:
     by_name = {one.node.name: one for one in examined}
     for stage in settings.stages():
         _check_infrastructure(settings, stage, by_name[stage.name], by_name[settings.deployer().name])
+    if settings.api.service and by_name[settings.deployer().name].infrastructures is not None:
+        _check_service(settings, by_name[settings.deployer().name])
     width = max(len(f"{one.node.name} {finding.check}") for one in examined for finding in one.findings)
     for one in examined:
         for finding in one.findings:
@@ -233,6 +238,34 @@ def _check_infrastructure(settings: Settings, stage: NodeSettings, examined: Exa
     else:
         deployment = settings.deployment_id(stage)
         examined.passed("infrastructure", f"{infra}, may deploy (deployment {deployment})")
+
+
+def _check_service(settings: Settings, deployer: Examined) -> None:
+    """What answers on each stage of the API service, and whether every API node of it says the same."""
+    record = load_for(settings.record, settings.project)
+
+    def look(stage: str) -> ServiceStatus | MlopsError:
+        try:
+            return service_status(settings, record, stage)
+        except MlopsError as error:
+            return error
+
+    for stage, found in zip(
+        settings.api.stages, gather([partial(look, name) for name in settings.api.stages]), strict=True
+    ):
+        check = f"API service on {stage}"
+        if isinstance(found, MlopsError):
+            next_step = found.next_step or "check the service, the right of the key to deploy it, and the API nodes"
+            deployer.failed(check, found.message, next_step, exit_code=min(found.exit_code, 3))
+        elif not found.nodes:
+            deployer.passed(check, f"{found.infra}: nothing is deployed yet")
+        elif len(set(found.nodes.values())) > 1 and not found.shares:
+            said = ", ".join(f"{node}: {version}" for node, version in found.nodes.items())
+            deployer.failed(check, f"{found.infra}: the API nodes differ: {said}", "update the deployment again")
+        elif found.health != HEALTHY:
+            deployer.failed(check, f"{found.infra}: {found.live} is {found.health}", "look at the API Deployer")
+        else:
+            deployer.passed(check, f"{found.infra}: {found.live} on {len(found.nodes)} API nodes")
 
 
 def _case(node: NodeSettings, finding: Finding) -> Case:

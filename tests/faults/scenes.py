@@ -125,7 +125,7 @@ def _recovered(world: World, attempt: Attempt, wanted: str) -> list[str]:
 def _scenes() -> Iterator[Scene]:
     reads = (0, 1, 3)
     yield Scene("validate", validate.run, 4, reads, _nothing, _untouched)
-    yield Scene("doctor", doctor.run, 15, reads, _nothing, _untouched)
+    yield Scene("doctor", doctor.run, 20, reads, service.made, _untouched)
 
     yield Scene("status", status.run, 6, reads, service.made, _untouched)
     yield Scene("smoke-test", lambda context: smoke_test.run(context, STAGE), 2, reads, _nothing, _untouched)

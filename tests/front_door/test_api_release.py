@@ -252,3 +252,17 @@ def test_status_shows_what_answers_where(api: ApiWorkspace) -> None:
         refused = api.run("status")
     assert refused.code == 3
     assert "could not ask dev (" in refused.err
+
+
+def test_doctor_says_whether_every_api_node_serves_the_same(api: ApiWorkspace) -> None:
+    released(api, "v1")
+    well = api.ok("doctor")
+    assert "api-prod: v1 on 2 API nodes" in well.err
+    api.deployed("v2")
+    api.configure(api={"health_timeout": "1s"})
+    admin = api.sandbox.nodes["api-prod-2"]
+    dataikuapi.APINodeAdminClient(admin.url, admin.api_key).service(api.service).disable()
+    differs = api.run("doctor")
+    assert differs.code == 1, differs.err
+    assert "api-prod: the API nodes differ: api-prod-1: v1, api-prod-2: no answer" in differs.err
+    assert "all checks" not in differs.err
