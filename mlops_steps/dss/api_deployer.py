@@ -19,7 +19,7 @@ class ServiceDeployment:
     """A deployment as its settings say.
 
     ``service`` is the service on the API Deployer, ``deployed`` its id on the API nodes. ``version`` is the one that
-    answers; ``None`` when several versions share the calls.
+    answers; ``None`` when several versions share the calls: ``shares`` (0 to 1) says which.
     """
 
     id: str
@@ -28,6 +28,7 @@ class ServiceDeployment:
     deployed: str
     version: str | None
     enabled: bool = True
+    shares: tuple[tuple[str, float], ...] = ()
 
     def __str__(self) -> str:
         off = "" if self.enabled else ", disabled"
@@ -68,10 +69,18 @@ def _read(deployer: Dss, deployment_id: str, service: str, infra: str) -> tuple[
             deployed=node_id(raw.get("deployedServiceId") or published, "deployedServiceId"),
             version=node_id(mapping["generation"], "generation") if mapping.get("mode") == _SINGLE else None,
             enabled=bool(raw.get("enabled", True)),
+            shares=_shares(mapping),
         )
         if (found.id, found.service, found.infra) != (deployment_id, service, infra):
             raise ValueError(f"it is of deployment {found.id}, API service {found.service} on {found.infra}")
         return found, settings
+
+
+def _shares(mapping: dict[str, Any]) -> tuple[tuple[str, float], ...]:
+    """The shares of several versions; none where one answers alone, or where the entries have another form."""
+    entries = mapping.get("entries") if mapping.get("mode") != _SINGLE else None
+    found = [entry for entry in entries or [] if isinstance(entry, dict) and "generation" in entry]
+    return tuple((str(entry["generation"]), float(entry.get("proba") or 0.0)) for entry in found)
 
 
 def create(deployer: Dss, deployment_id: str, service: str, infra: str, version: str) -> ServiceDeployment:

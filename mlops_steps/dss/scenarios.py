@@ -154,7 +154,8 @@ def _await_end(
             if run.id != run_id:
                 raise ValueError(f"it is run {run.id}, not {run_id}")
             running = bool(run.running)
-        say("running" if running else "ended")
+        if running:
+            say("running")
         return None if running else True
 
     return poll(look, deadline=deadline, what=f"scenario {scenario_id} on {dss.name}", longest=5.0)

@@ -13,6 +13,7 @@ from mlops_steps.delivery.exclusive import claimed, stage_lock
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.release import interrupted_before, look, release
+from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
 from mlops_steps.errors import MlopsError
 from mlops_steps.needs.check import Place, check_needs
@@ -50,12 +51,12 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
             deadline = Deadline(settings.release.timeout)
             if dry_run:
                 live, situation = look(change, bundle.id, deadline)
-                _compare(change, target, needs, situation, deadline)
+                _compare(change, target, needs, live, situation, deadline)
                 console.line("dry run: nothing was changed")
                 return
             with claimed(target, console, deadline):
                 live, situation = look(change, bundle.id, deadline)
-                _compare(change, target, needs, situation, deadline)
+                _compare(change, target, needs, live, situation, deadline)
                 began = True
                 with _stated(statements, target, bundle, context.signals):
                     release(change, live, situation, bundle.id, deadline, context.signals)
@@ -78,6 +79,7 @@ def _compare(
     change: Change,
     target: ProjectDeployerTarget,
     needs: BundleNeeds | None,
+    live: Live,
     situation: Situation,
     deadline: Deadline,
 ) -> None:
@@ -88,7 +90,9 @@ def _compare(
     settings = target.settings.compare
     if needs is None or situation.phase is not Phase.NOTED:
         return
-    place = Place(target.stage, target.node, target.deployed_key, target.known_deployment())
+    place = Place(
+        target.stage, target.node, target.deployed_key, target.known_deployment() if live.deployment else None
+    )
     limit = deadline.at_most(settings.timeout)
     only_warn = settings.at_release == "warning"
     check_needs(needs, place, settings, change.report, change.console, limit, only_warn=only_warn)

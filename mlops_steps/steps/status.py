@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from json import dumps
@@ -10,6 +11,7 @@ from json import dumps
 from mlops_steps.config import Settings
 from mlops_steps.delivery import release_notes
 from mlops_steps.delivery.record import ReleaseRecord, load_for
+from mlops_steps.delivery.service_status import ServiceStatus, service_status
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
 from mlops_steps.dss import bundles, scenarios, updates
@@ -45,9 +47,12 @@ def run(context: Context, *, json: bool = False) -> None:
 
     Raises :class:`NodeError` when a stage could not be asked; its row says why.
     """
-    found = ask(context)
-    context.console.result(dumps(as_dicts(found), indent=2) if json else table(found))
-    check(found)
+    found, services = ask(context), ask_services(context)
+    if json:
+        context.console.result(dumps([*as_dicts(found), *map(asdict, services)], indent=2))
+    else:
+        context.console.result("\n\n".join([table(found), *([service_table(services)] if services else [])]))
+    check(found, services)
 
 
 def ask(context: Context) -> list[StageStatus]:
@@ -73,11 +78,34 @@ def ask(context: Context) -> list[StageStatus]:
     return found
 
 
-def check(found: list[StageStatus]) -> None:
-    """Raises :class:`NodeError` when a stage could not be asked."""
-    silent = [row.stage for row in found if row.problem]
+def ask_services(context: Context) -> list[ServiceStatus]:
+    """The same for the stages of the API service; none where there is no service."""
+    settings, report, console = context.settings, context.report, context.console
+    if settings.api.service is None:
+        return []
+    record = load_for(settings.record, settings.project)
+    stages = settings.api.stages
+    asked = {stage: BackgroundCall(functools.partial(service_status, settings, record, stage)) for stage in stages}
+    found = []
+    for stage, call in asked.items():
+        try:
+            with report.case(f"API service, {stage}"):
+                found.append(call.result())
+        except ConfigError:
+            raise
+        except MlopsError as error:
+            console.warn(f"API service, {stage}: {error.message}")
+            infra = stages[stage].infra
+            found.append(ServiceStatus(settings.api.required_service(), stage, infra, problem=error.message))
+    return found
+
+
+def check(found: list[StageStatus], services: Sequence[ServiceStatus] = ()) -> None:
+    """Raises :class:`NodeError` when a stage could not be asked: which, and why."""
+    rows: list[StageStatus | ServiceStatus] = [*found, *services]
+    silent = [f"{row.stage} ({row.problem})" for row in rows if row.problem]
     if silent:
-        raise NodeError(f"could not ask: {', '.join(silent)}", next_step="run `mlops-steps doctor`")
+        raise NodeError(f"could not ask {'; '.join(silent)}", next_step="run `mlops-steps doctor`")
 
 
 def _row(settings: Settings, record: ReleaseRecord, stage: str) -> StageStatus:
@@ -145,8 +173,21 @@ def as_dicts(found: list[StageStatus]) -> list[dict[str, str | None]]:
 def table(found: list[StageStatus]) -> str:
     """The rows as a table for people."""
     heads = ["stage", "infrastructure", "live", "health", "since", "commit", "build", "tested"]
-    lines = [heads, *([value or "-" for value in _values(row)] for row in as_dicts(found))]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return _aligned([heads, *([value or "-" for value in _values(row)] for row in as_dicts(found))])
+
+
+def service_table(found: list[ServiceStatus]) -> str:
+    """The same for the stages of the API service."""
+    lines = [["API service", "stage", "infrastructure", "live", "health", "since", "API nodes"]]
+    for row in found:
+        nodes = ", ".join(f"{node}: {said}" for node, said in row.nodes.items())
+        texts = [row.service, row.stage, row.infra, row.live, row.health, row.since, nodes]
+        lines.append([one_line(text, _LONGEST) if text else "-" for text in texts])
+    return _aligned(lines)
+
+
+def _aligned(lines: list[list[str]]) -> str:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )

@@ -7,9 +7,21 @@ from dataclasses import dataclass
 
 from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.sandbox.services.projects.model import active_bundle_id
-from mlops_steps.steps import deploy, doctor, recover, rollback, smoke_test, status, validate
+from mlops_steps.steps import (
+    api_recover,
+    api_release,
+    api_rollback,
+    deploy,
+    doctor,
+    recover,
+    rollback,
+    smoke_test,
+    status,
+    validate,
+)
 from mlops_steps.steps import test as test_step
 from mlops_steps.steps.context import Context
+from tests.faults import service
 from tests.faults.matrix import Case
 from tests.faults.world import KEY, NEW, OLD, STAGE, Attempt, World
 
@@ -115,7 +127,7 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("validate", validate.run, 4, reads, _nothing, _untouched)
     yield Scene("doctor", doctor.run, 15, reads, _nothing, _untouched)
 
-    yield Scene("status", status.run, 3, reads, _nothing, _untouched)
+    yield Scene("status", status.run, 6, reads, service.made, _untouched)
     yield Scene("smoke-test", lambda context: smoke_test.run(context, STAGE), 2, reads, _nothing, _untouched)
     yield Scene("deploy", lambda context: deploy.run(context, "test"), 2 + 4 + 12, reads, old_on_test, _deployed)
     yield Scene("test", lambda context: test_step.run(context, "test"), 4 * 2 + 4, reads, new_on_test, _tested)
@@ -123,6 +135,30 @@ def _scenes() -> Iterator[Scene]:
         "rollback", lambda context: rollback.run(context, STAGE, to=NEW), 12 + 6, (0, 1, 3, 5), _nothing, _rolled_back
     )
     yield Scene("recover", lambda context: recover.run(context, STAGE), 6 * 3 + 12, (0, 3, 5), World.cut_off, _restored)
+    yield Scene(
+        "api-release",
+        lambda context: api_release.run(context, STAGE),
+        2 + 4 + 2 + 6,
+        (0, 1, 3, 4, 5),
+        service.made,
+        lambda world, attempt, _case: service.released(world, attempt),
+    )
+    yield Scene(
+        "api-rollback",
+        lambda context: api_rollback.run(context, STAGE, to=NEW),
+        12 + 6,
+        (0, 1, 3, 5),
+        service.made,
+        lambda world, attempt, _case: service.rolled_back(world, attempt),
+    )
+    yield Scene(
+        "api-recover",
+        lambda context: api_recover.run(context, STAGE),
+        6 * 3 + 12,
+        (0, 1, 3, 5),
+        service.cut_off,
+        lambda world, attempt, _case: service.restored(world, attempt),
+    )
 
 
 SCENES = {scene.name: scene for scene in _scenes()}

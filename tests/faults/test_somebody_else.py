@@ -174,7 +174,10 @@ def test_a_rollback_that_was_cut_off_knows_what_the_settings_named(world: World)
     settings = world.deployer.get_deployment(DEPLOYMENT).get_settings()
     settings.bundle_id = NEW  # an update to it never came
     settings.save()
-    with patch("mlops_steps.steps.rollback.restore", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+    with (
+        patch("mlops_steps.delivery.going_back.restore", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
         world.run(lambda context: rollback.run(context, STAGE, to=OTHER), "rollback")
     again = world.recover()
     assert again.code == 0, again.said

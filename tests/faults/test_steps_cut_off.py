@@ -22,6 +22,7 @@ from mlops_steps.sandbox.faults.model import Fault
 from mlops_steps.sandbox.services.bundles import export
 from mlops_steps.sandbox.services.deployer.published import PublishedProjects
 from mlops_steps.sandbox.services.projects.model import active_bundle_id
+from tests.faults import service
 from tests.faults.choice import chosen
 from tests.faults.cut import ARCHIVED, HUP, INT, KEPT, KILL, LOST, RERUN, TERM, Cut, moments
 from tests.faults.recorded import FIRST_DEPLOY, PACKAGE, own
@@ -99,6 +100,22 @@ def _live(bundle: str) -> Callable[[World, list[str], int], list[str]]:
     return check
 
 
+def _service_live(version: str) -> Callable[[World, list[str], int], list[str]]:
+    def check(world: World, _arguments: list[str], since: int) -> list[str]:
+        now = service.state(world)
+        wrong = [] if now == service.live(version) else [f"{now}"]
+        deployment = world.design.get_apideployer().get_deployment(service.DEPLOYMENT)
+        updates = [item for item in deployment.list_updates() if item.get_raw()["startTimestamp"] > since]
+        wrong += [] if len(updates) <= 1 else [f"{len(updates)} updates"]
+        record = ReleaseRecord.load(world.settings.record)
+        part = record.api_stages.get(STAGE) if record else None
+        wrong += ["a restore is pending"] if part and part.pending else []
+        tags = world.design.get_apideployer().get_service(service.SERVICE).get_settings().get_raw().get("tags") or []
+        return wrong + [f"the note is left behind: {tag}" for tag in tags if tag.startswith("mlops-steps|")]
+
+    return check
+
+
 def _without_a_record(world: World) -> None:
     world.settings.record.unlink()
 
@@ -131,6 +148,33 @@ SCENES = {
             _live(NEW),
             (KEPT, LOST),
             f"rollback-{STAGE}",
+        ),
+        Scene(
+            "api-release",
+            ["--stage", STAGE],
+            "api-release",
+            service.made,
+            _service_live(NEW),
+            (KEPT, ARCHIVED),
+            f"api-release-{STAGE}",
+        ),
+        Scene(
+            "api-recover",
+            ["--stage", STAGE],
+            "api-recover",
+            service.cut_off,
+            _service_live(OLD),
+            (KEPT, ARCHIVED),
+            f"api-recover-{STAGE}",
+        ),
+        Scene(
+            "api-rollback",
+            ["--stage", STAGE, "--to", NEW],
+            "api-rollback",
+            service.made,
+            _service_live(NEW),
+            (KEPT, LOST),
+            f"api-rollback-{STAGE}",
         ),
     )
 }
@@ -176,7 +220,9 @@ def play(world: World, scene: Scene, cut: Cut) -> tuple[str, list[str]]:
     wrong = []
     if number != KILL:
         # What is not to be cut off, and what was done already, goes on to its end.
-        through = code == 0 and any(text in said for text in ("deployed: ", "recovered: ", "rolled back: "))
+        through = code == 0 and any(
+            text in said for text in ("deployed: ", "released: ", "recovered: ", "rolled back: ")
+        )
         if code != 128 + signal.Signals[number] and not through:
             wrong.append(f"exit code {code}")
         wrong += report_of(world, scene)

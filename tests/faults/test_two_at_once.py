@@ -149,7 +149,7 @@ def test_a_process_whose_stage_was_taken_over_changes_nothing_any_more(world: Wo
     fault = Fault(kind="never", operation="PUT /project-deployer/deployments/*/settings", by="clients", act="before")
     held = world.sandbox.design.faults.add(fault)
     since = int(time.time() * 1000) - 1
-    child = released(world, tmp_path, "one", config="mlops.yml")
+    child = released(world, tmp_path, "one", config="steady.yml")
     until(lambda: held.fired > 0)
     claim(world)
     assert child.wait() in (1, 5), child.said

@@ -26,6 +26,7 @@ from mlops_steps.errors import MlopsError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
 from mlops_steps.sandbox.faults.board import LoggedRequest
+from mlops_steps.sandbox.services.api_node.model import state_of
 from mlops_steps.sandbox.services.projects.model import create
 from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.steps.context import Context
@@ -45,9 +46,21 @@ LIMITS: dict[str, dict[str, Any]] = {
     "test": {"timeout": "2s", "total_timeout": "4s"},
     "deploy": {"timeout": "4s", "health_timeout": "1.5s"},
     "release": {"timeout": "4s", "smoke_timeout": "2s", "rollback_timeout": "6s"},
+    "api": {
+        "service": "tiny",
+        "stages": {"dev": {"infra": "api-dev"}, "prod": {"infra": "api-prod"}},
+        "package_timeout": "2s",
+        "health_timeout": "1.5s",
+        "call_timeout": "1s",
+        "release": {"timeout": "4s", "verify_timeout": "2s", "rollback_timeout": "6s"},
+    },
 }
 #: For what has to succeed, however busy the machine is.
-PATIENT: dict[str, dict[str, Any]] = {"http": {"read_timeout": "10s"}, "deploy": {"health_timeout": "10s"}}
+PATIENT: dict[str, dict[str, Any]] = {
+    "http": {"read_timeout": "10s"},
+    "deploy": {"health_timeout": "10s"},
+    "api": {"service": "tiny", "stages": LIMITS["api"]["stages"], "health_timeout": "10s"},
+}
 #: The same, where a request that a test holds must not last long: what has no answer in time is tried again.
 STEADY: dict[str, dict[str, Any]] = {**PATIENT, "http": {"read_timeout": "1s"}}
 #: What a release may take at most: its archive check, its deployment, its smoke test, its restore, and 10 seconds.
@@ -203,6 +216,8 @@ class World:
         self._snapshots[begin].put_back()
         for node in self.sandbox.nodes.values():
             node.faults.clear_requests()
+            if node.type == "API":
+                state_of(node).services.clear()  # an API node keeps what it serves in memory, too
 
     def _keep(self, begin: str) -> None:
         self._quiet()

@@ -225,3 +225,30 @@ def test_the_record_that_was_archived_before_restores_on_another_agent(api: ApiW
     assert not pending(api.record, "prod")
     plan = api.ok("from-environment", "plan", MLOPS_STEP=step).out
     assert "note=true" in plan
+
+
+def test_status_shows_what_answers_where(api: ApiWorkspace) -> None:
+    released(api, "v1")
+    api.deployed("v2")
+    said = api.ok("status").out
+    rows = {line.split()[1]: line for line in said.splitlines() if line.startswith(api.service)}
+    assert " v2 " in rows["dev"]
+    assert " v1 " in rows["prod"]
+    assert "api-prod-1: v1, api-prod-2: v1" in rows["prod"]
+    settings = deployment(api).get_settings()
+    entries = [{"generation": "v1", "proba": 0.75}, {"generation": "v2", "proba": 0.25}]
+    settings.get_raw()["generationsMapping"] = {"mode": "MULTI_GENERATION", "entries": entries}
+    settings.save()
+    deployment(api).start_update().wait_for_result()
+    (row,) = [
+        row for row in json.loads(api.ok("status", "--json").out) if row.get("service") and row["stage"] == "prod"
+    ]
+    assert (row["version"], row["shares"], row["health"]) == (None, {"v1": 0.75, "v2": 0.25}, "HEALTHY")
+    assert "v1 75 %, v2 25 %" in api.ok("status").out
+    with api.fault("refuse", node="api-prod-2", count="for ever"):
+        down = api.ok("status").out
+    assert "api-prod-2: no answer" in down
+    with api.fault("error", status=403, operation="list api deployments", count="for ever"):
+        refused = api.run("status")
+    assert refused.code == 3
+    assert "could not ask dev (" in refused.err

@@ -431,7 +431,8 @@ def test_a_second_ctrl_c_leaves_at_once(controller: FakeController, endless: Fak
     terminal.type("\x03")
     terminal.wait_for("Stop churn #1 too? [y/N]")
 
-    assert terminal.end(insisting="\x03") == 130
+    # One more that comes when all is said ends the process by the signal; a shell calls both 130.
+    assert terminal.end(insisting="\x03") in (130, -signal.SIGINT)
     assert "interrupted" in terminal.text
     assert not endless.stopped
     assert "Traceback" not in terminal.text

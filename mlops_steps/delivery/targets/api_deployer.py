@@ -247,10 +247,11 @@ class ApiDeployerTarget:
         def look() -> LiveService | None:
             live = self.observe()
             last[:] = [live]
-            say(str(live))
-            if not enabled:
-                return live if live.deployment and not live.deployment.enabled and not live.served else None
-            return live if live.is_healthy(version) else None
+            off = live.deployment is not None and not live.deployment.enabled and not live.served
+            there = live.is_healthy(version) if enabled else off
+            if not there:
+                say(str(live))
+            return live if there else None
 
         patience = deadline.at_most(self.settings.api.health_timeout)
         try:

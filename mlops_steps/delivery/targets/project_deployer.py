@@ -232,10 +232,10 @@ class ProjectDeployerTarget:
         def look() -> LiveBundle | None:
             live = self.observe()
             last[:] = [live]
-            say(str(live))
-            if not enabled:
-                return live if live.version == version else None
-            return live if live.is_healthy(version) else None
+            there = live.is_healthy(version) if enabled else live.version == version
+            if not there:
+                say(str(live))
+            return live if there else None
 
         patience = deadline.at_most(self.settings.deploy.health_timeout)
         try:
