@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mlops_steps.gates.samples import Samples, Version
 from mlops_steps.gates.scored import Array, numbers, positives, text
 from mlops_steps.gates.statistics import auc, bootstrap, proportions
 from mlops_steps.gates.statistics.model import Comparison, Verdict, not_worse
+from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import Deadline
 
 _LOWER_IS_BETTER = ("log_loss", "mae", "rmse")
@@ -71,8 +73,9 @@ def _pairs(
     score = gate.probability if gate.metric in ("auc", "log_loss") else gate.prediction
     columns = [gate.key, gate.label, str(score)]
     rows = []
-    for version in (samples.candidate, champion):
-        found = samples.read(version, gate.dataset, columns, deadline, gate.scenario)
+    versions = (samples.candidate, champion)
+    tables = gather([partial(samples.read, one, gate.dataset, columns, deadline, gate.scenario) for one in versions])
+    for version, found in zip(versions, tables, strict=True):
         keyed = {
             text(key): (label, value) for key, label, value in zip(*found.values(), strict=True) if key is not None
         }

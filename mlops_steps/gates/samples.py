@@ -41,6 +41,7 @@ class Samples:
     say: Callable[[str], None] = lambda _text: None
     _champion: list[Version | None] = field(default_factory=list)
     _scored: set[tuple[str, str]] = field(default_factory=set)
+    _turns: dict[tuple[str, str], threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -77,6 +78,9 @@ class Samples:
     def prepare(self, version: Version, scenario: str, deadline: Deadline) -> None:
         """Runs the scenario, unless it has run for this version. Raises :class:`CheckFailed`, :class:`NodeError`."""
         with self._lock:
+            turn = self._turns.setdefault((version.stage, scenario), threading.Lock())
+        # The two versions run theirs side by side; gates that name the same one wait for it.
+        with turn:
             if (version.stage, scenario) in self._scored:
                 return
             self.say(f"running scenario {scenario} of {version}")

@@ -42,7 +42,7 @@ compare:
 """
 _GATES = """\
 gates:
-  # All of them look at the held-out customers, which SCORE_HOLDOUT scores on the node.
+  # Most of them look at the held-out customers, which SCORE_HOLDOUT scores on the node.
   - {{gate: metric, model: churn_model, metric: auc, at_least: 0.85}}
   - gate: champion
     metric: log_loss
@@ -66,7 +66,7 @@ gates:
     dataset: customers_scored
     label: churn
     probability: probability
-  - {{gate: drift, reference: customers_train, current: customers_test, scenario: SCORE_HOLDOUT}}
+  - {{gate: drift, reference: customers_train, current: customers_test, scenario: SPLIT_CUSTOMERS}}
   - {{gate: data_quality, datasets: [customers_scored], scenario: SCORE_HOLDOUT}}
 """
 
