@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mlops_steps.config import Settings
-from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord, now
+from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
+from mlops_steps.delivery.unit import now
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
 from mlops_steps.provenance import statements, store

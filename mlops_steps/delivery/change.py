@@ -12,8 +12,9 @@ from typing import Any
 from mlops_steps.config import Settings
 from mlops_steps.delivery import phases
 from mlops_steps.delivery.phases import Phase, Transition
-from mlops_steps.delivery.record import Named, Outcome, Previous, ReleaseRecord, Unit, load_for
+from mlops_steps.delivery.record import ReleaseRecord, load_for
 from mlops_steps.delivery.targets.base import Deployed, Live, Target
+from mlops_steps.delivery.unit import Named, Outcome, Previous, Unit
 from mlops_steps.errors import ConfigError
 from mlops_steps.report.model import Report
 from mlops_steps.system.console import Console

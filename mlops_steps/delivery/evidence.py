@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from mlops_steps.delivery.change import Change, previous_of, superseded
 from mlops_steps.delivery.phases import Phase
-from mlops_steps.delivery.record import Named, Previous
 from mlops_steps.delivery.targets.base import Live, Target
+from mlops_steps.delivery.unit import Named, Previous
 from mlops_steps.errors import CheckFailed, NodeError
 
 log = logging.getLogger(__name__)

@@ -8,90 +8,29 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pydantic_core
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError
 
 from mlops_steps.config.bundle_ids import BUNDLE_ID
 from mlops_steps.delivery import schema1
-from mlops_steps.delivery.phases import GIVEN_UP, PENDING, IllegalTransition, Phase, Transition
+from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record_parts import joined, merged, parts
+from mlops_steps.delivery.unit import Kind, Outcome, Part, Unit, now
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.files import locked, write_atomically
 from mlops_steps.system.secrets import redact
-from mlops_steps.system.text import clean, shorten_middle
+from mlops_steps.system.text import clean
 
 SCHEMA = 2
 
 # Bytes. A record holds a few stages; a larger file is not a record.
 LARGEST = 4 * 1024 * 1024
-# Bytes of a message, which may be a node's.
-_MESSAGE = 4000
-
-#: What a unit is.
-Kind = Literal["bundle", "api service"]
-Result = Literal["started", "passed", "failed", "error", "skipped"]
 
 
-def now() -> str:
-    """UTC in ISO 8601 with seconds."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", validate_assignment=True, defer_build=True)
-
-
-def _fit(text: str) -> str:
-    fit = redact(clean(text))
-    # What was shortened once stays as it is: the line that says so is added to the limit.
-    return fit if len(fit.encode()) <= _MESSAGE + 100 else shorten_middle(fit, _MESSAGE)
-
-
-# A text that may be a node's, without what is secret, and not too long.
-Message = Annotated[str, AfterValidator(_fit)]
-
-
-class Measured(_Part):
-    """What a gate has measured, so that a history can be drawn of the records of many builds.
-
-    ``value`` is a finite number, or None where there is none; ``limit``, ``interval`` and ``source`` are in words;
-    ``rows`` is how many rows the value rests on.
-    """
-
-    verdict: str = Field(max_length=50)
-    value: float | None = Field(default=None, allow_inf_nan=False)
-    limit: Message = ""
-    interval: Message = ""
-    rows: int | None = None
-    source: Message = ""
-
-
-class Outcome(_Part):
-    """How a part of a step has ended, or that it has begun.
-
-    ``attempt`` names the scenario runs of this attempt, so that after a crash they are found and not run again.
-    ``gates`` is what the gates have measured, by name.
-    """
-
-    result: Result = "started"
-    bundle: str | None = None
-    attempt: str = Field(default="", max_length=200)
-    started: str = Field(default_factory=now)
-    ended: str | None = None
-    message: Message = ""
-    gates: dict[str, Measured] = Field(default_factory=dict, max_length=500)
-
-    def end(self, result: Result, message: str = "") -> Outcome:
-        """Notes the end; returns itself."""
-        self.result, self.message, self.ended = result, message, now()
-        return self
-
-
-class Bundle(_Part):
+class Bundle(Part):
     """The bundle this record is about. ``sha256`` and ``size`` (bytes) are of the archive on the Project Deployer."""
 
     id: str = Field(pattern=BUNDLE_ID)
@@ -105,7 +44,7 @@ class Bundle(_Part):
     changes: list[str] = Field(default_factory=list, max_length=100)
 
 
-class Package(_Part):
+class Package(Part):
     """The package of an API service. ``sha256`` and ``size`` (bytes) are of the archive on the API Deployer."""
 
     service: str = Field(max_length=200)
@@ -118,7 +57,7 @@ class Package(_Part):
     endpoints: list[str] = Field(default_factory=list, max_length=1000)
 
 
-class Build(_Part):
+class Build(Part):
     """The Jenkins build, and the commit of the repository that holds the Jenkinsfile."""
 
     number: str | None = None
@@ -127,30 +66,7 @@ class Build(_Part):
     commit: str | None = None
 
 
-class Named(_Part):
-    """A version that a deployment's settings name, and whether the deployment is enabled.
-
-    ``shared``: they named several versions of an API service, which share the calls.
-    """
-
-    version: str | None = None
-    enabled: bool = True
-    shared: bool = False
-
-
-class Previous(Named):
-    """What a failed change returns to. ``version`` is None when nothing was live, and no deployment was enabled.
-
-    ``active``: whether the node said that the version is live. A deployment that is enabled is returned to what its
-    settings name even when it did not. ``seen`` is what the settings named when the change began: another version
-    after an update that failed.
-    """
-
-    active: bool = True
-    seen: Named = Field(default_factory=Named)
-
-
-class Approval(_Part):
+class Approval(Part):
     """Who approved the release of a bundle to a stage, and when. ``build`` names the build that asked.
 
     ``sha256`` is that of the approved archive. An approval without it, of an earlier version, does not count.
@@ -167,90 +83,7 @@ class Approval(_Part):
         return (self.bundle, self.sha256, self.build) == (bundle.id, bundle.sha256, build)
 
 
-class Unit(_Part):
-    """What is changed as one: a bundle, or an API service's version, on an infrastructure. Only :meth:`go` changes it.
-
-    ``version`` is the id of what is made live, or given up; ``previous`` what is returned to when that fails, if
-    ``restores``. ``why`` says why it was given up. ``since``: when the phase was reached.
-    """
-
-    kind: Kind = "bundle"
-    infra: str
-    deployment: str
-    phase: Phase = Phase.NOTED
-    since: str = Field(default_factory=now)
-    version: str | None = None
-    previous: Previous | None = None
-    restores: bool = True
-    why: Message = ""
-    deploy: Outcome | None = None
-    smoke_test: Outcome | None = None
-    restore: Outcome | None = None
-
-    @property
-    def pending(self) -> bool:
-        """Whether what was live before must be made live again, or verified, by whoever comes next."""
-        return self.restores and self.phase in PENDING
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the change has failed, and what was live before is not live again yet."""
-        return self.restores and self.phase in GIVEN_UP
-
-    @property
-    def verified(self) -> str | None:
-        """The version that was made live and has passed its smoke test, if there is one."""
-        passed = self.phase is Phase.LIVE and self.smoke_test and self.smoke_test.result == "passed"
-        return self.version if passed else None
-
-    @property
-    def was_live(self) -> bool:
-        """Whether a smoke test, a restore, or a finished deployment shows that the version was live for a while."""
-        return bool(self.smoke_test or self.restore) or (self.deploy is not None and self.deploy.result == "passed")
-
-    @property
-    def ours(self) -> set[str]:
-        """The versions that the deployment's settings may name when nobody else has changed them."""
-        before = self.previous
-        names = (self.version, before and before.version, before and before.seen.version)
-        return {name for name in names if name}
-
-    def is_ours(self, version: str | None, enabled: bool) -> bool:
-        """Whether settings that name this version may be what this change has made of them, or has found.
-
-        A deployment that was enabled is disabled by a change only when there is nothing to go back to.
-        """
-        before = self.previous
-        may_be_disabled = before is None or before.version is None or not (before.enabled and before.seen.enabled)
-        named = version in self.ours if version else bool(before and before.seen.shared)
-        return (not self.ours or named) and (enabled or may_be_disabled)
-
-    def still_previous(self, version: str | None, enabled: bool) -> Previous | None:
-        """What a resumed change returns to, after it has found settings that name this version."""
-        if self.previous and version is not None and self.is_ours(version, enabled):
-            return self.previous.model_copy(update={"seen": Named(version=version, enabled=enabled)})
-        return self.previous
-
-    def ended(self, why: str) -> dict[str, Outcome | None]:
-        """The outcomes; those that had only begun have failed."""
-        found = {name: getattr(self, name) for name in ("deploy", "smoke_test", "restore")}
-        return {
-            name: part.model_copy().end("failed", why) if part and part.result == "started" else part
-            for name, part in found.items()
-        }
-
-    def go(self, transition: Transition, **fields: Any) -> None:
-        """Takes the transition, and sets the fields that it writes. Raises :class:`IllegalTransition`."""
-        if self.phase not in transition.before:
-            raise IllegalTransition(f"{transition.name}: not from phase {self.phase}")
-        if set(fields) != set(transition.writes):
-            raise IllegalTransition(f"{transition.name}: writes {transition.writes}, not {tuple(fields)}")
-        for name, value in fields.items():
-            setattr(self, name, value)
-        self.phase, self.since = transition.after, now()
-
-
-class Stage(_Part):
+class Stage(Part):
     """What was done on one stage, unit by unit. Units are named by their infrastructure."""
 
     approval: Approval | None = None
@@ -279,7 +112,7 @@ class Stage(_Part):
         return ", ".join(["live", *dict.fromkeys(said)])
 
 
-class ReleaseRecord(_Part):
+class ReleaseRecord(Part):
     """The whole record. ``schema_version`` is written as ``schema``."""
 
     model_config = ConfigDict(extra="ignore", validate_assignment=True, populate_by_name=True)

@@ -6,8 +6,8 @@ import hashlib
 import time
 
 from mlops_steps.delivery.change import Change
-from mlops_steps.delivery.record import Previous
 from mlops_steps.delivery.targets.base import Deployed, Live
+from mlops_steps.delivery.unit import Previous
 from mlops_steps.delivery.verify import smoke
 from mlops_steps.dss.deployments import changed_by_another
 from mlops_steps.errors import (

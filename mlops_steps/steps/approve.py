@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlops_steps.config import Settings
-from mlops_steps.delivery.record import Approval, Bundle, ReleaseRecord, load_for, now
+from mlops_steps.delivery.record import Approval, Bundle, ReleaseRecord, load_for
+from mlops_steps.delivery.unit import now
 from mlops_steps.errors import CheckFailed
 from mlops_steps.steps.context import Context
 

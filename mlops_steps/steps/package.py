@@ -11,7 +11,8 @@ from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import release_notes
 from mlops_steps.delivery.attestation import Statements
-from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord, load_for, now
+from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord, load_for
+from mlops_steps.delivery.unit import now
 from mlops_steps.delivery.version_ids import version_id
 from mlops_steps.dss import bundles, deployments
 from mlops_steps.dss.downloads import Archive

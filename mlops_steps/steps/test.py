@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from mlops_steps.delivery.attestation import Statements
 from mlops_steps.delivery.exclusive import stage_lock
-from mlops_steps.delivery.record import Build, Measured, Outcome, ReleaseRecord, Result, load_for
+from mlops_steps.delivery.record import Build, ReleaseRecord, load_for
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.unit import Measured, Outcome, Result
 from mlops_steps.dss import automation, scenarios, updates
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
 from mlops_steps.report.model import Case, Report

@@ -13,7 +13,7 @@ import pytest
 import mlops_steps
 from mlops_steps.delivery import phases
 from mlops_steps.delivery.phases import MEANING, PENDING, SETTLED, TRANSITIONS, IllegalTransition, Phase, Transition
-from mlops_steps.delivery.record import Named, Outcome, Previous, Unit
+from mlops_steps.delivery.unit import Named, Outcome, Previous, Unit
 
 PAGE = Path(__file__).parents[2] / "docs" / "release-states.md"
 VALUES: dict[str, Any] = {

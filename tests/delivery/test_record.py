@@ -12,17 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_steps.delivery.phases import Phase
-from mlops_steps.delivery.record import (
-    LARGEST,
-    Bundle,
-    Measured,
-    Outcome,
-    Package,
-    Previous,
-    ReleaseRecord,
-    build_from,
-    load_for,
-)
+from mlops_steps.delivery.record import LARGEST, Bundle, Package, ReleaseRecord, build_from, load_for
+from mlops_steps.delivery.unit import Measured, Outcome, Previous
 from mlops_steps.errors import ConfigError
 
 SHA = "a" * 64

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mlops_steps.delivery.phases import Phase
-from mlops_steps.delivery.record import Named, Previous, ReleaseRecord
+from mlops_steps.delivery.record import ReleaseRecord
+from mlops_steps.delivery.unit import Named, Previous
 from mlops_steps.errors import ConfigError
 
 PREVIOUS = {"bundle": "b1", "in_settings": "b0", "deployment_existed": True, "enabled": True, "health": "HEALTHY"}

@@ -8,7 +8,8 @@ from typing import Any
 import dataikuapi
 
 from mlops_steps.delivery import phases
-from mlops_steps.delivery.record import Named, Outcome, Package, Previous, ReleaseRecord
+from mlops_steps.delivery.record import Package, ReleaseRecord
+from mlops_steps.delivery.unit import Named, Outcome, Previous
 from mlops_steps.sandbox.services.projects.model import Project
 from mlops_steps.steps import api_recover
 from tests.faults.world import KEY, NEW, OLD, Attempt, World

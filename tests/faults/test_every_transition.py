@@ -18,7 +18,8 @@ from requests import Response
 
 from mlops_steps.delivery import phases
 from mlops_steps.delivery.phases import Transition
-from mlops_steps.delivery.record import Outcome, ReleaseRecord, Unit
+from mlops_steps.delivery.record import ReleaseRecord
+from mlops_steps.delivery.unit import Outcome, Unit
 from mlops_steps.dss.http import NodeSession
 from mlops_steps.sandbox.services.projects.model import active_bundle_id
 from mlops_steps.steps import deploy, recover, release, rollback

@@ -21,7 +21,8 @@ import dataikuapi
 from mlops_steps.commands import runner
 from mlops_steps.config import Settings, load
 from mlops_steps.delivery import phases
-from mlops_steps.delivery.record import Bundle, Named, Outcome, Previous, ReleaseRecord
+from mlops_steps.delivery.record import Bundle, ReleaseRecord
+from mlops_steps.delivery.unit import Named, Outcome, Previous
 from mlops_steps.errors import MlopsError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report

@@ -20,7 +20,8 @@ from mlops_steps.commands.groovy.request import Arguments, Request
 from mlops_steps.config import Settings, load
 from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.phases import Phase
-from mlops_steps.delivery.record import Approval, Bundle, Outcome, ReleaseRecord, build_from
+from mlops_steps.delivery.record import Approval, Bundle, ReleaseRecord, build_from
+from mlops_steps.delivery.unit import Outcome
 from mlops_steps.errors import ConfigError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report

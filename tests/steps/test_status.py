@@ -9,8 +9,9 @@ from typing import Any, cast
 import pytest
 
 from mlops_steps.config import Settings, load
-from mlops_steps.delivery.record import Bundle, Outcome, ReleaseRecord
+from mlops_steps.delivery.record import Bundle, ReleaseRecord
 from mlops_steps.delivery.targets.base import LiveBundle as Live
+from mlops_steps.delivery.unit import Outcome
 from mlops_steps.dss import scenarios
 from mlops_steps.dss.deployments import Deployment, Health
 from mlops_steps.steps import status

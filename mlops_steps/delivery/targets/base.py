@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mlops_steps.config import Settings
-from mlops_steps.delivery.record import Kind
+from mlops_steps.delivery.unit import Kind
 from mlops_steps.dss.deployments import Deployment, Health
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline

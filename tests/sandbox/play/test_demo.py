@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from mlops_steps.config import load
-from mlops_steps.delivery.record import Outcome, ReleaseRecord
+from mlops_steps.delivery.record import ReleaseRecord
+from mlops_steps.delivery.unit import Outcome
 from mlops_steps.errors import ConfigError
 from mlops_steps.gates.model import GateResult, GateVerdict
 from mlops_steps.report import junit
