@@ -133,7 +133,8 @@ class Step:
 
     ``asks``: the nodes whose keys it needs. ``reads_record``: it reads what an earlier step of the same build wrote.
     ``harmless_with``: the name of a flag with which it changes nothing. ``in_library``: there is a Groovy step that
-    runs it. ``of_service``: its stage is one of the API service (``api.stages``).
+    runs it. ``of_service``: its stage is one of the API service (``api.stages``). ``sums_up``: after it the page of the
+    release is made anew.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Step:
     harmless_with: str = ""
     in_library: bool = True
     of_service: bool = False
+    sums_up: bool = True
 
     @property
     def all_options(self) -> tuple[Option, ...]:
@@ -379,6 +381,23 @@ STEPS: dict[str, Step] = {
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
             reads_record=False,
+        ),
+        Step(
+            "report",
+            "Make the page of the release, from the release record and the reports: reports/html/index.html.",
+            "Each step makes it too, without pictures; those need the extra `report`. Asks no node. With --from: the "
+            "page of an old build, from a folder with its artifacts (Jenkins: Build Artifacts, all files in a zip).",
+            has_stage=False,
+            options=(
+                Option(
+                    "from_",
+                    "A folder with the reports and the record of another build.",
+                    default="those of mlops.yml",
+                    metavar="FOLDER",
+                ),
+            ),
+            asks=(),
+            sums_up=False,
         ),
         Step(
             "api-package",
