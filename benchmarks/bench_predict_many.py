@@ -49,10 +49,8 @@ def main() -> int:
                 answers = ours.predict_many("predict_churn", records[:count], batch=batch, at_once=at_once)
                 took = time.perf_counter() - started
                 assert len(answers) == count
-                print(
-                    f"ours, batches of {batch}, {at_once} at once: {count / took:.0f} records/s, {count} in {took:.1f} s, "
-                    f"ratio {each * count / took:.1f}"
-                )
+                said = f"ours, batches of {batch}, {at_once} at once: {count / took:.0f} records/s"
+                print(f"{said}, {count} in {took:.1f} s, ratio {each * count / took:.1f}")
     return 0
 
 
