@@ -416,11 +416,20 @@ STEPS: dict[str, Step] = {
             of_service=True,
         ),
         Step(
+            "api-test",
+            "Ask what answers on a stage test queries, and run the team's own pytest suite against it.",
+            "The queries of a file of yours, with what must be answered, and those of the service itself, go to each "
+            "API node: one test case each. `api-release` requires that it has passed. See `api.test` in mlops.yml.",
+            options=(WAIT,),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+            of_service=True,
+        ),
+        Step(
             "api-release",
             "Make a version of the API service live on a stage, verify it, and roll back when that fails.",
-            "Refuses a version that does not answer on the stage before, or whose archive is not the one that was "
-            "packaged. Ends with 0 when each API node answers the test queries with it, with 4 when the version before "
-            "is live again and verified, and with 5 when a person must act.",
+            "Refuses a version that has not passed `api-test` on the stage before, or whose archive has changed since. "
+            "Ends with 0 when each API node answers the test queries with it, with 4 when the version before is live "
+            "again and verified, and with 5 when a person must act.",
             options=(
                 Option(
                     "dry_run",
