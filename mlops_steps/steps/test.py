@@ -7,13 +7,14 @@ import uuid
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from mlops_steps.delivery import judging
 from mlops_steps.delivery.attestation import Statements
 from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.noted import noted_test
 from mlops_steps.delivery.record import Build, ReleaseRecord, load_for
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
-from mlops_steps.delivery.unit import Measured, Outcome
+from mlops_steps.delivery.unit import Outcome
 from mlops_steps.dss import automation, scenarios, updates
 from mlops_steps.errors import CheckFailed, MlopsError, NodeError
 from mlops_steps.report.model import Case, Report
@@ -40,11 +41,7 @@ def run(context: Context, stage: str) -> None:
     """
     settings, report, console = context.settings, context.report, context.console
     node = settings.stage(stage)
-    if settings.gates:
-        # Imported late, here and below: a start must be quick, and most runs have no gates.
-        from mlops_steps.gates.engine import check_extras
-
-        check_extras(settings.gates)
+    judging.gates_of(settings, "test")  # what they require is missed now, and not after the tests
     statements = Statements(settings, console, context.build)
     report.set(infrastructure=node.infra, automation_node=node.url)
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
@@ -100,7 +97,7 @@ def _run_tests(
     if not runs.unreachable:
         run_suite(settings, report, console, settings.stage(target.stage), key)
     measured = [] if runs.unreachable else _run_gates(target, report, console, bundle, key)
-    test.gates = {found.name: Measured(**found.measured()) for found in measured}
+    test.gates = judging.measured(measured)
     tests = report.cases[before:]
     if not runs.unreachable:
         # Before the failures: a deployment in the meantime may be why there are any.
@@ -133,28 +130,18 @@ def _run_gates(
 ) -> list[GateResult]:
     """Judges the deployed bundle by the gates of the configuration, and returns what they found."""
     settings = target.settings
-    if not settings.gates:
+    gates = judging.gates_of(settings, "test")
+    if not gates:
         return []
-    from mlops_steps.gates import engine as gates
     from mlops_steps.gates.samples import Samples, Version
 
-    with ExitStack() as stack, console.waiting(f"measuring {len(settings.gates)} gates") as wait:
+    with ExitStack() as stack:
 
         def champion() -> Version | None:
-            released = stack.enter_context(open_target(settings, settings.release_stage().name))
-            with released.within(Deadline(pace().look)):
-                live = released.observe()
-            return Version(live.version, released.stage, released.node, _key(released, live)) if live.version else None
+            return judging.version_on(stack.enter_context(open_target(settings, settings.release_stage().name)))
 
         candidate = Version(bundle, target.stage, target.node, key)
-        samples = Samples(candidate, target.deployer, champion, wait.state)
-        results = gates.run(settings, samples)
-    for case in gates.add_cases(report, settings, results):
-        if case.outcome is CaseOutcome.PASSED:
-            console.line(f"{case.name}: {case.stdout.splitlines()[0]}")
-        else:
-            console.warn(f"{case.name}: {case.message}")
-    return results
+        return judging.judge(gates, settings, Samples(candidate, target.deployer, champion), report, console)
 
 
 def _conclude(stage: str, cases: list[Case], results: list[Ran], measured: list[GateResult]) -> None:
