@@ -443,7 +443,7 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "api-test",
-            "Ask what answers on a stage test queries, and run the team's own pytest suite against it.",
+            "Ask what answers on a stage test queries, run the team's own pytest suite, and measure it under load.",
             "The queries of a file of yours, with what must be answered, and those of the service itself, go to each "
             "API node: one test case each. `api-release` requires that it has passed. See `api.test` in mlops.yml.",
             options=(WAIT,),
