@@ -45,6 +45,17 @@ private void checkBundle() {
     }
 }
 
+/** Whom to ask: the approvers of the policy, or those of them that the Jenkinsfile names. */
+private String among(Object named) {
+    List allowed = (env.MLOPS_APPROVERS ?: '').tokenize(',')
+    List given = named instanceof List ? named : "${named ?: ''}".tokenize(',')
+    String others = (given - allowed).join(', ')
+    if (allowed && others) {
+        error("mlopsApprove: ${others} may not approve; the policy of the project names ${allowed.join(', ')}")
+    }
+    return (given ?: allowed).join(',')
+}
+
 /** Asks, and notes who has approved what, and when. What `MLOPS_ASKED` refers to is known in Python. */
 private void ask(Map asked) {
     if (env.NODE_NAME) {
@@ -52,7 +63,7 @@ private void ask(Map asked) {
     }
     String subject = env.MLOPS_ASKED
     String id = "Mlops-${asked.stage}"
-    String approvers = asked.approvers instanceof List ? asked.approvers.join(',') : asked.approvers
+    String approvers = among(asked.approvers)
     String details = env.MLOPS_DETAILS.replace('\\n', '\n')
     String by = ''
     echo("mlopsApprove: question ${id} waits for an answer: ${env.BUILD_URL}input/")
@@ -70,6 +81,6 @@ private void ask(Map asked) {
         throw declined
     }
     String at = "${System.currentTimeMillis()}"
-    answers[asked.stage] = [by: by, at: at, asked: subject, build: env.BUILD_URL]
+    answers[asked.stage] = [by: by, at: at, asked: subject, build: env.BUILD_URL, among: approvers]
     echo("mlopsApprove: ${asked.stage} approved by ${by}")
 }

@@ -18,7 +18,8 @@ String version() {
 /** Runs a command with the parameters of a step, publishes what it found, and ends as it ended. */
 Map call(String command, Map parameters) {
     String request = JsonOutput.toJson([step: command, library: version(), parameters: parameters])
-    List variables = ['MLOPS_STEP=' + request]
+    List variables = ['MLOPS_STEP=' + request, 'MLOPS_STARTED_BY=' + starters(),
+                      'MLOPS_LIBRARY_POLICY=' + libraryResource('mlops-steps/policy.yml')]
     if (command == 'release') {
         variables << 'MLOPS_APPROVAL=' + mlopsApprove.given()
     }
@@ -64,6 +65,15 @@ Map lines(String script, String label) {
         }
     }
     return found
+}
+
+/** Why this build was started, and the users that Jenkins names for it. What that means is decided in Python. */
+private String starters() {
+    List found = []
+    for (Map cause in currentBuild.getBuildCauses()) {
+        found << [kind: "${cause._class}", user: "${cause.userId ?: ''}"]
+    }
+    return JsonOutput.toJson([causes: found])
 }
 
 private Map ask(String what, String command) {
@@ -193,6 +203,7 @@ private void publish(Map ended) {
     }
     if (ended.automation) {
         env.MLOPS_AUTOMATION = ended.automation
+        env.MLOPS_APPROVERS = ended.approvers ?: ''
         env.MLOPS_RELEASE_STAGE = ended.releaseStage ?: ''
         env.MLOPS_TEST_STAGES = ended.testStages ?: ''
         env.MLOPS_OPTIONS = ended.options ?: ''
