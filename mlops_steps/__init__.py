@@ -1,9 +1,9 @@
 """Pipeline steps that take Dataiku DSS projects to production from Jenkins.
 
 The names in ``__all__`` are the public API, for rules of your own (docs/validation.md), gates of your own
-(docs/gates.md), reports (docs/reports.md) and tests on the sandbox (docs/game-day.md). Semantic versioning covers
-them, and nothing else that can be imported. Each is imported when it is used: starting a step must be quick, and the
-sandbox is an extra.
+(docs/gates.md), reports (docs/reports.md), calls of an API service (docs/api-services.md) and tests on the sandbox
+(docs/game-day.md). Semantic versioning covers them, and nothing else that can be imported. Each is imported when it is
+used: starting a step must be quick, and the sandbox is an extra.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mlops_steps.config import Settings as Settings
     from mlops_steps.config import ValidateSettings as ValidateSettings
     from mlops_steps.config import load as load_settings
+    from mlops_steps.dss.api_node import FunctionAnswer as FunctionAnswer
+    from mlops_steps.dss.api_node import Prediction as Prediction
+    from mlops_steps.dss.api_node import ScoringClient as ScoringClient
     from mlops_steps.dss.facts import ProjectFacts as ProjectFacts
     from mlops_steps.errors import CheckFailed as CheckFailed
     from mlops_steps.errors import ConfigError as ConfigError
@@ -42,6 +45,7 @@ _PLACES = {
     "CheckFailed": "mlops_steps.errors:CheckFailed",
     "ConfigError": "mlops_steps.errors:ConfigError",
     "Finding": "mlops_steps.rules.model:Finding",
+    "FunctionAnswer": "mlops_steps.dss.api_node:FunctionAnswer",
     "GateCheck": "mlops_steps.gates.model:GateCheck",
     "GateContext": "mlops_steps.gates.model:GateContext",
     "GateResult": "mlops_steps.gates.model:GateResult",
@@ -49,9 +53,11 @@ _PLACES = {
     "MlopsError": "mlops_steps.errors:MlopsError",
     "NodeError": "mlops_steps.errors:NodeError",
     "Outcome": "mlops_steps.report.model:Outcome",
+    "Prediction": "mlops_steps.dss.api_node:Prediction",
     "ProjectFacts": "mlops_steps.dss.facts:ProjectFacts",
     "Report": "mlops_steps.report.model:Report",
     "Sandbox": "mlops_steps.sandbox.site:Sandbox",
+    "ScoringClient": "mlops_steps.dss.api_node:ScoringClient",
     "Settings": "mlops_steps.config:Settings",
     "ValidateSettings": "mlops_steps.config:ValidateSettings",
     "load_settings": "mlops_steps.config:load",
@@ -66,6 +72,7 @@ __all__ = [
     "CheckFailed",
     "ConfigError",
     "Finding",
+    "FunctionAnswer",
     "GateCheck",
     "GateContext",
     "GateResult",
@@ -73,9 +80,11 @@ __all__ = [
     "MlopsError",
     "NodeError",
     "Outcome",
+    "Prediction",
     "ProjectFacts",
     "Report",
     "Sandbox",
+    "ScoringClient",
     "Settings",
     "ValidateSettings",
     "__version__",

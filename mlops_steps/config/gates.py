@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -18,6 +19,11 @@ SliceMetric = Literal["accuracy", "precision", "recall"]
 #: Severities of Project Standards, from 1 to 5.
 StandardsSeverity = Literal["lowest", "low", "medium", "high", "critical"]
 
+#: The steps that measure gates.
+GateStep = Literal["test", "release"]
+
+_BOTH = "The steps that measure it: test, release, or both."
+
 ObjectName = Annotated[str, Field(min_length=1, max_length=300)]
 
 
@@ -29,6 +35,7 @@ class GateSettings(Section):
         default="fail", description="What too few rows count as: fail (the step fails) or skip."
     )
     timeout: Duration = Field(default=900.0, description="Limit of the gate, the scenario that it runs included.")
+    steps: list[GateStep] = Field(default=["test"], min_length=1, description=_BOTH)
 
     @model_validator(mode="before")
     @classmethod
@@ -36,6 +43,12 @@ class GateSettings(Section):
         if isinstance(values, dict) and values.get("name") is None and isinstance(values.get("gate"), str):
             return {**values, "name": values["gate"]}
         return values
+
+    @property
+    def definition(self) -> str:
+        """Stands for all that decides the verdict: two gates with the same one measure the same, against the same."""
+        text = self.model_dump_json(exclude={"name", "timeout", "steps"})
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 class ScoredRows(GateSettings):
@@ -53,6 +66,7 @@ class MetricGate(GateSettings):
     """A metric of the candidate's active model version, against a limit."""
 
     gate: Literal["metric"] = Field(description="Kind of the gate.")
+    steps: list[GateStep] = Field(default=["test", "release"], min_length=1, description=_BOTH)
     model: ObjectName = Field(description="Name or id of the saved model.")
     metric: ObjectName = Field(description="Name of the metric, as DSS calls it (auc, f1, rmse …).")
     at_least: float | None = Field(default=None, description="Smallest value that passes.")
@@ -69,6 +83,7 @@ class ChampionGate(ScoredRows):
     """The candidate against the version that is live on the release stage, on the same rows."""
 
     gate: Literal["champion"] = Field(description="Kind of the gate.")
+    steps: list[GateStep] = Field(default=["test", "release"], min_length=1, description=_BOTH)
     metric: ComparedMetric = Field(description="Metric that is compared.")
     key: ObjectName = Field(description="Column that identifies a row in both datasets.")
     prediction: ObjectName | None = Field(default=None, description="Column with the predicted class or value.")
@@ -173,6 +188,7 @@ class GovernanceGate(GateSettings):
     """Whether the Project Deployer, and sign-offs in Dataiku Govern, let the bundle into production."""
 
     gate: Literal["governance"] = Field(description="Kind of the gate.")
+    steps: list[GateStep] = Field(default=["test", "release"], min_length=1, description=_BOTH)
     govern: NodeName | None = Field(
         default=None, description="Node with Dataiku Govern, as named in nodes: every sign-off must be APPROVED there."
     )

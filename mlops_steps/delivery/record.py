@@ -18,7 +18,7 @@ from mlops_steps.config.bundle_ids import BUNDLE_ID
 from mlops_steps.delivery import schema1
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record_parts import joined, merged, parts
-from mlops_steps.delivery.unit import Kind, Outcome, Part, Unit, now
+from mlops_steps.delivery.unit import Kind, Measured, Outcome, Part, Unit, now
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.files import locked, write_atomically
 from mlops_steps.system.secrets import redact
@@ -84,10 +84,14 @@ class Approval(Part):
 
 
 class Stage(Part):
-    """What was done on one stage, unit by unit. Units are named by their infrastructure."""
+    """What was done on one stage, unit by unit. Units are named by their infrastructure.
+
+    ``gates`` is what the gates of `release` measured before the stage was changed, by name.
+    """
 
     approval: Approval | None = None
     test: Outcome | None = None
+    gates: dict[str, Measured] = Field(default_factory=dict, max_length=500)
     units: dict[str, Unit] = Field(default_factory=dict)
 
     @property

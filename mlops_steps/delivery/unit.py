@@ -43,8 +43,9 @@ Message = Annotated[str, AfterValidator(_fit)]
 class Measured(Part):
     """What a gate has measured, so that a history can be drawn of the records of many builds.
 
-    ``value`` is a finite number, or None where there is none; ``limit``, ``interval`` and ``source`` are in words;
-    ``rows`` is how many rows the value rests on.
+    ``value`` is a finite number, or None where there is none; ``limit``, ``interval``, ``source`` and ``message`` are
+    in words; ``rows`` is how many rows the value rests on. ``against`` is the bundle that it was compared with,
+    ``definition`` stands for the settings of the gate.
     """
 
     verdict: str = Field(max_length=50)
@@ -53,6 +54,9 @@ class Measured(Part):
     interval: Message = ""
     rows: int | None = None
     source: Message = ""
+    message: Message = ""
+    against: str = Field(default="", max_length=200)
+    definition: str = Field(default="", max_length=50)
 
 
 class Outcome(Part):

@@ -43,6 +43,7 @@ def measure(gate: ChampionGate, samples: Samples, deadline: Deadline) -> GateRes
             limit=_limit(gate),
             rows=len(labels),
             source=source,
+            against=champion.bundle,
         )
     found = _compare(gate, labels, new, live)
     higher_is_better = gate.metric not in _LOWER_IS_BETTER
@@ -59,6 +60,7 @@ def measure(gate: ChampionGate, samples: Samples, deadline: Deadline) -> GateRes
         found.rows,
         source,
         () if found.p_value is None else (f"p-value of no difference: {found.p_value:.3g}",),
+        against=champion.bundle,
     )
 
 

@@ -41,9 +41,9 @@ def check_extras(gates: Sequence[Gate]) -> None:
             require("gates", "numpy", "scipy", purpose=f"the gate {gate.name}")
 
 
-def run(settings: Settings, samples: Samples) -> list[GateResult]:
-    """The result of each gate, in the order of the configuration. What a gate raises is a result too."""
-    return gather([partial(_run, gate, settings, samples) for gate in settings.gates])
+def run(gates: Sequence[Gate], settings: Settings, samples: Samples) -> list[GateResult]:
+    """The result of each gate, in their order. What a gate raises is a result too."""
+    return gather([partial(_run, gate, settings, samples) for gate in gates])
 
 
 def _run(gate: Gate, settings: Settings, samples: Samples) -> GateResult:
@@ -63,7 +63,8 @@ def _run(gate: Gate, settings: Settings, samples: Samples) -> GateResult:
         found = GateResult(
             GateVerdict.UNMEASURED, f"could not be measured: {text}", error=CheckFailed(f"gate {gate.name}: {text}")
         )
-    return dataclasses.replace(found, name=gate.name, seconds=time.monotonic() - began)
+    took = time.monotonic() - began
+    return dataclasses.replace(found, name=gate.name, seconds=took, definition=gate.definition)
 
 
 def _measure(gate: Gate, settings: Settings, samples: Samples, deadline: Deadline) -> GateResult:

@@ -59,7 +59,7 @@ class GateResult:
     ``value`` is the measured number, ``limit`` the limit in words, ``interval`` the confidence interval in words,
     ``rows`` how many rows it rests on, ``source`` where the value comes from. ``message`` is one line; ``details`` are
     any number. ``error`` is why a gate could not be measured. ``checks`` are the things that it has looked at, where
-    there are several.
+    there are several. ``against`` is the bundle that it was compared with.
     """
 
     verdict: GateVerdict
@@ -74,11 +74,14 @@ class GateResult:
     checks: tuple[GateCheck, ...] = ()
     seconds: float = 0.0
     name: str = ""
+    against: str = ""
+    definition: str = ""
 
     def facts(self) -> dict[str, str]:
         """What was measured, by name, without what is not known: for reports."""
         known: dict[str, Any] = {**self.measured(), "value": None if self.value is None else f"{self.value:.6g}"}
-        del known["verdict"]
+        for name in ("verdict", "message", "definition"):
+            del known[name]
         return {name: str(value) for name, value in known.items() if value not in (None, "")}
 
     def measured(self) -> dict[str, Any]:
@@ -90,6 +93,9 @@ class GateResult:
             "interval": self.interval,
             "rows": self.rows,
             "source": self.source,
+            "message": self.message,
+            "against": self.against,
+            "definition": self.definition,
         }
 
 

@@ -34,6 +34,7 @@ class Asks(Enum):
     STAGE = "the Automation node of the stage"
     STAGES = "all Automation nodes"
     CHAMPION = "the Automation node of the release stage, where a gate compares with what is live there"
+    CANDIDATE = "the Automation node of the stage before, where a gate looks at the bundle that is live there"
     GOVERN = "the Govern node that a gate names"
     ALL = "all nodes"
 
@@ -133,7 +134,8 @@ class Step:
 
     ``asks``: the nodes whose keys it needs. ``reads_record``: it reads what an earlier step of the same build wrote.
     ``harmless_with``: the name of a flag with which it changes nothing. ``in_library``: there is a Groovy step that
-    runs it. ``of_service``: its stage is one of the API service (``api.stages``).
+    runs it. ``of_service``: its stage is one of the API service (``api.stages``). ``sums_up``: after it the page of the
+    release is made anew.
     """
 
     name: str
@@ -147,6 +149,7 @@ class Step:
     harmless_with: str = ""
     in_library: bool = True
     of_service: bool = False
+    sums_up: bool = True
 
     @property
     def all_options(self) -> tuple[Option, ...]:
@@ -184,7 +187,7 @@ class Step:
 
         Raises :class:`ConfigError` when one of them, or the stage, is not in the configuration.
         """
-        names = {node.name for what in self.asks for node in _asked(what, settings, stage)}
+        names = {node.name for what in self.asks for node in _asked(what, settings, stage, self.name)}
         return [node for name, node in settings.nodes.items() if name in names]
 
     def changes_production(self, settings: Settings, stage: str | None, options: Mapping[str, Any]) -> bool:
@@ -196,15 +199,20 @@ class Step:
         return self.changes is Changes.ALWAYS
 
 
-def _asked(what: Asks, settings: Settings, stage: str | None) -> list[NodeSettings]:
+def _asked(what: Asks, settings: Settings, stage: str | None, step: str) -> list[NodeSettings]:
+    gates = [gate for gate in settings.gates if step in gate.steps]
     if what is Asks.DESIGN:
         return [settings.node("design")]
     if what is Asks.DEPLOYER:
         return [settings.deployer()]
     if what is Asks.CHAMPION:
-        return [settings.release_stage()] if any(gate.gate == "champion" for gate in settings.gates) else []
+        return [settings.release_stage()] if any(gate.gate == "champion" for gate in gates) else []
     if what is Asks.GOVERN:
-        return [settings.node(gate.govern) for gate in settings.gates if gate.gate == "governance" and gate.govern]
+        return [settings.node(gate.govern) for gate in gates if gate.gate == "governance" and gate.govern]
+    if what is Asks.CANDIDATE:
+        before = settings.stage_before(stage or "")
+        looked_at = [gate for gate in gates if gate.gate not in ("governance", "project_standards")]
+        return [before] if before and looked_at else []
     if what is Asks.STAGE:
         return [settings.stage(stage or "")]
     return settings.stages() if what is Asks.STAGES else list(settings.nodes.values())
@@ -330,9 +338,9 @@ STEPS: dict[str, Step] = {
         Step(
             "release",
             "Make the tested bundle live on a stage, smoke-test it there, and roll back when that fails.",
-            "Refuses a bundle whose tests did not pass on the stage before, or whose archive is not the one that was "
-            "tested. Ends with 0 when it is live and verified, with 4 when the previous bundle is live again and "
-            "verified, and with 5 when a person must act.",
+            "Refuses a bundle whose tests did not pass on the stage before, whose archive is not the one that was "
+            "tested, or that a gate does not let through. Ends with 0 when it is live and verified, with 4 when the "
+            "previous bundle is live again and verified, and with 5 when a person must act.",
             options=(
                 Option(
                     "dry_run",
@@ -342,6 +350,7 @@ STEPS: dict[str, Step] = {
                 ),
                 WAIT,
             ),
+            asks=(Asks.DEPLOYER, Asks.STAGE, Asks.CANDIDATE, Asks.GOVERN),
             changes=Changes.ALWAYS,
             harmless_with="dry_run",
         ),
@@ -381,6 +390,23 @@ STEPS: dict[str, Step] = {
             reads_record=False,
         ),
         Step(
+            "report",
+            "Make the page of the release, from the release record and the reports: reports/html/index.html.",
+            "Each step makes it too, without pictures; those need the extra `report`. Asks no node. With --from: the "
+            "page of an old build, from a folder with its artifacts (Jenkins: Build Artifacts, all files in a zip).",
+            has_stage=False,
+            options=(
+                Option(
+                    "from_",
+                    "A folder with the reports and the record of another build.",
+                    default="those of mlops.yml",
+                    metavar="FOLDER",
+                ),
+            ),
+            asks=(),
+            sums_up=False,
+        ),
+        Step(
             "api-package",
             "Make a package of the API service, publish it to the API Deployer, check its archive.",
             "Notes the version and its SHA-256 in the release record, beside the bundle. Run again for the same commit "
@@ -416,11 +442,20 @@ STEPS: dict[str, Step] = {
             of_service=True,
         ),
         Step(
+            "api-test",
+            "Ask what answers on a stage test queries, and run the team's own pytest suite against it.",
+            "The queries of a file of yours, with what must be answered, and those of the service itself, go to each "
+            "API node: one test case each. `api-release` requires that it has passed. See `api.test` in mlops.yml.",
+            options=(WAIT,),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+            of_service=True,
+        ),
+        Step(
             "api-release",
             "Make a version of the API service live on a stage, verify it, and roll back when that fails.",
-            "Refuses a version that does not answer on the stage before, or whose archive is not the one that was "
-            "packaged. Ends with 0 when each API node answers the test queries with it, with 4 when the version before "
-            "is live again and verified, and with 5 when a person must act.",
+            "Refuses a version that has not passed `api-test` on the stage before, or whose archive has changed since. "
+            "Ends with 0 when each API node answers the test queries with it, with 4 when the version before is live "
+            "again and verified, and with 5 when a person must act.",
             options=(
                 Option(
                     "dry_run",

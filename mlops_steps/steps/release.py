@@ -10,6 +10,7 @@ from mlops_steps.delivery.attestation import Statements, check_provenance, trust
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.exclusive import claimed, stage_lock
+from mlops_steps.delivery.judging import judge_release
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.release import interrupted_before, look, release
@@ -27,8 +28,8 @@ from mlops_steps.system.waiting import Deadline
 def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
     """Releases the record's bundle to the stage.
 
-    Raises :class:`CheckFailed` when the bundle may not be released or is damaged, or when the node lacks what it needs
-    (nothing was changed),
+    Raises :class:`CheckFailed` when the bundle may not be released or is damaged, when a gate does not let it through,
+    or when the node lacks what it needs (nothing was changed),
     :class:`NodeError` when the nodes contradict each other about what is live (nothing was changed),
     :class:`RolledBack` when the release failed and the previous bundle is live again, :class:`ProductionInDoubt` when
     it is not, :class:`Interrupted` after a signal, when the previous bundle is live again.
@@ -48,6 +49,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
             if key is not None:
                 with report.case("provenance"):
                     check_provenance(target, bundle, key, console)
+            judged = judge_release(change, target, bundle, Deadline(settings.release.timeout))
             deadline = Deadline(settings.release.timeout)
             if dry_run:
                 live, situation = look(change, bundle.id, deadline)
@@ -56,6 +58,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
                 return
             with claimed(target, console, deadline):
                 live, situation = look(change, bundle.id, deadline)
+                judged.check(live, stage)
                 _compare(change, target, needs, live, situation, deadline)
                 began = True
                 with _stated(statements, target, bundle, context.signals):

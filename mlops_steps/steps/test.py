@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from mlops_steps.delivery import judging
 from mlops_steps.delivery.attestation import Statements
 from mlops_steps.delivery.exclusive import stage_lock
+from mlops_steps.delivery.noted import noted_test
 from mlops_steps.delivery.record import Build, ReleaseRecord, load_for
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
-from mlops_steps.delivery.unit import Measured, Outcome, Result
+from mlops_steps.delivery.unit import Outcome
 from mlops_steps.dss import automation, scenarios, updates
-from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
+from mlops_steps.errors import CheckFailed, MlopsError, NodeError
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.steps.context import Context
@@ -40,11 +41,7 @@ def run(context: Context, stage: str) -> None:
     """
     settings, report, console = context.settings, context.report, context.console
     node = settings.stage(stage)
-    if settings.gates:
-        # Imported late, here and below: a start must be quick, and most runs have no gates.
-        from mlops_steps.gates.engine import check_extras
-
-        check_extras(settings.gates)
+    judging.gates_of(settings, "test")  # what they require is missed now, and not after the tests
     statements = Statements(settings, console, context.build)
     report.set(infrastructure=node.infra, automation_node=node.url)
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
@@ -57,8 +54,8 @@ def run(context: Context, stage: str) -> None:
         console.line(f"live on {stage}: {live}")
         with target.within(Deadline(pace().look)):
             attempt = _attempt(target, record, live, bundle, context.build)
-        noted = _noted(target, Outcome(bundle=bundle, attempt=attempt.name), console)
-        with noted as test, statements.of_tests(target, record, report):
+        test = Outcome(bundle=bundle, attempt=attempt.name)
+        with noted_test(settings, stage, "bundle", test, console), statements.of_tests(target, record, report):
             count = _run_tests(target, report, console, test, _key(target, live), attempt)
             test.message = f"{count} tests passed"
             console.good(f"tested: bundle {bundle} on {stage}: {test.message}")
@@ -100,7 +97,7 @@ def _run_tests(
     if not runs.unreachable:
         run_suite(settings, report, console, settings.stage(target.stage), key)
     measured = [] if runs.unreachable else _run_gates(target, report, console, bundle, key)
-    test.gates = {found.name: Measured(**found.measured()) for found in measured}
+    test.gates = judging.measured(measured)
     tests = report.cases[before:]
     if not runs.unreachable:
         # Before the failures: a deployment in the meantime may be why there are any.
@@ -133,28 +130,18 @@ def _run_gates(
 ) -> list[GateResult]:
     """Judges the deployed bundle by the gates of the configuration, and returns what they found."""
     settings = target.settings
-    if not settings.gates:
+    gates = judging.gates_of(settings, "test")
+    if not gates:
         return []
-    from mlops_steps.gates import engine as gates
     from mlops_steps.gates.samples import Samples, Version
 
-    with ExitStack() as stack, console.waiting(f"measuring {len(settings.gates)} gates") as wait:
+    with ExitStack() as stack:
 
         def champion() -> Version | None:
-            released = stack.enter_context(open_target(settings, settings.release_stage().name))
-            with released.within(Deadline(pace().look)):
-                live = released.observe()
-            return Version(live.version, released.stage, released.node, _key(released, live)) if live.version else None
+            return judging.version_on(stack.enter_context(open_target(settings, settings.release_stage().name)))
 
         candidate = Version(bundle, target.stage, target.node, key)
-        samples = Samples(candidate, target.deployer, champion, wait.state)
-        results = gates.run(settings, samples)
-    for case in gates.add_cases(report, settings, results):
-        if case.outcome is CaseOutcome.PASSED:
-            console.line(f"{case.name}: {case.stdout.splitlines()[0]}")
-        else:
-            console.warn(f"{case.name}: {case.message}")
-    return results
+        return judging.judge(gates, settings, Samples(candidate, target.deployer, champion), report, console)
 
 
 def _conclude(stage: str, cases: list[Case], results: list[Ran], measured: list[GateResult]) -> None:
@@ -204,41 +191,6 @@ def _check_still_active(target: ProjectDeployerTarget, report: Report, bundle: s
                 f"{target.stage}: bundle {bundle} was replaced by {active or 'nothing'} while it was tested",
                 next_step="find out who deploys to this stage, then run the step again",
             )
-
-
-@contextmanager
-def _noted(target: ProjectDeployerTarget, test: Outcome, console: Console) -> Iterator[Outcome]:
-    """Keeps the release record in step with what happens in the block."""
-    _note(target, test)
-
-    def end(result: Result, message: str) -> None:
-        test.end(result, message)
-        try:
-            _note(target, test)
-        except ConfigError as error:
-            console.error(error.message)
-
-    try:
-        yield test
-    except CheckFailed as error:
-        end("failed", error.message)
-        raise
-    except MlopsError as error:
-        end("error", error.message)
-        raise
-    except BaseException as error:
-        end("error", f"interrupted: {error}")
-        raise
-    test.end("passed", test.message)
-    _note(target, test)
-
-
-def _note(target: ProjectDeployerTarget, test: Outcome) -> None:
-    """Reads the record again: another stage may be tested at the same time, in the same workspace."""
-    path = target.settings.record
-    record = load_for(path, target.project)
-    record.stage(target.stage).test = test
-    record.save(path)
 
 
 def _describe(report: Report, record: ReleaseRecord, live: Live) -> None:

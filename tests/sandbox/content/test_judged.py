@@ -71,7 +71,7 @@ def test_each_revision_is_stopped_by_the_gate_that_looks_there(
     scored: dict[int, dict[str, Columns]], tmp_path: Path, number: int, kinds: tuple[str, ...], stopped_by: list[str]
 ) -> None:
     settings = settings_of_the_demo(tmp_path, kinds)
-    results: list[GateResult] = run(settings, cast(Samples, Scored(scored, number)))
+    results: list[GateResult] = run(settings.gates, settings, cast(Samples, Scored(scored, number)))
     assert len(results) == len(kinds)
     found = {result.name: result.message for result in results if result.verdict.value != "passed"}
     assert list(found) == stopped_by, found
