@@ -371,7 +371,9 @@ def test_an_approval_of_another_archive_or_build_does_not_count(
     assert problem in ended.told["verdict"]
 
 
-@pytest.mark.parametrize("text", ["[]", "x", "7", '{"by": "jane"}', json.dumps({**ANSWER, "by": 7}), json.dumps(ANSWER) + "\nx"])
+@pytest.mark.parametrize(
+    "text", ["[]", "x", "7", '{"by": "jane"}', json.dumps({**ANSWER, "by": 7}), json.dumps(ANSWER) + "\nx"]
+)
 def test_what_is_no_approval_is_refused(tmp_path: Path, text: str) -> None:
     record(tmp_path, BUILD)
     ended = call("run", "release", {"stage": "prod"}, tmp_path, MLOPS_APPROVAL=text, **BUILD)
