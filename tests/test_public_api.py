@@ -52,4 +52,4 @@ def test_the_report_of_the_documentation_is_written(tmp_path: Path, monkeypatch:
     exec(text.partition("In Python:\n\n```python\n")[2].partition("```")[0], {})
     report = mlops_steps.read_report(tmp_path / "reports/mlops-nightly-uat.xml")
     assert [case.name for case in report.cases] == ["row count"]
-    assert (tmp_path / "reports/mlops-summary.html").is_file()
+    assert (tmp_path / "reports/html/index.html").is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,7 +39,7 @@ def run_step(
     report = Report(os.environ.get("MLOPS_PROJECT", "unconfigured"), step.name, stage)
     folder = Path("reports")
     interrupts = Interrupts()
-    code = 0
+    code, found = 0, None
     with interrupts.handled(last=True):
         try:
             found = settings()
@@ -54,6 +55,8 @@ def run_step(
             code = _say(_internal(error), report, console)
         with interrupts.shielded():
             unwritten = _write(report, folder, console)
+            if step.sums_up and not unwritten:
+                _sum_up(folder, found, console)
             live = report.properties.get("live")
             if live and code >= ProductionInDoubt.exit_code:
                 console.error(f"live now: {live}")  # the last line, where it is looked for first
@@ -81,7 +84,7 @@ def run_command(name: str, call: Callable[[Console], None], *, verbose: int = 0,
 def _say(error: MlopsError, report: Report, console: Console) -> int:
     """Prints the error, and makes sure that the report has it too; returns its exit code."""
     console.failure(error, with_live=error.exit_code < ProductionInDoubt.exit_code)
-    report.set(live=error.live, error=error.message)
+    report.set(live=error.live, error=error.message, next=error.next_step)
     is_in_report = error.is_reported or any(error.message in case.message for case in report.failed)
     if not is_in_report:
         outcome = Outcome.FAILURE if error.exit_code in (1, 4) else Outcome.ERROR
@@ -112,26 +115,30 @@ def _write(report: Report, folder: Path, console: Console) -> int:
         # A report without a case is none for Jenkins, and the build would fail for want of results.
         report.add(Case(report.step))
     path = folder / report.file_name
+    report.set(began=f"{report.started:.3f}", took=f"{time.time() - report.started:.3f}")
     try:
         junit.write(report, path)
+        if report.attachments or path.with_suffix(".json").exists():
+            from mlops_steps.report import attachments
+
+            attachments.write(report.attach(), path)
     except MlopsError as error:
         return console.failure(error)
     except OSError as error:
         console.error(f"the report {path} could not be written: {error.strerror}")
         return 2
     console.line(f"report: {path}")
-    _sum_up(folder, console)
     return 0
 
 
-def _sum_up(folder: Path, console: Console) -> None:
-    """Writes the page that sums up all reports. It is a convenience: no exit code may depend on it."""
+def _sum_up(folder: Path, settings: Settings | None, console: Console) -> None:
+    """Writes the page of the release, without pictures. It is a convenience: no exit code may depend on it."""
     try:
-        from mlops_steps.report import html
+        from mlops_steps.delivery.summing_up import write_page
 
-        html.update(folder)
+        write_page(folder, settings)
     except Exception as error:
-        console.warn(f"no summary page: {error}")
+        console.warn(f"no page: {error}")
 
 
 class _ConsoleHandler(logging.Handler):

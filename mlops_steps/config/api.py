@@ -51,6 +51,18 @@ class ApiStageSettings(Section):
     )
 
 
+class ApiTestSettings(Section):
+    """What the step `api-test` asks the API nodes."""
+
+    queries: FilePath | None = Field(
+        default=None, description="Path of a file with test queries: YAML, or JSON lines (.jsonl)."
+    )
+    parallel: int = Field(default=4, ge=1, le=64, description="How many test queries are asked at the same time.")
+    timeout: Duration = Field(default=600.0, description="Limit of all test queries together.")
+    pytest: FilePath | None = Field(default=None, description="Folder of the team's own pytest suite for the service.")
+    pytest_timeout: Duration = Field(default=1800.0, description="Limit of that suite.")
+
+
 class ApiReleaseSettings(Section):
     """How a version of the API service is released."""
 
@@ -58,6 +70,10 @@ class ApiReleaseSettings(Section):
     verify_timeout: Duration = Field(default=300.0, description="Limit of the test queries after that.")
     rollback_timeout: Duration = Field(
         default=1800.0, description="Limit until the version that was live before serves again, verified."
+    )
+    tests: Literal["required", "off"] = Field(
+        default="required",
+        description="required: `api-test` must have passed on the stage before; off: the version must answer there.",
     )
     rollback: Literal["auto", "off"] = Field(
         default="auto",
@@ -88,6 +104,7 @@ class ApiSettings(Section):
         default=1800.0, description="Limit until the package is made, published and downloaded."
     )
     deploy_timeout: Duration = Field(default=1800.0, description="Limit until each API node serves the version.")
+    test: ApiTestSettings = Field(default=ApiTestSettings(), description="What `api-test` asks the API nodes.")
     release: ApiReleaseSettings = Field(
         default=ApiReleaseSettings(), description="Limits of `api-release`, and what follows a failed one."
     )

@@ -305,6 +305,12 @@ def _with_absolute_paths(settings: Settings, root: Path) -> Settings:
         update={
             "nodes": {name: node.model_copy(update=certificates(node)) for name, node in settings.api.nodes.items()},
             "service_key_file": absolute(settings.api.service_key_file),
+            "test": settings.api.test.model_copy(
+                update={
+                    "queries": absolute(settings.api.test.queries),
+                    "pytest": absolute(settings.api.test.pytest),
+                }
+            ),
         }
     )
     return settings.model_copy(

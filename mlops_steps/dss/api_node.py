@@ -105,6 +105,15 @@ class ScoringClient:
         """The node's name in the configuration, or its address."""
         return self.dss.name
 
+    @property
+    def url(self) -> str:
+        """The node's address."""
+        return self.dss.url
+
+    def endpoint(self, endpoint: str) -> EndpointClient:
+        """One endpoint of the service on this node."""
+        return EndpointClient(self, endpoint)
+
     def close(self) -> None:
         """Closes the connections."""
         self.dss.close()
@@ -191,6 +200,26 @@ class ScoringClient:
         if (context.get("serviceId", self.service), context.get("endpointId", endpoint)) != asked:
             raise ValueError("it is of another endpoint")
         return expect(context["serviceGeneration"], str, "serviceGeneration")
+
+
+@dataclass(frozen=True)
+class EndpointClient:
+    """One endpoint on one API node: the calls of :class:`ScoringClient` with the endpoint given."""
+
+    node: ScoringClient
+    id: str
+
+    def predict(self, features: dict[str, Any], **options: Any) -> Prediction:
+        """The answer to one record: see :meth:`ScoringClient.predict`."""
+        return self.node.predict(self.id, features, **options)
+
+    def predict_many(self, records: Iterable[Mapping[str, Any]], **options: Any) -> list[Prediction]:
+        """The answers to the records, in their order: see :meth:`ScoringClient.predict_many`."""
+        return self.node.predict_many(self.id, records, **options)
+
+    def run(self, parameters: dict[str, Any]) -> FunctionAnswer:
+        """Calls the function of the endpoint. The call is not repeated."""
+        return self.node.run(self.id, parameters)
 
 
 def _prediction(result: Any, generation: str) -> Prediction:

@@ -8,8 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from mlops_steps.errors import CheckFailed, MlopsError
+
+if TYPE_CHECKING:
+    from mlops_steps.report.attachments import Attachments
 
 
 class Outcome(str, Enum):
@@ -47,6 +51,15 @@ class Report:
     started: float = field(default_factory=time.time)
     stdout: str = ""
     stderr: str = ""
+    #: What was found that is no test case; see :meth:`attach`.
+    attachments: Attachments | None = None
+
+    def attach(self) -> Attachments:
+        """What is kept beside the report: figures, differences, past releases. Add to its lists."""
+        from mlops_steps.report.attachments import Attachments
+
+        self.attachments = self.attachments or Attachments()
+        return self.attachments
 
     @property
     def classname(self) -> str:

@@ -145,7 +145,8 @@ class Step:
 
     ``asks``: the nodes whose keys it needs. ``reads_record``: it reads what an earlier step of the same build wrote.
     ``harmless_with``: the name of a flag with which it changes nothing. ``in_library``: there is a Groovy step that
-    runs it. ``of_service``: its stage is one of the API service (``api.stages``).
+    runs it. ``of_service``: its stage is one of the API service (``api.stages``). ``sums_up``: after it the page of the
+    release is made anew.
     """
 
     name: str
@@ -159,6 +160,7 @@ class Step:
     harmless_with: str = ""
     in_library: bool = True
     of_service: bool = False
+    sums_up: bool = True
 
     @property
     def all_options(self) -> tuple[Option, ...]:
@@ -412,6 +414,23 @@ STEPS: dict[str, Step] = {
             reads_record=False,
         ),
         Step(
+            "report",
+            "Make the page of the release, from the release record and the reports: reports/html/index.html.",
+            "Each step makes it too, without pictures; those need the extra `report`. Asks no node. With --from: the "
+            "page of an old build, from a folder with its artifacts (Jenkins: Build Artifacts, all files in a zip).",
+            has_stage=False,
+            options=(
+                Option(
+                    "from_",
+                    "A folder with the reports and the record of another build.",
+                    default="those of mlops.yml",
+                    metavar="FOLDER",
+                ),
+            ),
+            asks=(),
+            sums_up=False,
+        ),
+        Step(
             "api-package",
             "Make a package of the API service, publish it to the API Deployer, check its archive.",
             "Notes the version and its SHA-256 in the release record, beside the bundle. Run again for the same commit "
@@ -447,11 +466,20 @@ STEPS: dict[str, Step] = {
             of_service=True,
         ),
         Step(
+            "api-test",
+            "Ask what answers on a stage test queries, and run the team's own pytest suite against it.",
+            "The queries of a file of yours, with what must be answered, and those of the service itself, go to each "
+            "API node: one test case each. `api-release` requires that it has passed. See `api.test` in mlops.yml.",
+            options=(WAIT,),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+            of_service=True,
+        ),
+        Step(
             "api-release",
             "Make a version of the API service live on a stage, verify it, and roll back when that fails.",
-            "Refuses a version that does not answer on the stage before, or whose archive is not the one that was "
-            "packaged. Ends with 0 when each API node answers the test queries with it, with 4 when the version before "
-            "is live again and verified, and with 5 when a person must act.",
+            "Refuses a version that has not passed `api-test` on the stage before, or whose archive has changed since. "
+            "Ends with 0 when each API node answers the test queries with it, with 4 when the version before is live "
+            "again and verified, and with 5 when a person must act.",
             options=(
                 Option(
                     "dry_run",

@@ -13,8 +13,9 @@ import pytest
 
 from mlops_steps.commands.runner import _log_to, run_step
 from mlops_steps.config import load
+from mlops_steps.delivery import summing_up
 from mlops_steps.errors import CheckFailed, MlopsError, ProductionInDoubt, RolledBack
-from mlops_steps.report import html, junit
+from mlops_steps.report import junit
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.steps.context import Context
 from mlops_steps.steps.registry import STEPS
@@ -143,17 +144,17 @@ def test_a_report_that_cannot_be_written_does_not_hide_what_became_of_production
     assert "mlops-package.xml could not be written" in capsys.readouterr().err
 
 
-def test_no_exit_code_depends_on_the_summary_page(
+def test_no_exit_code_depends_on_the_page(
     step: Callable[[Callable[[Context], None]], int],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(_folder: Path) -> Path:
+    def broken(_folder: Path, _settings: object) -> Path:
         raise ZeroDivisionError("broken")
 
-    monkeypatch.setattr(html, "update", broken)
+    monkeypatch.setattr(summing_up, "write_page", broken)
     assert step(lambda context: None) == 0
-    assert "warning: no summary page: broken" in capsys.readouterr().err
+    assert "warning: no page: broken" in capsys.readouterr().err
     assert outcomes() == {"package": Outcome.PASSED}
 
 

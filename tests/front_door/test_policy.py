@@ -251,7 +251,7 @@ def test_a_forced_release_stands_in_record_and_report(tested: Workspace) -> None
     said = result.properties("release-prod")
     assert (said["forced_by"], said["forced_because"]) == (ME, "the model refuses every customer")
     assert (said["approved_by"], said["started_by"]) == ("jane", ME)
-    page = (tested.folder / "reports" / "mlops-summary.html").read_text()
+    page = (tested.folder / "reports" / "html" / "index.html").read_text()
     assert "the model refuses every customer" in page
     # An emergency is no release: to go back is never frozen.
     assert tested.run("recover", "--stage", "prod").code == 0

@@ -201,11 +201,12 @@ class TestOutcomes:
         assert properties["deployment"] == "MANY-on-auto-test"
         assert properties["automation_node"] == many.sandbox.nodes["auto-test"].url
 
-    def test_the_summary_page_has_every_step_and_what_failed(self, tested: Snapshot) -> None:
-        page = (tested.reports / "mlops-summary.html").read_text()
-        assert "test test: TEST_FAILS" in page
-        assert [word for word in ("package", "deploy", "test") if f">{word}</a>" not in page] == []
-        assert (tested.reports / "mlops-summary.css").exists()
+    def test_the_page_has_every_step_and_what_failed(self, tested: Snapshot) -> None:
+        page = (tested.reports / "html" / "index.html").read_text()
+        assert "test on test: TEST_FAILS" in page
+        assert [word for word in ("package", "deploy on test", "test on test") if f">{word}</a>" not in page] == []
+        assert "was stopped by test on test: " in page
+        assert (tested.reports / "html" / "page.css").exists()
 
     def test_the_record_says_that_the_tests_failed(self, tested: Snapshot) -> None:
         test = tested.record["stages"]["test"]["test"]

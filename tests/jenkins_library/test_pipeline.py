@@ -213,7 +213,7 @@ def test_every_check_of_every_step_shows_as_a_test_once(ran: dict[str, Build]) -
     assert {case["status"] for case in ran["example"].junit} <= {"passed", "skipped"}
 
 
-def test_record_checksum_and_summary_are_archived(ran: dict[str, Build]) -> None:
+def test_record_checksum_and_page_are_archived(ran: dict[str, Build]) -> None:
     build = ran["example"]
     assert build.artifacts == [
         ".mlops/bundle.sha256",
@@ -221,14 +221,15 @@ def test_record_checksum_and_summary_are_archived(ran: dict[str, Build]) -> None
         ".mlops/statements/DKU_CHURN/package.intoto.json",
         ".mlops/statements/DKU_CHURN/release-prod.intoto.json",
         ".mlops/statements/DKU_CHURN/test-test.intoto.json",
-        "reports/mlops-summary.css",
-        "reports/mlops-summary.html",
+        "reports/html/index.html",
+        "reports/html/page.css",
     ]
     bundle = build.record["bundle"]
     assert build.artifact(".mlops/bundle.sha256") == f"{bundle['sha256']}  {bundle['id']}.zip\n"
-    summary = build.artifact("reports/mlops-summary.html")
-    assert "<h2>test test</h2>" in summary
-    assert "<h2>release prod</h2>" in summary
+    page = build.artifact("reports/html/index.html")
+    assert f"Bundle {bundle['id']} has been live on prod since" in page
+    assert ">test on test</a>" in page
+    assert ">release on prod</a>" in page
 
 
 def test_who_approved_stands_in_the_record(ran: dict[str, Build]) -> None:

@@ -27,7 +27,8 @@ import dataikuapi  # noqa: F401
 
 from mlops_steps import cli
 from mlops_steps.commands import steps  # noqa: F401
-from mlops_steps.report import html, junit  # noqa: F401
+from mlops_steps.report import attachments, junit  # noqa: F401
+from mlops_steps.report.html import write  # noqa: F401
 from mlops_steps.steps import compare, deploy, doctor, package, recover, release, rollback, status, test, validate  # noqa: F401
 from mlops_steps.system.pace import Pace, use
 from tests.support.pace import QUICK

@@ -15,7 +15,7 @@ from mlops_steps.delivery.record import Bundle, ReleaseRecord, build_from
 from mlops_steps.errors import MlopsError
 from mlops_steps.policy.effective import resolve
 from mlops_steps.provenance import store
-from mlops_steps.report import junit
+from mlops_steps.report import attachments, html, junit
 from mlops_steps.report.model import Report
 from mlops_steps.system.files import write_atomically
 from mlops_steps.system.text import one_line
@@ -32,9 +32,8 @@ VERDICTS = {
     130: "interrupted",
     143: "interrupted",
 }
-#: The reports that this build has published so far; each agent gets them, so that its summary page is whole.
+#: The reports that this build has published so far; each agent gets them, so that its page is whole.
 PUBLISHED_VARIABLE = "MLOPS_REPORTS"
-SUMMARY = ("mlops-summary.html", "mlops-summary.css")
 
 _LONGEST = 400
 _SIGNALLED = 129
@@ -78,7 +77,8 @@ def outcome(
     last = _properties(reports[-1]) if reports else {}
     found = {"verdict": _verdict(code, last)}
     published = os.environ.get(PUBLISHED_VARIABLE, "").split(",")
-    all_reports = [*published, *(_relative(path) for path in reports)]
+    attached = [attachments.place(path) for path in reports]
+    all_reports = [*published, *(_relative(path) for path in (*reports, *attached) if path.is_file())]
     if reports:
         found["report"] = ",".join(_relative(path) for path in reports)
         found["reports"] = ",".join(dict.fromkeys(name for name in all_reports if name))
@@ -96,7 +96,7 @@ def outcome(
     record = _record(settings, before)
     with suppress(MlopsError):
         found |= approval.question(settings, record, request.text("config"), request.project)
-    archived = [*([settings.record] if record else []), *(folder / name for name in SUMMARY)]
+    archived = [*([settings.record] if record else []), *_page(folder)]
     if record:
         found["record"] = _relative(settings.record)
     if record and record.bundle:
@@ -154,6 +154,11 @@ def _record(settings: Settings, before: Before) -> ReleaseRecord | None:
     build = build_from(os.environ)
     ours = build.number is not None and (record.build.number, record.build.job) == (build.number, build.job)
     return record if ours or before.changed or before.arrived else None
+
+
+def _page(folder: Path) -> list[Path]:
+    """The page of the release, and what lies beside it."""
+    return sorted((folder / html.FOLDER).glob("*"))
 
 
 def _checksum(settings: Settings, bundle: Bundle) -> Path:
