@@ -1,6 +1,7 @@
-"""pytest fixtures for a team's own tests against a project that is deployed to a stage.
+"""pytest fixtures for a team's own tests against a project, or an API service, that is deployed to a stage.
 
-`mlops-steps test` runs the suite with them; `pytest --mlops-stage NAME` does so by hand. pytest loads this module in
+`mlops-steps test` runs the suite with them; `pytest --mlops-stage NAME` does so by hand. For a suite of the API service
+these are `mlops-steps api-test` and `pytest --mlops-api-stage NAME`. pytest loads this module in
 every environment in which mlops-steps is installed, so it imports nothing until a fixture is used.
 """
 
@@ -15,6 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from mlops_steps.config import Settings
+    from mlops_steps.dss.api_node import EndpointClient, ScoringClient
     from mlops_steps.dss.scenarios import ScenarioOutcome
     from mlops_steps.dss.session import Dss
 
@@ -35,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="KEY",
         default=None,
         help="key of the project on the stage's node, if it is not that of mlops.yml",
+    )
+    group.addoption(
+        "--mlops-api-stage",
+        metavar="NAME",
+        default=os.environ.get("MLOPS_API_STAGE") or None,
+        help="stage of the API service (api.stages of mlops.yml) that the tests run against (default: MLOPS_API_STAGE)",
     )
 
 
@@ -154,3 +162,60 @@ def run_scenario(_mlops_node: Dss, _mlops_project_key: str, mlops_settings: Sett
         pytest.fail(problem, pytrace=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def mlops_api_stage(request: pytest.FixtureRequest, mlops_settings: Settings) -> str:
+    """The name of the stage of the API service that the tests run against."""
+    from mlops_steps.errors import MlopsError
+
+    name = request.config.getoption("--mlops-api-stage")
+    if not name:
+        stages = ", ".join(mlops_settings.api.stages) or "none"
+        pytest.fail(
+            f"no stage: give --mlops-api-stage NAME, or set MLOPS_API_STAGE (api.stages: {stages})", pytrace=False
+        )
+    try:
+        mlops_settings.api.stage(str(name))
+    except MlopsError as error:
+        pytest.fail("\n".join(error.lines()), pytrace=False)
+    return str(name)
+
+
+@pytest.fixture(scope="session")
+def api_nodes(mlops_settings: Settings, mlops_api_stage: str) -> Iterator[list[ScoringClient]]:
+    """The API nodes of the stage, each a ``mlops_steps.ScoringClient`` of the service."""
+    from contextlib import ExitStack
+
+    from mlops_steps.delivery.targets.api_deployer import open_api_target
+    from mlops_steps.dss.api_node import connect_api_node
+    from mlops_steps.errors import MlopsError
+
+    found: list[ScoringClient] = []
+    problem = f"API service {mlops_settings.api.service} has no deployment on stage {mlops_api_stage}"
+    with ExitStack() as stack:
+        try:
+            if configured := mlops_settings.api.nodes_of(mlops_api_stage):
+                service = mlops_settings.api.required_service()
+                clients = [connect_api_node(mlops_settings, node, service) for node in configured]
+                found = [stack.enter_context(client) for client in clients]
+            else:
+                target = stack.enter_context(open_api_target(mlops_settings, mlops_api_stage, []))
+                deployment = target.find_deployment()
+                found = target.nodes(deployment) if deployment else []
+        except MlopsError as error:
+            problem = "\n".join(error.lines())
+        if not found:
+            pytest.fail(problem, pytrace=False)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def endpoint(api_nodes: list[ScoringClient]) -> Callable[[str], EndpointClient]:
+    """An endpoint of the service: ``endpoint("predict_churn").predict(record)``, on the first API node of the stage.
+
+    ``predict(features)`` returns ``prediction``, ``probas``, ``ignored`` (the reason, if the model gave no prediction)
+    and ``generation`` (the version that answered); ``predict_many(records)`` a list of these; ``run(parameters)`` calls
+    a function, and returns its ``response``. They raise ``mlops_steps.NodeError``.
+    """
+    return api_nodes[0].endpoint

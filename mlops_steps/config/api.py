@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from mlops_steps.config.api_load import LoadSettings
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import FilePath, Id, NodeName, Url, Verify
 from mlops_steps.config.sections import Section, named, variable_prefix
@@ -49,6 +50,23 @@ class ApiStageSettings(Section):
         default=None,
         description="Id of the deployment on that infrastructure. Default: <service>-on-<infra>.",
     )
+    load: bool | None = Field(
+        default=None,
+        description="Whether `api-test` may put the stage under load. Default: the stages before the release stage.",
+    )
+
+
+class ApiTestSettings(Section):
+    """What the step `api-test` asks the API nodes."""
+
+    queries: FilePath | None = Field(
+        default=None, description="Path of a file with test queries: YAML, or JSON lines (.jsonl)."
+    )
+    parallel: int = Field(default=4, ge=1, le=64, description="How many test queries are asked at the same time.")
+    timeout: Duration = Field(default=600.0, description="Limit of all test queries together.")
+    pytest: FilePath | None = Field(default=None, description="Folder of the team's own pytest suite for the service.")
+    pytest_timeout: Duration = Field(default=1800.0, description="Limit of that suite.")
+    load: LoadSettings | None = Field(default=None, description="A measured load, and the limits of its latency.")
 
 
 class ApiReleaseSettings(Section):
@@ -58,6 +76,10 @@ class ApiReleaseSettings(Section):
     verify_timeout: Duration = Field(default=300.0, description="Limit of the test queries after that.")
     rollback_timeout: Duration = Field(
         default=1800.0, description="Limit until the version that was live before serves again, verified."
+    )
+    tests: Literal["required", "off"] = Field(
+        default="required",
+        description="required: `api-test` must have passed on the stage before; off: the version must answer there.",
     )
     rollback: Literal["auto", "off"] = Field(
         default="auto",
@@ -88,6 +110,7 @@ class ApiSettings(Section):
         default=1800.0, description="Limit until the package is made, published and downloaded."
     )
     deploy_timeout: Duration = Field(default=1800.0, description="Limit until each API node serves the version.")
+    test: ApiTestSettings = Field(default=ApiTestSettings(), description="What `api-test` asks the API nodes.")
     release: ApiReleaseSettings = Field(
         default=ApiReleaseSettings(), description="Limits of `api-release`, and what follows a failed one."
     )
@@ -128,6 +151,19 @@ class ApiSettings(Section):
     def is_release_stage(self, name: str) -> bool:
         """Whether this stage is released to: ``release_stage``, else the last one."""
         return name == (self.release_stage or next(reversed(self.stages), None))
+
+    def may_load(self, name: str) -> bool:
+        """Whether calls may be sent to the stage in numbers.
+
+        Unless the stage says so itself: where nothing is released to it or after it, on an infrastructure of its own.
+        """
+        stage = self.stage(name)
+        if stage.load is not None:
+            return stage.load
+        names = list(self.stages)
+        released = [known for known in names if self.is_release_stage(known)]
+        production = names[names.index(released[0]) :] if released else names
+        return stage.infra not in {self.stages[known].infra for known in production}
 
     def stage_before(self, name: str) -> str | None:
         """The stage before this one; ``None`` for the first. Raises :class:`ConfigError` for an unknown stage."""

@@ -25,9 +25,10 @@ def recorded_package(settings: Settings, record: ReleaseRecord) -> Package | Non
 
 
 def tested_package(settings: Settings, record: ReleaseRecord, stage: str) -> Package:
-    """The record's package, if it may go to the stage: it answers on the stage before, and failed no test there.
+    """The record's package, if it may go to the stage: it answers on the stage before, and passed its tests there.
 
-    Raises :class:`CheckFailed`, :class:`ConfigError` when there is no stage before it.
+    With ``api.release.tests: off`` it only must not have failed them. Raises :class:`CheckFailed`,
+    :class:`ConfigError` when there is no stage before it.
     """
     package = recorded_package(settings, record)
     if package is None:
@@ -46,11 +47,14 @@ def tested_package(settings: Settings, record: ReleaseRecord, stage: str) -> Pac
     units = part.units.values() if part else ()
     answers = any(unit.version == package.version and unit.phase is Phase.LIVE for unit in units)
     test = part.test if part and part.test and part.test.bundle == package.version else None
-    if not answers or (test and test.result != "passed"):
-        found = f"its tests there: {test.result}" if answers and test else "it was not deployed there"
+    required = settings.api.release.tests == "required"
+    passed = test.result == "passed" if test else not required
+    if not (answers and passed):
+        found = f"its tests there: {test.result if test else 'none'}" if answers else "it was not deployed there"
+        steps = ["api-test"] if answers else ["api-deploy", "api-test"] if required else ["api-deploy"]
         raise CheckFailed(
             f"version {package.version} may not be released: on stage {before} {found}; {stage} is untouched",
-            next_step=f"run `mlops-steps api-deploy --stage {before}`",
+            next_step="run " + " and ".join(f"`mlops-steps {step} --stage {before}`" for step in steps),
         )
     return package
 

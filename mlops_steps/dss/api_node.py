@@ -105,6 +105,15 @@ class ScoringClient:
         """The node's name in the configuration, or its address."""
         return self.dss.name
 
+    @property
+    def url(self) -> str:
+        """The node's address."""
+        return self.dss.url
+
+    def endpoint(self, endpoint: str) -> EndpointClient:
+        """One endpoint of the service on this node."""
+        return EndpointClient(self, endpoint)
+
     def close(self) -> None:
         """Closes the connections."""
         self.dss.close()
@@ -193,6 +202,26 @@ class ScoringClient:
         return expect(context["serviceGeneration"], str, "serviceGeneration")
 
 
+@dataclass(frozen=True)
+class EndpointClient:
+    """One endpoint on one API node: the calls of :class:`ScoringClient` with the endpoint given."""
+
+    node: ScoringClient
+    id: str
+
+    def predict(self, features: dict[str, Any], **options: Any) -> Prediction:
+        """The answer to one record: see :meth:`ScoringClient.predict`."""
+        return self.node.predict(self.id, features, **options)
+
+    def predict_many(self, records: Iterable[Mapping[str, Any]], **options: Any) -> list[Prediction]:
+        """The answers to the records, in their order: see :meth:`ScoringClient.predict_many`."""
+        return self.node.predict_many(self.id, records, **options)
+
+    def run(self, parameters: dict[str, Any]) -> FunctionAnswer:
+        """Calls the function of the endpoint. The call is not repeated."""
+        return self.node.run(self.id, parameters)
+
+
 def _prediction(result: Any, generation: str) -> Prediction:
     expect(result, dict, "a result")
     if result.get("ignored"):
@@ -247,14 +276,21 @@ def _node(
     return Dss(name, url, client, session, key_variable=SERVICE_KEY)
 
 
-def connect_api_node(settings: Settings, node: ApiNodeSettings, service: str) -> ScoringClient:
-    """A client of the node. Sends nothing yet. Raises :class:`ConfigError` when the service's key cannot be read."""
+def connect_api_node(
+    settings: Settings, node: ApiNodeSettings, service: str, *, retries: int | None = None, connections: int = 10
+) -> ScoringClient:
+    """A client of the node. Sends nothing yet. Raises :class:`ConfigError` when the service's key cannot be read.
+
+    ``retries``: those of the configuration, unless given. ``connections`` are kept open.
+    """
     api, http = settings.api, settings.http
-    limits = HttpLimits(http.connect_timeout, api.call_timeout, http.retries, http.max_wait)
+    tries = http.retries if retries is None else retries
+    limits = HttpLimits(http.connect_timeout, api.call_timeout, tries, http.max_wait)
     key = api.service_key()
     certificate: str | tuple[str, str] | None = None
     if node.client_certificate:
         pem = str(node.client_certificate)
         certificate = (pem, str(node.client_key)) if node.client_key else pem
     secret = key.get_secret_value() if key else None
-    return ScoringClient(_node(node.name, node.url, service, secret, node.verify, certificate, limits), service)
+    dss = _node(node.name, node.url, service, secret, node.verify, certificate, limits, connections)
+    return ScoringClient(dss, service)

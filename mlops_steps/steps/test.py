@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from mlops_steps.delivery import judging
+from mlops_steps.delivery import judging, policing
 from mlops_steps.delivery.attestation import Statements
 from mlops_steps.delivery.exclusive import stage_lock
+from mlops_steps.delivery.noted import noted_test
 from mlops_steps.delivery.record import Build, ReleaseRecord, load_for
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
-from mlops_steps.delivery.unit import Outcome, Result
+from mlops_steps.delivery.unit import Outcome
 from mlops_steps.dss import automation, scenarios, updates
-from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
+from mlops_steps.errors import CheckFailed, MlopsError, NodeError
+from mlops_steps.policy.effective import resolve
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.steps.context import Context
@@ -41,6 +42,7 @@ def run(context: Context, stage: str) -> None:
     """
     settings, report, console = context.settings, context.report, context.console
     node = settings.stage(stage)
+    policing.check_gates(settings, resolve(settings))
     judging.gates_of(settings, "test")  # what they require is missed now, and not after the tests
     statements = Statements(settings, console, context.build)
     report.set(infrastructure=node.infra, automation_node=node.url)
@@ -54,8 +56,8 @@ def run(context: Context, stage: str) -> None:
         console.line(f"live on {stage}: {live}")
         with target.within(Deadline(pace().look)):
             attempt = _attempt(target, record, live, bundle, context.build)
-        noted = _noted(target, Outcome(bundle=bundle, attempt=attempt.name), console)
-        with noted as test, statements.of_tests(target, record, report):
+        test = Outcome(bundle=bundle, attempt=attempt.name)
+        with noted_test(settings, stage, "bundle", test, console), statements.of_tests(target, record, report):
             count = _run_tests(target, report, console, test, _key(target, live), attempt)
             test.message = f"{count} tests passed"
             console.good(f"tested: bundle {bundle} on {stage}: {test.message}")
@@ -88,6 +90,7 @@ def _run_tests(
                 details=[f"scenarios of project {key}: {', '.join(item.id for item in present) or 'none'}"],
                 next_step=f"mark a scenario as test in DSS, or name it like {' or '.join(settings.test.scenarios)}",
             )
+        policing.check_scenarios(resolve(settings), target.stage, len(chosen))
     before = len(report.cases)
     for name in absent:
         hint = nearest(name, [item.id for item in present])
@@ -191,41 +194,6 @@ def _check_still_active(target: ProjectDeployerTarget, report: Report, bundle: s
                 f"{target.stage}: bundle {bundle} was replaced by {active or 'nothing'} while it was tested",
                 next_step="find out who deploys to this stage, then run the step again",
             )
-
-
-@contextmanager
-def _noted(target: ProjectDeployerTarget, test: Outcome, console: Console) -> Iterator[Outcome]:
-    """Keeps the release record in step with what happens in the block."""
-    _note(target, test)
-
-    def end(result: Result, message: str) -> None:
-        test.end(result, message)
-        try:
-            _note(target, test)
-        except ConfigError as error:
-            console.error(error.message)
-
-    try:
-        yield test
-    except CheckFailed as error:
-        end("failed", error.message)
-        raise
-    except MlopsError as error:
-        end("error", error.message)
-        raise
-    except BaseException as error:
-        end("error", f"interrupted: {error}")
-        raise
-    test.end("passed", test.message)
-    _note(target, test)
-
-
-def _note(target: ProjectDeployerTarget, test: Outcome) -> None:
-    """Reads the record again: another stage may be tested at the same time, in the same workspace."""
-    path = target.settings.record
-    record = load_for(path, target.project)
-    record.stage(target.stage).test = test
-    record.save(path)
 
 
 def _describe(report: Report, record: ReleaseRecord, live: Live) -> None:

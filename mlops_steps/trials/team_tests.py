@@ -1,4 +1,4 @@
-"""The team's own pytest suite, run against a stage's Automation node in a process of its own."""
+"""The team's own pytest suite, run against a stage's Automation node, or API nodes, in a process of its own."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from mlops_steps.config import NodeSettings, Settings
+from mlops_steps.config.api import SERVICE_KEY, ApiNodeSettings
 from mlops_steps.errors import ReportError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Case, Outcome, Report
@@ -27,7 +28,9 @@ from mlops_steps.system.waiting import duration
 
 SCOPE = "pytest"
 
-_KEY_VARIABLE = re.compile(r"^(MLOPS_[A-Z0-9_]+_API_KEY(_FILE)?|MLOPS_SIGNING_KEY_FILE|JENKINS_API_\w+)$")
+_KEY_VARIABLE = re.compile(
+    r"^(MLOPS_[A-Z0-9_]+_API_KEY(_FILE)?|MLOPS_API_SERVICE_KEY(_FILE)?|MLOPS_SIGNING_KEY_FILE|JENKINS_API_\w+)$"
+)
 _KEPT_LINES = 5_000
 # What pytest's exit codes mean (https://docs.pytest.org/en/stable/reference/exit-codes.html).
 _ERRORS = {
@@ -47,36 +50,76 @@ class _Ended:
     seconds: float
 
 
+@dataclass(frozen=True)
+class _Suite:
+    """A suite: its folder, by the key ``setting`` of the configuration, and what it is given."""
+
+    folder: Path | None
+    setting: str
+    limit: float
+    options: list[str]
+    settings: Settings
+    variables: dict[str, str]
+
+
 def run_suite(settings: Settings, report: Report, console: Console, stage: NodeSettings, project_key: str) -> None:
     """Runs the suite and adds its cases to the report, and one, ``pytest``, for the run as a whole.
 
     The suite gets the settings of this step and the API key of this stage, of no other node. At the time limit
     (``test.pytest_timeout``) pytest is interrupted, then killed; what it has found until then is in the report.
     """
-    folder = settings.test.pytest
+    test = settings.test
+    options = [f"--mlops-stage={stage.name}"]
+    if project_key != settings.project:
+        options.append(f"--mlops-project-key={project_key}")
+    variables = {"MLOPS_STAGE": stage.name, f"{stage.variable}_API_KEY": stage.api_key().get_secret_value()}
+    _run_suite(_Suite(test.pytest, "test.pytest", test.pytest_timeout, options, settings, variables), report, console)
+
+
+def run_service_suite(
+    settings: Settings, report: Report, console: Console, stage: str, service: str, nodes: Mapping[str, ApiNodeSettings]
+) -> None:
+    """The same for the suite of the API service (``api.test``), called ``service`` on these API nodes of the stage.
+
+    The suite gets the key of the service, and of no node.
+    """
+    test = settings.api.test
+    api = settings.api.model_copy(update={"service": service, "nodes": dict(nodes)})
+    key = settings.api.service_key()
+    variables = {"MLOPS_API_STAGE": stage, **({SERVICE_KEY: key.get_secret_value()} if key else {})}
+    given = settings.model_copy(update={"api": api})
+    options = [f"--mlops-api-stage={stage}"]
+    _run_suite(_Suite(test.pytest, "api.test.pytest", test.pytest_timeout, options, given, variables), report, console)
+
+
+def _run_suite(suite: _Suite, report: Report, console: Console) -> None:
+    folder, root = suite.folder, suite.settings.root
     if folder is None:
         return
     # Until it has ended: an interruption leaves the case as it is here.
     case = report.add(Case(SCOPE, Outcome.ERROR, "the suite was interrupted"))
     if not folder.is_dir():
-        case.outcome, case.message = Outcome.ERROR, f"there is no folder {folder} (test.pytest in the configuration)"
+        case.outcome, case.message = (
+            Outcome.ERROR,
+            f"there is no folder {folder} ({suite.setting} in the configuration)",
+        )
         return
     with tempfile.TemporaryDirectory(prefix="mlops-pytest-") as scratch:
         results = Path(scratch) / "pytest.xml"
-        command = _command(settings, stage, project_key, folder, results)
-        environment = _environment(settings, stage, Path(scratch), os.environ)
-        with console.waiting(f"pytest {_shown(folder, settings.root)}"):
+        command = _command(folder, results, suite.options)
+        environment = _environment(suite, Path(scratch), os.environ)
+        with console.waiting(f"pytest {_shown(folder, root)}"):
             try:
-                ended = _run(command, environment, settings.root, settings.test.pytest_timeout, console)
+                ended = _run(command, environment, root, suite.limit, console)
             finally:
                 failed = _merge(report, results, case)
     case.seconds, case.stdout = ended.seconds, ended.output
-    _judge(case, ended, failed, settings.test.pytest_timeout)
+    _judge(case, ended, failed, suite.limit)
 
 
-def _command(settings: Settings, stage: NodeSettings, project_key: str, folder: Path, results: Path) -> list[str]:
-    options = [
-        f"--mlops-stage={stage.name}",
+def _command(folder: Path, results: Path, options: list[str]) -> list[str]:
+    given = [
+        *options,
         f"--junit-xml={results}",
         # A team's own ini file must not turn the report into another dialect.
         "--override-ini=junit_family=xunit2",
@@ -86,35 +129,38 @@ def _command(settings: Settings, stage: NodeSettings, project_key: str, folder: 
         "-p",
         "mlops_steps",
     ]
-    if project_key != settings.project:
-        options.append(f"--mlops-project-key={project_key}")
-    return [sys.executable, "-m", "pytest", str(folder), *options]
+    return [sys.executable, "-m", "pytest", str(folder), *given]
 
 
-def _environment(
-    settings: Settings, stage: NodeSettings, scratch: Path, inherited: Mapping[str, str]
-) -> dict[str, str]:
-    """The environment of the suite: these settings as a file, and no key but that of the stage."""
+def _environment(suite: _Suite, scratch: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the suite: these settings as a file, and no key but those it is given."""
+    settings = suite.settings
     environment = {name: value for name, value in inherited.items() if not _KEY_VARIABLE.match(name)}
-    document = settings.model_copy(update={"nodes": _without_key_files(settings)}).model_dump_json(
-        by_alias=True, exclude_none=True, exclude={"root": True, "warnings": True, "nodes": {"__all__": {"name"}}}
+    names = {"__all__": {"name"}}
+    document = _without_key_files(settings).model_dump_json(
+        by_alias=True,
+        exclude_none=True,
+        exclude={"root": True, "warnings": True, "nodes": names, "api": {"nodes": names}},
     )
     path = scratch / "mlops.yml"
     path.write_text(document, encoding="utf-8")
     environment["MLOPS_CONFIG"] = str(path)
     environment["MLOPS_PROJECT"] = settings.project
-    environment["MLOPS_STAGE"] = stage.name
     for node in settings.nodes.values():
         environment[f"{node.variable}_URL"] = node.url
         if node.infra:
             environment[f"{node.variable}_INFRA"] = node.infra
-    environment[f"{stage.variable}_API_KEY"] = stage.api_key().get_secret_value()
+    for api_node in settings.api.nodes.values():
+        environment[f"{api_node.variable}_URL"] = api_node.url
+        environment[f"{api_node.variable}_API_INFRA"] = api_node.infra
     environment["PYTHONUNBUFFERED"] = "1"
-    return environment
+    return {**environment, **suite.variables}
 
 
-def _without_key_files(settings: Settings) -> dict[str, NodeSettings]:
-    return {name: node.model_copy(update={"api_key_file": None}) for name, node in settings.nodes.items()}
+def _without_key_files(settings: Settings) -> Settings:
+    nodes = {name: node.model_copy(update={"api_key_file": None}) for name, node in settings.nodes.items()}
+    api = settings.api.model_copy(update={"service_key_file": None})
+    return settings.model_copy(update={"nodes": nodes, "api": api})
 
 
 def _run(command: list[str], environment: dict[str, str], cwd: Path, limit: float, console: Console) -> _Ended:

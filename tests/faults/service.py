@@ -29,7 +29,7 @@ def made(world: World) -> None:
 
 
 def packaged(world: World) -> ReleaseRecord:
-    """The record, as `api-package` and `api-deploy --stage dev` have left it."""
+    """The record, as `api-package`, and `api-deploy` and `api-test` on the stage dev, have left it."""
     record = ReleaseRecord.load(world.settings.record) or ReleaseRecord(project=KEY)
     with world.design.get_apideployer().get_service(SERVICE).get_version_stream(NEW) as response:
         archive = response.content
@@ -40,6 +40,7 @@ def packaged(world: World) -> ReleaseRecord:
     noted: dict[str, Any] = dict.fromkeys(("previous", "deploy", "smoke_test", "restore"))
     unit.go(phases.NOTE, deployment=unit.deployment, version=NEW, restores=False, why="", **noted)
     unit.go(phases.ACCEPT, deploy=Outcome(bundle=NEW).end("passed"), smoke_test=None)
+    record.stage("dev", "api service").test = Outcome(bundle=NEW).end("passed")
     return record
 
 

@@ -33,6 +33,8 @@ class ApiWorkspace(Workspace):
             "stages": {"dev": {"infra": "api-dev"}, "prod": {"infra": "api-prod"}},
             "health_timeout": "5s",
             "deploy_timeout": "60s",
+            # What `api-test` says, and that a release needs it, has tests of its own.
+            "release": {"tests": "off"},
             **sections.pop("api", {}),
         }
         super().configure(api=api, **sections)

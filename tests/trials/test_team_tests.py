@@ -141,6 +141,7 @@ def test_the_suite_has_the_settings_of_the_step_and_the_key_of_its_stage_alone(
     monkeypatch.setenv("MLOPS_DESIGN_API_KEY_FILE", "/etc/hostname")
     for name in ("JENKINS_API_TOKEN", "JENKINS_API_TOKEN_FILE", "JENKINS_API_EXTRA_HEADERS"):
         monkeypatch.setenv(name, "X-Login: of-a-proxy")
+    monkeypatch.setenv("MLOPS_API_SERVICE_KEY", "key-of-the-service")
     monkeypatch.setenv("MLOPS_PROJECT", "ANOTHER")
     monkeypatch.setenv("MLOPS_UAT_URL", "https://another.example.com")
     code = (

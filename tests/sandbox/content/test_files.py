@@ -126,7 +126,7 @@ def test_the_service_has_test_queries_of_its_own_and_a_file_of_them() -> None:
     queries = yaml.safe_load(queries_of_service())
     assert queries["endpoint"] == "predict_churn"
     names = [query["name"] for query in queries["queries"]]
-    assert len(names) == len(set(names)) == 4
+    assert len(names) == len(set(names)) == 6
 
 
 def test_writing_a_revision_twice_changes_nothing(tmp_path: Path) -> None:

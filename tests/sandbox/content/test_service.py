@@ -58,7 +58,7 @@ for number in sys.argv[2:]:
     exec((folder / "recipes/train_churn_model.py").read_text(), {})
     sys.path.pop(0)
 """
-QUERIES = yaml.safe_load(queries_of_service())["queries"]
+QUERIES = [query for query in yaml.safe_load(queries_of_service())["queries"] if "features" in query]
 ENDPOINT = "predict_churn"
 
 
