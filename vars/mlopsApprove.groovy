@@ -1,8 +1,4 @@
 import groovy.json.JsonOutput
-import groovy.transform.Field
-
-/** Who has answered in this build, by stage. Not in `env`, which "Restart from Stage" copies to another build. */
-@Field Map answers = [:]
 
 boolean call(Map parameters = [:]) {
     List known = ['stage', 'approvers', 'time', 'unit', 'message']
@@ -32,11 +28,6 @@ boolean call(Map parameters = [:]) {
     }
     env.MLOPS_RELEASE = release ? 'true' : 'false'
     return release
-}
-
-/** The answers of this build as JSON, for the step that releases. */
-String given() {
-    return JsonOutput.toJson(answers)
 }
 
 private void checkBundle() {
@@ -70,6 +61,9 @@ private void ask(Map asked) {
         throw declined
     }
     String at = "${System.currentTimeMillis()}"
-    answers[asked.stage] = [by: by, at: at, asked: subject, build: env.BUILD_URL]
+    // "Restart from Stage" copies it to another build, so it names its own. A line of JSON for each answer.
+    String build = env.BUILD_URL ?: env.BUILD_NUMBER
+    Map answered = [stage: asked.stage, by: by, at: at, asked: subject, build: build]
+    env.MLOPS_APPROVAL = (env.MLOPS_APPROVAL ?: '') + JsonOutput.toJson(answered) + '\n'
     echo("mlopsApprove: ${asked.stage} approved by ${by}")
 }

@@ -1,14 +1,13 @@
 import groovy.json.JsonOutput
-import groovy.transform.Field
 
 /*
  * The one step under all others. It carries parameters to a command of mlops-steps and brings back what came of it;
  * every decision is made in Python. Of the Map that `call` returns the documented keys are exit, verdict, bundle and
  * description.
+ *
+ * A file in vars/ has no fields: Jenkins makes an instance of it for each file that uses it. What one step has to know
+ * of another one is in `env`, which "Restart from Stage" copies to another build.
  */
-
-/** Why this build is unstable: each step writes the description again. */
-@Field String unstableBecause = ''
 
 /** The version of this library; mlops-steps on the agent has to be of the same one. */
 String version() {
@@ -18,12 +17,8 @@ String version() {
 /** Runs a command with the parameters of a step, publishes what it found, and ends as it ended. */
 Map call(String command, Map parameters) {
     String request = JsonOutput.toJson([step: command, library: version(), parameters: parameters])
-    List variables = ['MLOPS_STEP=' + request]
-    if (command == 'release') {
-        variables << 'MLOPS_APPROVAL=' + mlopsApprove.given()
-    }
     Map ended = [:]
-    withEnv(variables) {
+    withEnv(['MLOPS_STEP=' + request]) {
         Map plan = ask('plan', command)
         if (plan.exit == '127') {
             error('mlops-steps is not on this agent: call mlopsSetup() before the first step')
@@ -66,18 +61,15 @@ Map lines(String script, String label) {
     return found
 }
 
+/** `what` is a word of this file and never a value: plan, note, run or recover. */
 private Map ask(String what, String command) {
-    Map found = [:]
-    withEnv(['MLOPS_DO=' + what]) {
-        // Without the first line Jenkins would trace each command with its variables into the log.
-        found = lines('''#!/bin/sh
-            PATH="${WORKSPACE_TMP:-$WORKSPACE@tmp}/mlops-steps/bin:$PATH"
-            export PATH
-            mlops-steps from-environment "$MLOPS_DO"
-            echo "exit=$?"
-        ''', "mlops-steps ${command}: ${what}")
-    }
-    return found
+    // Without the first line Jenkins would trace each command with its variables into the log.
+    return lines('''#!/bin/sh
+        PATH="${WORKSPACE_TMP:-$WORKSPACE@tmp}/mlops-steps/bin:$PATH"
+        export PATH
+        mlops-steps from-environment ''' + what + '''
+        echo "exit=$?"
+    ''', "mlops-steps ${command}: ${what}")
 }
 
 /** The record is archived before a change: an agent that is lost in between cannot say any more what was live. */
@@ -221,7 +213,8 @@ private void publish(Map ended) {
         archiveArtifacts(artifacts: ended.archive)
     }
     if (ended.report) {
-        junit(testResults: ended.report, keepLongStdio: true, allowEmptyResults: false)
+        // The checks of a Git server would show the results of the last step alone.
+        junit(testResults: ended.report, keepLongStdio: true, allowEmptyResults: false, skipPublishingChecks: true)
     }
 }
 
@@ -236,18 +229,18 @@ private String without(String names, String others) {
     return left
 }
 
+/** Each step writes the description again; why the build is unstable stays in it. */
 private void describe(String text) {
-    currentBuild.description = unstableBecause ? "${text} | ${unstableBecause}" : text
+    String now = currentBuild.description ?: ''
+    int unstable = now.indexOf(' | UNSTABLE: ')
+    currentBuild.description = unstable < 0 ? text : text + now.substring(unstable)
 }
 
 private void judge(String command, Map parameters, Map ended) {
     String said = "mlops-steps ${command}: ${ended.verdict}"
-    boolean goesOn = ended.exit == '1' && parameters.failing == 'unstable'
-    if (goesOn) {
-        unstableBecause = (unstableBecause ? unstableBecause + ' | ' : '') + "UNSTABLE: ${command}: ${ended.verdict}"
-    }
     publish(ended)
-    if (goesOn) {
+    if (ended.exit == '1' && parameters.failing == 'unstable') {
+        currentBuild.description = "${currentBuild.description ?: ''} | UNSTABLE: ${command}: ${ended.verdict}"
         unstable(said)
     } else if (ended.exit != '0') {
         error(said)

@@ -1,6 +1,9 @@
 """The approvals that a build has got, as the Groovy steps hand them over, and what the approver is shown.
 
-    {"prod": {"by": "jane", "at": "1764230400000", "asked": "<sha256>", "build": "https://jenkins/job/churn/7/"}}
+    {"stage": "prod", "by": "jane", "at": "1764230400000", "asked": "<sha256>", "build": "https://jenkins/job/churn/7/"}
+
+One line for each answer; the last one for a stage counts. Jenkins copies them to a build that is restarted from a
+stage, so those of another build do not count.
 
 What was approved is a reference that Python has handed out (``asked``); Groovy adds who answered and when.
 """
@@ -30,19 +33,19 @@ def given(environ: Mapping[str, str], stage: str | None) -> dict[str, str]:
 
     Raises :class:`ConfigError` when the variable holds anything else than approvals.
     """
+    build = environ.get("BUILD_URL") or environ.get("BUILD_NUMBER")
+    found: dict[str, str] = {}
     try:
-        answer = json.loads(environ.get(VARIABLE) or "{}").get(stage or "")
-        if answer is None:
-            return {}
-        found = {
-            "by": _text(answer["by"]),
-            "sha256": _sha256(answer["asked"]),
-            "at": _moment(answer["at"]),
-            "build": _text(answer["build"]),
-        }
+        for answer in map(json.loads, filter(None, (environ.get(VARIABLE) or "").split("\n"))):
+            if (_text(answer["stage"]), _text(answer["build"])) == (stage, build):
+                found = {
+                    "by": _text(answer["by"]),
+                    "sha256": _sha256(answer["asked"]),
+                    "at": _moment(answer["at"]),
+                }
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         raise ConfigError(f"{VARIABLE} holds no approval of the Jenkins library") from None
-    return found if found.pop("build") == (environ.get("BUILD_URL") or environ.get("BUILD_NUMBER")) else {}
+    return found
 
 
 def question(

@@ -131,7 +131,7 @@ class Build {
     }
 
     /** A name that is neither a local variable nor a step. */
-    Object global(String name) {
+    Object global(String name, Script caller) {
         switch (name) {
             case 'env': return env
             case 'params': return Collections.unmodifiableMap(new LinkedHashMap(parameters))
@@ -139,7 +139,7 @@ class Build {
             case 'scm': return 'scm'
             default:
                 if (sources.has(name)) {
-                    return sources.variable(name)
+                    return sources.variable(name, caller)
                 }
                 throw new MissingPropertyException("No such property: ${name}")
         }
