@@ -69,7 +69,7 @@ class ApiReleaseSettings(Section):
 
     strategy: Literal["all", "canary"] = Field(
         default="all",
-        description="all: the version gets all calls at once; canary: step by step, compared with the one that is live.",
+        description="all: the version gets all calls at once; canary: step by step, compared with the live one.",
     )
     canary: CanarySettings = Field(default=CanarySettings(), description="The steps of a canary, and its limits.")
     timeout: Duration = Field(

@@ -1,7 +1,8 @@
-"""The section ``api.release.canary`` of ``mlops.yml``: how a new version of an API service gets its calls step by step."""
+"""The section ``api.release.canary`` of ``mlops.yml``: how a new version of a service gets its calls step by step."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -32,7 +33,7 @@ class CanarySettings(Section):
     step_timeout: Duration = Field(default=1800.0, description="Limit of the calls of one step.")
     inconclusive: Literal["rollback", "continue"] = Field(
         default="rollback",
-        description="What follows a step that has too few calls at its limit: rollback, or continue with the next share.",
+        description="What follows a step with too few calls at its limit: rollback, or continue with the next share.",
     )
     records: FilePath | None = Field(
         default=None,
@@ -51,7 +52,7 @@ class CanarySettings(Section):
         ge=1,
         le=100,
         allow_inf_nan=False,
-        description="Calls slower than the 95th (99th) percentile of the live version may be so many times as frequent.",
+        description="So many times as many calls may be slower than the 95th (99th) percentile of the live version.",
     )
     worse: Fraction = Field(
         default=0.0,
@@ -85,7 +86,7 @@ class CanarySettings(Section):
     @field_validator("shares")
     @classmethod
     def _grow(cls, shares: list[float]) -> list[float]:
-        grow = all(before < after for before, after in zip(shares, shares[1:], strict=False))
+        grow = all(before < after for before, after in itertools.pairwise(shares))
         if not shares or not grow or (shares[-1] != 100 and shares != [0]):
             raise ValueError("must grow, and end with 100; or be [0], which only compares")
         return shares

@@ -70,7 +70,9 @@ def release(
 ) -> None:
     """Makes the version live and verifies it; whatever goes wrong, what was live is restored and verified.
 
-    ``rollout`` is how it becomes live. Raises :class:`RolledBack` when the release failed and what was live is live again, :class:`ProductionInDoubt` when
+    ``rollout`` is how it becomes live.
+
+    Raises :class:`RolledBack` when the release failed and what was live is live again, :class:`ProductionInDoubt` when
     it is not, :class:`Interrupted` after a signal, when what was live is live again.
     """
     target, report, console, name = change.target, change.report, change.console, change.target.words.version

@@ -156,7 +156,9 @@ class Unit(Part):
     def is_ours(self, version: str | None, enabled: bool, sharing: frozenset[str] = frozenset()) -> bool:
         """Whether settings that name this version may be what this change has made of them, or has found.
 
-        ``sharing``: the versions that they name where the calls are shared. A deployment that was enabled is disabled by a change only when there is nothing to go back to.
+        ``sharing``: the versions that they name where the calls are shared.
+
+        A deployment that was enabled is disabled by a change only when there is nothing to go back to.
         """
         before = self.previous
         may_be_disabled = before is None or before.version is None or not (before.enabled and before.seen.enabled)

@@ -174,7 +174,7 @@ def share(
     now = read(deployer, deployment.id, deployment.service, deployment.infra)
     if {name: round(part, 6) for name, part in now.shares} != {name: round(part, 6) for name, part in shares.items()}:
         raise CheckFailed(
-            f"the API Deployer did not keep the shares of deployment {deployment.id}: {shares} became {dict(now.shares)}",
+            f"the API Deployer did not keep the shares of deployment {deployment.id}: {shares}, but {dict(now.shares)}",
             next_step="look how its page writes several versions, and set api.release.canary.mode in mlops.yml",
         )
     return now

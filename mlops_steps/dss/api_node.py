@@ -276,10 +276,15 @@ def _node(
     return Dss(name, url, client, session, key_variable=SERVICE_KEY)
 
 
-def connect_api_node(settings: Settings, node: ApiNodeSettings, service: str) -> ScoringClient:
-    """A client of the node. Sends nothing yet. Raises :class:`ConfigError` when the service's key cannot be read."""
+def connect_api_node(
+    settings: Settings, node: ApiNodeSettings, service: str, *, retries: int | None = None
+) -> ScoringClient:
+    """A client of the node. Sends nothing yet. ``retries``: in place of ``http.retries``.
+
+    Raises :class:`ConfigError` when the service's key cannot be read."""
     api, http = settings.api, settings.http
-    limits = HttpLimits(http.connect_timeout, api.call_timeout, http.retries, http.max_wait)
+    again = http.retries if retries is None else retries
+    limits = HttpLimits(http.connect_timeout, api.call_timeout, again, http.max_wait)
     key = api.service_key()
     certificate: str | tuple[str, str] | None = None
     if node.client_certificate:

@@ -26,7 +26,7 @@ _FOR_P95, _FOR_P99 = 40, 200
 class Call:
     """A call of one version: how long it took (seconds), and what came back.
 
-    ``error`` is why there was no answer; ``prediction`` a class or a number, ``None`` when the model ignored the record.
+    ``error`` is why there was no answer; ``prediction`` a class or a number, ``None`` for a record that was ignored.
     """
 
     seconds: float
@@ -115,9 +115,7 @@ def _settled(result: GateResult, enough: bool) -> GateResult:
     return _result(result.name, GateVerdict.INCONCLUSIVE, result.message, result)
 
 
-def _result(
-    name: str, verdict: GateVerdict, message: str, like: GateResult | None = None, **more: Any
-) -> GateResult:
+def _result(name: str, verdict: GateVerdict, message: str, like: GateResult | None = None, **more: Any) -> GateResult:
     if like is not None:
         more = {"value": like.value, "limit": like.limit, "rows": like.rows, "details": like.details, **more}
     return GateResult(verdict, message, name=name, source="calls of both versions", **more)
@@ -157,7 +155,10 @@ def _latency(evidence: Evidence, limits: Limits, level: float) -> GateResult:
     new, live = sorted(pair.new.seconds for pair in both), sorted(pair.live.seconds for pair in both)
     if len(both) < _FOR_P95:
         return _result(
-            "latency", GateVerdict.INCONCLUSIVE, f"{len(both)} calls that both answered; {_FOR_P95} needed", rows=len(both)
+            "latency",
+            GateVerdict.INCONCLUSIVE,
+            f"{len(both)} calls that both answered; {_FOR_P95} needed",
+            rows=len(both),
         )
     p95, live_p95 = _quantile(new, 0.95), _quantile(live, 0.95)
     message = f"95th percentile {_ms(p95)}; live version: {_ms(live_p95)}"
@@ -234,7 +235,9 @@ def _right_numbers(pairs: list[Pair], limits: Limits, level: float) -> GateResul
     farther = sum(a > b for a, b in zip(new, live, strict=True))
     nearer = sum(a < b for a, b in zip(new, live, strict=True))
     mean_new, mean_live = math.fsum(new) / len(new), math.fsum(live) / len(live)
-    message = f"mean absolute error {mean_new:.4g}, live version: {mean_live:.4g}; farther for {farther}, nearer for {nearer}"
+    message = (
+        f"mean absolute error {mean_new:.4g}, live version: {mean_live:.4g}; farther for {farther}, nearer for {nearer}"
+    )
     verdict = GateVerdict.PASSED
     if mean_new > mean_live * (1 + limits.worse) and farther + nearer:
         surely = stats.binomtest(farther, farther + nearer, alternative="greater").pvalue <= level

@@ -11,7 +11,6 @@ from mlops_steps.delivery.targets.api_deployer import ApiDeployerTarget
 from mlops_steps.delivery.targets.live_service import LiveService
 from mlops_steps.delivery.unit import Outcome
 from mlops_steps.dss.api_node import ScoringClient
-from mlops_steps.dss.api_services import Endpoint
 from mlops_steps.errors import CheckFailed, MlopsError, NodeError
 from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.report.model import Report
@@ -19,7 +18,7 @@ from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
-from mlops_steps.trials.queries import Query, check_endpoints, load_queries
+from mlops_steps.trials.queries import Query, check_endpoints, load_queries, own_queries
 from mlops_steps.trials.query_cases import QueryRun
 from mlops_steps.trials.team_tests import run_service_suite
 
@@ -138,7 +137,7 @@ def _ask(
 ) -> NodeError | None:
     """Asks each API node the queries of the file and of the service; returns why one could not be asked."""
     given = target.settings.api.test
-    own = [query for endpoint in target.endpoints for query in _own(endpoint)]
+    own = [query for endpoint in target.endpoints for query in own_queries(endpoint)]
     asking = QueryRun(nodes, version, Deadline(given.timeout), given.parallel)
     with console.waiting(f"asking {len(nodes)} API nodes {len(queries) + len(own)} test queries") as wait:
         cases = asking.cases(queries, f"{report.classname}.queries", wait.state)
@@ -151,18 +150,6 @@ def _ask(
         passed = sum(case.outcome is CaseOutcome.PASSED for case in cases)
         console.line(f"test queries: {passed} of {len(cases)} passed on {len(nodes)} API nodes")
     return asking.unreachable
-
-
-def _own(endpoint: Endpoint) -> list[Query]:
-    """The test queries that the service itself has, in the API Designer."""
-    found = []
-    for number, body in enumerate(endpoint.queries, 1):
-        title = f"{endpoint.id} test query {number}"
-        if endpoint.is_function:
-            found.append(Query(name=title, endpoint=endpoint.id, parameters=body))
-        elif endpoint.is_prediction and isinstance(features := body.get("features"), dict):
-            found.append(Query(name=title, endpoint=endpoint.id, features=features))
-    return found
 
 
 def _settings_of(target: ApiDeployerTarget, nodes: list[ScoringClient]) -> dict[str, ApiNodeSettings]:

@@ -12,7 +12,7 @@ from mlops_steps.dss.api_node import ScoringClient
 from mlops_steps.dss.api_services import Endpoint
 from mlops_steps.errors import CheckFailed, NodeError
 from mlops_steps.gates.canary import LOOKS, Call, Evidence, Limits, Pair, judge
-from mlops_steps.gates.model import GateResult, GateVerdict, worst_of_results
+from mlops_steps.gates.model import GateResult, GateVerdict, worst_of
 from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import Deadline
 from mlops_steps.trials.queries import Query, own_queries
@@ -28,8 +28,8 @@ def records_of(queries: Sequence[Query], endpoints: Sequence[Endpoint]) -> list[
     if not found:
         raise CheckFailed(
             "a canary requires records that both versions can be asked, and there are none",
-            next_step="name a file in api.release.canary.records or api.test.queries of mlops.yml, or give a prediction "
-            "endpoint test queries in the API Designer",
+            next_step="name a file in api.release.canary.records or api.test.queries of mlops.yml, or give a "
+            "prediction endpoint test queries in the API Designer",
         )
     return found
 
@@ -77,7 +77,7 @@ class Comparison:
             complete = self._send(wanted, deadline)
             number = (self._step - 1) * LOOKS + look
             results = judge(self._evidence, self._limits, number, enough=complete and look == LOOKS)
-            say(f"{self._evidence.calls} calls of each version: {worst_of_results(results).value}")
+            say(f"{self._evidence.calls} calls of each version: {worst_of(results).value}")
             if not complete or any(result.verdict is GateVerdict.FAILED for result in results):
                 break
         return results

@@ -110,7 +110,7 @@ class ApiDeployerTarget:
             ]
         return LiveService(self.infra, deployment, health, tuple(gather(calls)))
 
-    def nodes(self, deployment: ServiceDeployment) -> list[ScoringClient]:
+    def node_settings(self, deployment: ServiceDeployment) -> list[ApiNodeSettings]:
         """The API nodes of the infrastructure: those of the configuration, else those that the deployer names.
 
         Raises :class:`ConfigError` when the two are not equally many, or when there is none.
@@ -128,7 +128,11 @@ class ApiDeployerTarget:
                 f"no API node of infrastructure {self.infra} is known: the API Deployer names none",
                 next_step=f"add them to mlops.yml: api: {{nodes: {{NAME: {{url: …, infra: {self.infra}}}}}}}",
             )
-        found = configured or [_unnamed(url, self.infra) for url in dict.fromkeys(urls)]
+        return configured or [_unnamed(url, self.infra) for url in dict.fromkeys(urls)]
+
+    def nodes(self, deployment: ServiceDeployment) -> list[ScoringClient]:
+        """Clients of these nodes. Raises as :meth:`node_settings` does."""
+        found = self.node_settings(deployment)
         for node in found:
             if node.url not in self._nodes:
                 client = connect_api_node(self.settings, node, deployment.deployed)
@@ -165,7 +169,9 @@ class ApiDeployerTarget:
     def look(self, deadline: Deadline, console: Console, is_canary: Callable[[Live], bool] = no_canary) -> LiveService:
         """What answers, where the deployer and the API nodes do not contradict each other.
 
-        Versions that share the calls are no contradiction where they are a canary of ours. Raises :class:`NodeError` when they do, and when several versions share the calls, so that there is not one
+        Versions that share the calls are no contradiction where they are a canary of ours.
+
+        Raises :class:`NodeError` when they do, and when several versions share the calls, so that there is not one
         version to return to.
         """
         with self.within(deadline):
