@@ -36,6 +36,17 @@ private void checkBundle() {
     }
 }
 
+/** Whom to ask: the approvers of the policy, or those of them that the Jenkinsfile names. */
+private String among(Object named) {
+    List allowed = (env.MLOPS_APPROVERS ?: '').tokenize(',')
+    List given = named instanceof List ? named : "${named ?: ''}".tokenize(',')
+    String others = (given - allowed).join(', ')
+    if (allowed && others) {
+        error("mlopsApprove: ${others} may not approve; the policy of the project names ${allowed.join(', ')}")
+    }
+    return (given ?: allowed).join(',')
+}
+
 /** Asks, and notes who has approved what, and when. What `MLOPS_ASKED` refers to is known in Python. */
 private void ask(Map asked) {
     if (env.NODE_NAME) {
@@ -43,7 +54,7 @@ private void ask(Map asked) {
     }
     String subject = env.MLOPS_ASKED
     String id = "Mlops-${asked.stage}"
-    String approvers = asked.approvers instanceof List ? asked.approvers.join(',') : asked.approvers
+    String approvers = among(asked.approvers)
     String details = env.MLOPS_DETAILS.replace('\\n', '\n')
     String by = ''
     echo("mlopsApprove: question ${id} waits for an answer: ${env.BUILD_URL}input/")
@@ -63,6 +74,6 @@ private void ask(Map asked) {
     String at = "${System.currentTimeMillis()}"
     // "Restart from Stage" copies it to another build, so it names its own. A line of JSON for each answer.
     String build = env.BUILD_URL ?: env.BUILD_NUMBER
-    Map answered = [stage: asked.stage, by: by, at: at, asked: subject, build: build]
+    Map answered = [stage: asked.stage, by: by, at: at, asked: subject, build: build, among: approvers]
     env.MLOPS_APPROVAL = (env.MLOPS_APPROVAL ?: '') + JsonOutput.toJson(answered) + '\n'
 }

@@ -17,8 +17,10 @@ String version() {
 /** Runs a command with the parameters of a step, publishes what it found, and ends as it ended. */
 Map call(String command, Map parameters) {
     String request = JsonOutput.toJson([step: command, library: version(), parameters: parameters])
+    List variables = ['MLOPS_STEP=' + request, 'MLOPS_STARTED_BY=' + starters(),
+                      'MLOPS_LIBRARY_POLICY=' + libraryResource('mlops-steps/policy.yml')]
     Map ended = [:]
-    withEnv(['MLOPS_STEP=' + request]) {
+    withEnv(variables) {
         Map plan = ask('plan', command)
         if (plan.exit == '127') {
             error('mlops-steps is not on this agent: call mlopsSetup() before the first step')
@@ -59,6 +61,15 @@ Map lines(String script, String label) {
         }
     }
     return found
+}
+
+/** Why this build was started, and the users that Jenkins names for it. What that means is decided in Python. */
+private String starters() {
+    List found = []
+    for (Map cause in currentBuild.getBuildCauses()) {
+        found << [kind: "${cause._class}", user: "${cause.userId ?: ''}"]
+    }
+    return JsonOutput.toJson([causes: found])
 }
 
 /** `what` is a word of this file and never a value: plan, note, run or recover. */
@@ -188,6 +199,7 @@ private void publish(Map ended) {
     }
     if (ended.automation) {
         env.MLOPS_AUTOMATION = ended.automation
+        env.MLOPS_APPROVERS = ended.approvers ?: ''
         env.MLOPS_RELEASE_STAGE = ended.releaseStage ?: ''
         env.MLOPS_TEST_STAGES = ended.testStages ?: ''
         env.MLOPS_OPTIONS = ended.options ?: ''

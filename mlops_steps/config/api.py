@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from mlops_steps.config.api_load import LoadSettings
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import FilePath, Id, NodeName, Url, Verify
 from mlops_steps.config.sections import Section, named, variable_prefix
@@ -49,6 +50,10 @@ class ApiStageSettings(Section):
         default=None,
         description="Id of the deployment on that infrastructure. Default: <service>-on-<infra>.",
     )
+    load: bool | None = Field(
+        default=None,
+        description="Whether `api-test` may put the stage under load. Default: the stages before the release stage.",
+    )
 
 
 class ApiTestSettings(Section):
@@ -61,6 +66,7 @@ class ApiTestSettings(Section):
     timeout: Duration = Field(default=600.0, description="Limit of all test queries together.")
     pytest: FilePath | None = Field(default=None, description="Folder of the team's own pytest suite for the service.")
     pytest_timeout: Duration = Field(default=1800.0, description="Limit of that suite.")
+    load: LoadSettings | None = Field(default=None, description="A measured load, and the limits of its latency.")
 
 
 class ApiReleaseSettings(Section):
@@ -145,6 +151,19 @@ class ApiSettings(Section):
     def is_release_stage(self, name: str) -> bool:
         """Whether this stage is released to: ``release_stage``, else the last one."""
         return name == (self.release_stage or next(reversed(self.stages), None))
+
+    def may_load(self, name: str) -> bool:
+        """Whether calls may be sent to the stage in numbers.
+
+        Unless the stage says so itself: where nothing is released to it or after it, on an infrastructure of its own.
+        """
+        stage = self.stage(name)
+        if stage.load is not None:
+            return stage.load
+        names = list(self.stages)
+        released = [known for known in names if self.is_release_stage(known)]
+        production = names[names.index(released[0]) :] if released else names
+        return stage.infra not in {self.stages[known].infra for known in production}
 
     def stage_before(self, name: str) -> str | None:
         """The stage before this one; ``None`` for the first. Raises :class:`ConfigError` for an unknown stage."""

@@ -19,9 +19,13 @@ Kind = Literal["bundle", "api service"]
 Result = Literal["started", "passed", "failed", "error", "skipped"]
 
 
+#: How the record writes a time, in UTC.
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
 def now() -> str:
     """UTC in ISO 8601 with seconds."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(timezone.utc).strftime(TIME)
 
 
 class Part(BaseModel):

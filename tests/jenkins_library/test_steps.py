@@ -149,6 +149,17 @@ def ran(
     jobs.add("approve over REST", APPROVE + f"\n{RELEASE}", answers=[{"by": "joe", "rest": True}])
     two = "['test', 'prod'].each { mlopsApprove(stage: it) }"
     jobs.add("approve two stages", f"{RELEASE}\n{two}\n{RELEASE}", answers=[{"by": "joe"}, {"by": "jane"}])
+    named = f"echo approvers=jane,managers; {GOOD}"
+    plain = f"{RELEASE}\nmlopsApprove()\n{RELEASE}"
+    jobs.add("approve by policy", plain, run=named, answers=[{"by": "jane"}])
+    fewer = plain.replace("()", "(approvers: 'managers')")
+    jobs.add("approve by fewer", fewer, run=named, answers=[{"by": "managers"}])
+    jobs.add("approve by others", plain.replace("()", "(approvers: 'managers,joe')"), run=named)
+    jobs.add(
+        "who started it",
+        f"withEnv(['MLOPS_STARTED_BY=[]', 'MLOPS_LIBRARY_POLICY=']) {{ {RELEASE} }}",
+        causes=[{"_class": "hudson.model.Cause$UserIdCause", "userId": 'it\'s "me"'}, {"_class": "x.ReplayCause"}],
+    )
     jobs.add("approve unknown", "mlopsApprove(aprovers: 'x')")
     example = (ROOT / "Jenkinsfile.example").read_text()
     manual = f"export STUB_automation=manual; {GOOD}"
@@ -410,6 +421,29 @@ def test_approval_asks_the_approvers_and_holds_no_executor(ran: dict[str, Build]
     (asked,) = build.inputs
     assert (asked["submitter"], asked["held"]) == ("jane,joe", False)
     assert build.environment["MLOPS_RELEASE"] == "true"
+
+
+def test_the_policy_names_the_approvers_and_the_jenkinsfile_may_choose_among_them(ran: dict[str, Build]) -> None:
+    for name, submitter in (("approve by policy", "jane,managers"), ("approve by fewer", "managers")):
+        build = ran[name]
+        assert build.result == "SUCCESS", build.log
+        assert build.inputs[0]["submitter"] == submitter
+        assert json.loads(environment(build, 3)["MLOPS_APPROVAL"])["among"] == submitter
+    assert ran["approve by others"].error == (
+        "mlopsApprove: joe may not approve; the policy of the project names jane, managers"
+    )
+
+
+def test_who_started_the_build_and_the_policy_come_from_jenkins_whatever_the_jenkinsfile_sets(
+    ran: dict[str, Build],
+) -> None:
+    found = environment(ran["who started it"], 1)
+    assert json.loads(found["MLOPS_STARTED_BY"])["causes"] == [
+        {"kind": "hudson.model.Cause$UserIdCause", "user": 'it\'s "me"'},
+        {"kind": "x.ReplayCause", "user": ""},
+    ]
+    first = (ROOT / "resources/mlops-steps/policy.yml").read_text().splitlines()[0]
+    assert found["MLOPS_LIBRARY_POLICY"] == first
 
 
 def test_the_question_names_the_bundle_and_has_its_details_beside_it(ran: dict[str, Build]) -> None:

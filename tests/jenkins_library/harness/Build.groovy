@@ -63,6 +63,11 @@ class Build {
         return scenario.job ?: 'churn'
     }
 
+    /** Why it was started. */
+    List<Map> getCauses() {
+        return scenario.causes ?: [[_class: 'hudson.model.Cause$UserIdCause', userId: 'dev', userName: 'Developer']]
+    }
+
     File getArtifacts() {
         return new File(root, "artifacts-${number}")
     }
