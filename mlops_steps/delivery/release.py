@@ -37,6 +37,8 @@ def _announce(change: Change, live: Live, situation: Situation, version: str) ->
     elif situation.phase is Phase.RESTORING:
         console.warn(f"an earlier release of {name} {version}, whose record is lost, failed and was interrupted")
     console.line(f"live on {target.stage} now: {live}")
+    if situation.phase is Phase.LIVE:
+        return
     console.line(f"will be live: {name} {version}, then {target.smoke_test}")
     if not target.limits.restores:
         console.warn(f"{target.words.settings}.rollback is off: a failed release stays as it is")
