@@ -221,8 +221,8 @@ class _Rehearsal:
         return code
 
     def _keep_reports(self, folder: Path) -> None:
-        for path in (self.out / "reports").glob("*"):
-            shutil.copy(path, folder)
+        if (self.out / "reports").is_dir():
+            shutil.copytree(self.out / "reports", folder, dirs_exist_ok=True)
 
 
 def _prepare(out: Path) -> None:
