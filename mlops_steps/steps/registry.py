@@ -54,7 +54,8 @@ class Option:
     A name that Python keeps for itself ends with ``_``, which the command and the Groovy step leave out.
     ``help`` is a sentence for the command line; ``default`` says in words what is used without the option.
     ``jenkins_help`` and ``jenkins_default`` replace the two in the help of the Groovy step. A text must match
-    ``pattern`` as a whole, if there is one; ``form`` is what errors call that.
+    ``pattern`` as a whole, if there is one; ``form`` is what errors call that. ``positional``: the command takes it by
+    its place.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Option:
     form: str = ""
     jenkins_help: str = ""
     jenkins_default: str = ""
+    positional: bool = False
 
     @property
     def flag(self) -> str:
@@ -414,6 +416,25 @@ STEPS: dict[str, Step] = {
             reads_record=False,
         ),
         Step(
+            "diff",
+            "Show what differs between two bundles: recipes, library, variables, versions of models, commits.",
+            "OLD and NEW are published bundles, or archives (FILE.zip). Without NEW: the record's bundle; without "
+            "both: that against what the release stage had when it was packaged. Changes nothing. The page of the "
+            "release shows it too.",
+            has_stage=False,
+            options=(
+                Option(
+                    "old",
+                    "The older bundle.",
+                    default="what the release stage had",
+                    metavar="OLD",
+                    positional=True,
+                ),
+                Option("new", "The newer bundle.", default="the record's", metavar="NEW", positional=True),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+        ),
+        Step(
             "report",
             "Make the page of the release, from the release record and the reports: reports/html/index.html.",
             "Each step makes it too, without pictures; those need the extra `report`. Asks no node. With --from: the "
@@ -467,7 +488,7 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "api-test",
-            "Ask what answers on a stage test queries, and run the team's own pytest suite against it.",
+            "Ask what answers on a stage test queries, run the team's own pytest suite, and measure it under load.",
             "The queries of a file of yours, with what must be answered, and those of the service itself, go to each "
             "API node: one test case each. `api-release` requires that it has passed. See `api.test` in mlops.yml.",
             options=(WAIT,),

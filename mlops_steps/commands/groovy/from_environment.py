@@ -243,6 +243,7 @@ def _call(step: str, request: Request, configuration: _Configuration, given: Arg
         configuration.get,
         verbose=given.verbose,
         quiet=given.quiet,
+        brief=not given.verbose,
     )
 
 
@@ -252,4 +253,4 @@ def _refuse(request: Request, configuration: _Configuration, error: ConfigError)
     def refuse(_context: Context) -> NoReturn:
         raise error
 
-    return run_step(request.step, request.stage, refuse, configuration.get)
+    return run_step(request.step, request.stage, refuse, configuration.get, brief=True)
