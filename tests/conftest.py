@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mlops_steps.sandbox.runtime.forks import FORKS
 from tests.support import counts, seed
 
 # A suite that is started in the background of a shell inherits an ignored SIGINT, and so would the commands it starts;
@@ -19,6 +20,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """The workers of pytest-xdist inherit the seed of the controller: all of them collect the same tests."""
     if not hasattr(config, "workerinput"):
         seed.fix()
+    # What the sandboxes of this process fork users' code from outlives each of them: it imports scikit-learn once.
+    FORKS.join("tests")
 
 
 def pytest_report_header() -> str:
