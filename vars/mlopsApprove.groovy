@@ -1,8 +1,4 @@
 import groovy.json.JsonOutput
-import groovy.transform.Field
-
-/** Who has answered in this build, by stage. Not in `env`, which "Restart from Stage" copies to another build. */
-@Field Map answers = [:]
 
 boolean call(Map parameters = [:]) {
     List known = ['stage', 'approvers', 'time', 'unit', 'message']
@@ -34,15 +30,21 @@ boolean call(Map parameters = [:]) {
     return release
 }
 
-/** The answers of this build as JSON, for the step that releases. */
-String given() {
-    return JsonOutput.toJson(answers)
-}
-
 private void checkBundle() {
     if (!env.MLOPS_ASKED) {
         error('mlopsApprove: no step of this build has made a bundle; call mlopsPackage() before')
     }
+}
+
+/** Whom to ask: the approvers of the policy, or those of them that the Jenkinsfile names. */
+private String among(Object named) {
+    List allowed = (env.MLOPS_APPROVERS ?: '').tokenize(',')
+    List given = named instanceof List ? named : "${named ?: ''}".tokenize(',')
+    String others = (given - allowed).join(', ')
+    if (allowed && others) {
+        error("mlopsApprove: ${others} may not approve; the policy of the project names ${allowed.join(', ')}")
+    }
+    return (given ?: allowed).join(',')
 }
 
 /** Asks, and notes who has approved what, and when. What `MLOPS_ASKED` refers to is known in Python. */
@@ -52,7 +54,7 @@ private void ask(Map asked) {
     }
     String subject = env.MLOPS_ASKED
     String id = "Mlops-${asked.stage}"
-    String approvers = asked.approvers instanceof List ? asked.approvers.join(',') : asked.approvers
+    String approvers = among(asked.approvers)
     String details = env.MLOPS_DETAILS.replace('\\n', '\n')
     String by = ''
     echo("mlopsApprove: question ${id} waits for an answer: ${env.BUILD_URL}input/")
@@ -70,6 +72,8 @@ private void ask(Map asked) {
         throw declined
     }
     String at = "${System.currentTimeMillis()}"
-    answers[asked.stage] = [by: by, at: at, asked: subject, build: env.BUILD_URL]
-    echo("mlopsApprove: ${asked.stage} approved by ${by}")
+    // "Restart from Stage" copies it to another build, so it names its own. A line of JSON for each answer.
+    String build = env.BUILD_URL ?: env.BUILD_NUMBER
+    Map answered = [stage: asked.stage, by: by, at: at, asked: subject, build: build, among: approvers]
+    env.MLOPS_APPROVAL = (env.MLOPS_APPROVAL ?: '') + JsonOutput.toJson(answered) + '\n'
 }

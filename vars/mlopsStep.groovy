@@ -1,14 +1,13 @@
 import groovy.json.JsonOutput
-import groovy.transform.Field
 
 /*
  * The one step under all others. It carries parameters to a command of mlops-steps and brings back what came of it;
  * every decision is made in Python. Of the Map that `call` returns the documented keys are exit, verdict, bundle and
  * description.
+ *
+ * A file in vars/ has no fields: Jenkins makes an instance of it for each file that uses it. What one step has to know
+ * of another one is in `env`, which "Restart from Stage" copies to another build.
  */
-
-/** Why this build is unstable: each step writes the description again. */
-@Field String unstableBecause = ''
 
 /** The version of this library; mlops-steps on the agent has to be of the same one. */
 String version() {
@@ -18,10 +17,8 @@ String version() {
 /** Runs a command with the parameters of a step, publishes what it found, and ends as it ended. */
 Map call(String command, Map parameters) {
     String request = JsonOutput.toJson([step: command, library: version(), parameters: parameters])
-    List variables = ['MLOPS_STEP=' + request]
-    if (command == 'release') {
-        variables << 'MLOPS_APPROVAL=' + mlopsApprove.given()
-    }
+    List variables = ['MLOPS_STEP=' + request, 'MLOPS_STARTED_BY=' + starters(),
+                      'MLOPS_LIBRARY_POLICY=' + libraryResource('mlops-steps/policy.yml')]
     Map ended = [:]
     withEnv(variables) {
         Map plan = ask('plan', command)
@@ -66,18 +63,27 @@ Map lines(String script, String label) {
     return found
 }
 
-private Map ask(String what, String command) {
-    Map found = [:]
-    withEnv(['MLOPS_DO=' + what]) {
-        // Without the first line Jenkins would trace each command with its variables into the log.
-        found = lines('''#!/bin/sh
-            PATH="${WORKSPACE_TMP:-$WORKSPACE@tmp}/mlops-steps/bin:$PATH"
-            export PATH
-            mlops-steps from-environment "$MLOPS_DO"
-            echo "exit=$?"
-        ''', "mlops-steps ${command}: ${what}")
+/** Why this build was started, and the users that Jenkins names for it. What that means is decided in Python. */
+private String starters() {
+    List found = []
+    for (Map cause in currentBuild.getBuildCauses()) {
+        found << [kind: "${cause._class}", user: "${cause.userId ?: ''}"]
     }
-    return found
+    return JsonOutput.toJson([causes: found])
+}
+
+/** `what` is a word of this file and never a value: plan, note, run or recover. */
+private Map ask(String what, String command) {
+    // Without the first line Jenkins would trace each command with its variables into the log. After an abort the
+    // script has to fail, and without output: else the abort is lost, or the output goes to the log.
+    return lines('''#!/bin/sh
+        PATH="${WORKSPACE_TMP:-$WORKSPACE@tmp}/mlops-steps/bin:$PATH"
+        export PATH
+        found=$(mlops-steps from-environment ''' + what + ''')
+        code=$?
+        case $code in 129|130|143) exit $code ;; esac
+        printf '%s\\nexit=%s\\n' "$found" "$code"
+    ''', "mlops-steps ${command}: ${what}")
 }
 
 /** The record is archived before a change: an agent that is lost in between cannot say any more what was live. */
@@ -98,6 +104,9 @@ private Map runToEnd(String command, Map parameters) {
         // Aborted, out of time, or the agent is gone. Jenkins waits 20 s for a step that it has stopped; a restore may
         // take longer, so another one sees to it.
         recoverAndReport(command, parameters)
+        if (isFailedScript(cut)) {
+            error("mlops-steps ${command} was interrupted: ${cut.message}")
+        }
         throw cut
     }
 }
@@ -116,9 +125,6 @@ private void recoverAndReport(String command, Map parameters) {
     } catch (unpublished) {
         echo("mlops-steps ${command}: not published: ${unpublished.message}")
     }
-    if (isStopped(ended)) {
-        reportUnseen(command, parameters, true)
-    }
 }
 
 /** Waits for the restore. One more abort, or the second one of a timeout block, does not end that; the next does. */
@@ -127,20 +133,20 @@ private Map recover(String command) {
     try {
         ended = ask('recover', command)
     } catch (again) {
-        if (!isInterruption(again)) {
+        if (!isInterruption(again) && !isFailedScript(again)) {
             throw again
         }
     }
-    // Some versions of Jenkins throw nothing when the stopped process has ended by itself.
-    if (!ended.verdict || isStopped(ended)) {
+    if (!ended.verdict) {
         echo("mlops-steps ${command}: aborted once more; still waiting for the restore to end")
         ended = ask('recover', command)
     }
     return ended
 }
 
-private boolean isStopped(Map ended) {
-    return ended.exit in ['129', '130', '143']
+/** The command was stopped by a signal that Jenkins knows nothing of. */
+private boolean isFailedScript(Object thrown) {
+    return thrown.class.simpleName == 'AbortException' && thrown.message?.startsWith('script returned exit code')
 }
 
 private boolean isInterruption(Object thrown) {
@@ -193,6 +199,7 @@ private void publish(Map ended) {
     }
     if (ended.automation) {
         env.MLOPS_AUTOMATION = ended.automation
+        env.MLOPS_APPROVERS = ended.approvers ?: ''
         env.MLOPS_RELEASE_STAGE = ended.releaseStage ?: ''
         env.MLOPS_TEST_STAGES = ended.testStages ?: ''
         env.MLOPS_OPTIONS = ended.options ?: ''
@@ -221,7 +228,8 @@ private void publish(Map ended) {
         archiveArtifacts(artifacts: ended.archive)
     }
     if (ended.report) {
-        junit(testResults: ended.report, keepLongStdio: true, allowEmptyResults: false)
+        // The checks of a Git server would show the results of the last step alone.
+        junit(testResults: ended.report, keepLongStdio: true, allowEmptyResults: false, skipPublishingChecks: true)
     }
 }
 
@@ -236,18 +244,18 @@ private String without(String names, String others) {
     return left
 }
 
+/** Each step writes the description again; why the build is unstable stays in it. */
 private void describe(String text) {
-    currentBuild.description = unstableBecause ? "${text} | ${unstableBecause}" : text
+    String now = currentBuild.description ?: ''
+    int unstable = now.indexOf(' | UNSTABLE: ')
+    currentBuild.description = unstable < 0 ? text : text + now.substring(unstable)
 }
 
 private void judge(String command, Map parameters, Map ended) {
     String said = "mlops-steps ${command}: ${ended.verdict}"
-    boolean goesOn = ended.exit == '1' && parameters.failing == 'unstable'
-    if (goesOn) {
-        unstableBecause = (unstableBecause ? unstableBecause + ' | ' : '') + "UNSTABLE: ${command}: ${ended.verdict}"
-    }
     publish(ended)
-    if (goesOn) {
+    if (ended.exit == '1' && parameters.failing == 'unstable') {
+        currentBuild.description = "${currentBuild.description ?: ''} | UNSTABLE: ${command}: ${ended.verdict}"
         unstable(said)
     } else if (ended.exit != '0') {
         error(said)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from mlops_steps.config.api_load import LoadSettings
+from mlops_steps.config.canary import CanarySettings
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import FilePath, Id, NodeName, Url, Verify
 from mlops_steps.config.sections import Section, named, variable_prefix
@@ -49,6 +51,10 @@ class ApiStageSettings(Section):
         default=None,
         description="Id of the deployment on that infrastructure. Default: <service>-on-<infra>.",
     )
+    load: bool | None = Field(
+        default=None,
+        description="Whether `api-test` may put the stage under load. Default: the stages before the release stage.",
+    )
 
 
 class ApiTestSettings(Section):
@@ -61,12 +67,20 @@ class ApiTestSettings(Section):
     timeout: Duration = Field(default=600.0, description="Limit of all test queries together.")
     pytest: FilePath | None = Field(default=None, description="Folder of the team's own pytest suite for the service.")
     pytest_timeout: Duration = Field(default=1800.0, description="Limit of that suite.")
+    load: LoadSettings | None = Field(default=None, description="A measured load, and the limits of its latency.")
 
 
 class ApiReleaseSettings(Section):
     """How a version of the API service is released."""
 
-    timeout: Duration = Field(default=1800.0, description="Limit until each API node serves the version.")
+    strategy: Literal["all", "canary"] = Field(
+        default="all",
+        description="all: the version gets all calls at once; canary: step by step, compared with the live one.",
+    )
+    canary: CanarySettings = Field(default=CanarySettings(), description="The steps of a canary, and its limits.")
+    timeout: Duration = Field(
+        default=1800.0, description="Limit until each API node serves the version; of each step of a canary."
+    )
     verify_timeout: Duration = Field(default=300.0, description="Limit of the test queries after that.")
     rollback_timeout: Duration = Field(
         default=1800.0, description="Limit until the version that was live before serves again, verified."
@@ -145,6 +159,19 @@ class ApiSettings(Section):
     def is_release_stage(self, name: str) -> bool:
         """Whether this stage is released to: ``release_stage``, else the last one."""
         return name == (self.release_stage or next(reversed(self.stages), None))
+
+    def may_load(self, name: str) -> bool:
+        """Whether calls may be sent to the stage in numbers.
+
+        Unless the stage says so itself: where nothing is released to it or after it, on an infrastructure of its own.
+        """
+        stage = self.stage(name)
+        if stage.load is not None:
+            return stage.load
+        names = list(self.stages)
+        released = [known for known in names if self.is_release_stage(known)]
+        production = names[names.index(released[0]) :] if released else names
+        return stage.infra not in {self.stages[known].infra for known in production}
 
     def stage_before(self, name: str) -> str | None:
         """The stage before this one; ``None`` for the first. Raises :class:`ConfigError` for an unknown stage."""

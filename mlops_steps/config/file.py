@@ -61,7 +61,12 @@ def shown(text: object, longest: int = 60) -> str:
 def read(path: Path) -> Document:
     """Reads the file. Raises :class:`ConfigError` when it cannot be read as a YAML mapping at all."""
     name = shown(path, 300)
-    node = _compose(_text(path, name), name)
+    return read_text(_text(path, name), name)
+
+
+def read_text(text: str, name: str) -> Document:
+    """Reads the text of a file; ``name`` is that of the file. Raises as :func:`read` does."""
+    node = _compose(text, name)
     document = Document(name)
     if node is None:
         return document

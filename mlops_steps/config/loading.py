@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from mlops_steps.config.api import SERVICE_KEY, ApiNodeSettings
 from mlops_steps.config.fields import is_plain_http
 from mlops_steps.config.file import Document, Key, Problem, read, shown
+from mlops_steps.config.policy import MinimumSource
 from mlops_steps.config.problems import COMMAND_LINE, explain, misplaced_key
 from mlops_steps.config.sections import NodeSettings, variable_prefix
 from mlops_steps.config.settings import DEFAULT_FILE, Settings
@@ -29,6 +30,11 @@ _API_NODE_VARIABLES = {"_URL": "url", "_API_INFRA": "infra"}
 #: The paths of the keys of statements: of the private one that signs them, and of the public one that checks them.
 SIGNING_KEY = "MLOPS_SIGNING_KEY_FILE"
 PUBLIC_KEY = "MLOPS_PUBLIC_KEY_FILE"
+
+#: The organisation's minimums: the text of the library's file, the path or URL of one, and a file of the machine.
+LIBRARY_POLICY = "MLOPS_LIBRARY_POLICY"
+POLICY = "MLOPS_POLICY"
+MACHINE_POLICY = Path("/etc/mlops-steps/policy.yml")
 
 # Keys of the models that are filled in here and have no place in the file.
 _INTERNAL = {("root",), ("warnings",)}
@@ -89,9 +95,24 @@ def _build(document: Document, root: Path, environ: Mapping[str, str], overrides
         raise _config_error(document.name, problems)
     _read_keys(settings, environ)
     _read_signing_key(settings, environ)
+    settings.set_minimum_sources(_minimum_sources(environ))
     settings.warnings.extend(_warnings(settings, places))
     settings.set_places(places)
     return settings
+
+
+def _minimum_sources(environ: Mapping[str, str]) -> tuple[MinimumSource, ...]:
+    """Where an organisation says what it requires. All of them count: none takes away what another one requires."""
+    found = []
+    if environ.get(LIBRARY_POLICY, "").strip():
+        found.append(MinimumSource("policy.yml of the Jenkins library", text=environ[LIBRARY_POLICY]))
+    if MACHINE_POLICY.exists():
+        found.append(MinimumSource(str(MACHINE_POLICY), place=str(MACHINE_POLICY)))
+    if environ.get(POLICY):
+        place = environ[POLICY]
+        name = place.partition("#")[0]
+        found.append(MinimumSource(shown(name, 300), place=place if "://" in name else str(current_folder() / place)))
+    return tuple(found)
 
 
 def _gates(value: object) -> list[Any]:

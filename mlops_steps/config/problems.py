@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -132,6 +133,8 @@ def _inner_model(annotation: Any) -> type[BaseModel] | None:
         return annotation
     if get_origin(annotation) in (dict, list):
         return _inner_model(get_args(annotation)[-1])
+    if get_origin(annotation) is UnionType:
+        return next((model for one in get_args(annotation) if (model := _inner_model(one))), None)
     return None
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from mlops_steps.config.api import ApiSettings
 from mlops_steps.config.fields import FilePath, NodeName, ProjectKey
+from mlops_steps.config.policy import Automation, Criticality, MinimumSource, PolicySettings
 from mlops_steps.config.sections import (
     CompareSettings,
     DeploySettings,
@@ -40,9 +41,15 @@ class Settings(Section):
     """All that a step needs to know. Paths are absolute, durations are seconds."""
 
     project: ProjectKey = Field(description="Key of the DSS project.")
-    automation: Literal["full", "approval", "manual"] = Field(
-        default="approval", description="How far this project goes by itself."
+    criticality: Criticality | None = Field(
+        default=None,
+        description="What a bad release may cost: low, medium or high. It sets the defaults of automation and policy.",
     )
+    automation: Automation | None = Field(
+        default=None,
+        description="How far this project goes by itself. Default: approval; full with criticality low.",
+    )
+    policy: PolicySettings = PolicySettings()
     nodes: dict[NodeName, NodeSettings] = Field(
         description="The DSS nodes: design, and any number of others under names of your own, in the order of the "
         "stages. The design node hosts the Project Deployer too, unless deployer is given."
@@ -64,6 +71,7 @@ class Settings(Section):
     root: Annotated[Path, SkipJsonSchema()] = Path()
     warnings: Annotated[list[str], SkipJsonSchema()] = Field(default=[])
 
+    _minimum_sources: tuple[MinimumSource, ...] = PrivateAttr(default=())
     _signing_key: SecretStr | None = PrivateAttr(default=None)
     _signing_problem: str | None = PrivateAttr(default=None)
     _places: Mapping[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
@@ -134,6 +142,14 @@ class Settings(Section):
         """Stores what was found for the signing key. Called once, when the settings are built."""
         self._signing_key = SecretStr(pem) if pem else None
         self._signing_problem = problem
+
+    def minimum_sources(self) -> tuple[MinimumSource, ...]:
+        """Where the organisation's minimums are."""
+        return self._minimum_sources
+
+    def set_minimum_sources(self, sources: tuple[MinimumSource, ...]) -> None:
+        """Stores where they are. Called once, when the settings are built."""
+        self._minimum_sources = sources
 
     def place(self, *key: str) -> str:
         """Where a value comes from and its key, to begin a message with: ``mlops.yml:12: validate.severity``."""

@@ -18,8 +18,9 @@ from mlops_steps.config.bundle_ids import BUNDLE_ID
 from mlops_steps.delivery import schema1
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record_parts import joined, merged, parts
-from mlops_steps.delivery.unit import Kind, Measured, Outcome, Part, Unit, now
+from mlops_steps.delivery.unit import Kind, Measured, Message, Outcome, Part, Unit, now
 from mlops_steps.errors import ConfigError
+from mlops_steps.policy.starters import starters
 from mlops_steps.system.files import locked, write_atomically
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.text import clean
@@ -64,12 +65,15 @@ class Build(Part):
     job: str | None = None
     url: str | None = None
     commit: str | None = None
+    #: The users who have started it; none for a timer or a change; None when that is not known.
+    started_by: list[str] | None = Field(default=None, max_length=100)
 
 
 class Approval(Part):
     """Who approved the release of a bundle to a stage, and when. ``build`` names the build that asked.
 
     ``sha256`` is that of the approved archive. An approval without it, of an earlier version, does not count.
+    ``among`` is whom the question was put to, where it was put to some only.
     """
 
     by: str = Field(min_length=1, max_length=200)
@@ -77,19 +81,31 @@ class Approval(Part):
     sha256: str | None = None
     at: str = Field(default_factory=now)
     build: str | None = None
+    among: list[str] = Field(default_factory=list, max_length=200)
 
     def covers(self, bundle: Bundle, build: str | None) -> bool:
         """Whether this archive was approved, in this build."""
         return (self.bundle, self.sha256, self.build) == (bundle.id, bundle.sha256, build)
 
 
+class Forced(Part):
+    """A release during a freeze: who forced it, and why."""
+
+    by: str = Field(min_length=1, max_length=200)
+    reason: Message
+    freeze: str = Field(max_length=200)
+    at: str = Field(default_factory=now)
+
+
 class Stage(Part):
     """What was done on one stage, unit by unit. Units are named by their infrastructure.
 
-    ``gates`` is what the gates of `release` measured before the stage was changed, by name.
+    ``gates`` is what the gates of `release` measured before the stage was changed, by name. ``forced``: the last
+    release was during a freeze.
     """
 
     approval: Approval | None = None
+    forced: Forced | None = None
     test: Outcome | None = None
     gates: dict[str, Measured] = Field(default_factory=dict, max_length=500)
     units: dict[str, Unit] = Field(default_factory=dict)
@@ -261,11 +277,15 @@ def load_for(path: Path, project: str) -> ReleaseRecord:
 
 
 def build_from(environ: Any) -> Build:
-    """The build, from Jenkins' environment variables (BUILD_NUMBER, JOB_NAME, BUILD_URL, GIT_COMMIT)."""
+    """The build, from the environment variables of Jenkins and of its library; outside of a build, who runs it."""
 
     def value(name: str) -> str | None:
         return re.sub(r"[\t\n]", "", clean(environ.get(name, "")))[:500] or None
 
     return Build(
-        number=value("BUILD_NUMBER"), job=value("JOB_NAME"), url=value("BUILD_URL"), commit=value("GIT_COMMIT")
+        number=value("BUILD_NUMBER"),
+        job=value("JOB_NAME"),
+        url=value("BUILD_URL"),
+        commit=value("GIT_COMMIT"),
+        started_by=starters(environ),
     )

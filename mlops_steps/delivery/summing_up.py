@@ -120,11 +120,11 @@ def _of_unit(record: ReleaseRecord, name: str, unit: Unit, reports: Sequence[Rep
         sentence = (
             f"{version} is not live on {name}{why.rstrip('.')}. Live since {when(unit.since)}: {before}, verified."
         )
-        return Verdict("bad", sentence, next_step(reports))
+        return Verdict("bad", sentence, next_step(reports, last=True))
     if unit.phase is Phase.IN_DOUBT:
         why = f": {unit.why}" if unit.why else ""
         sentence = f"It is in doubt what is live on {name}{why.rstrip('.')}. A person must act."
-        return Verdict("doubt", sentence, next_step(reports) or f"run `mlops-steps recover --stage {name}`")
+        return Verdict("doubt", sentence, next_step(reports, last=True) or f"run `mlops-steps recover --stage {name}`")
     if unit.pending:
         sentence = (
             f"The change of {name} to {what} {unit.version} has not ended ({unit.phase}); before it, {before} was live."

@@ -276,14 +276,21 @@ def _node(
     return Dss(name, url, client, session, key_variable=SERVICE_KEY)
 
 
-def connect_api_node(settings: Settings, node: ApiNodeSettings, service: str) -> ScoringClient:
-    """A client of the node. Sends nothing yet. Raises :class:`ConfigError` when the service's key cannot be read."""
+def connect_api_node(
+    settings: Settings, node: ApiNodeSettings, service: str, *, retries: int | None = None, connections: int = 10
+) -> ScoringClient:
+    """A client of the node. Sends nothing yet. Raises :class:`ConfigError` when the service's key cannot be read.
+
+    ``retries``: those of the configuration, unless given. ``connections`` are kept open.
+    """
     api, http = settings.api, settings.http
-    limits = HttpLimits(http.connect_timeout, api.call_timeout, http.retries, http.max_wait)
+    tries = http.retries if retries is None else retries
+    limits = HttpLimits(http.connect_timeout, api.call_timeout, tries, http.max_wait)
     key = api.service_key()
     certificate: str | tuple[str, str] | None = None
     if node.client_certificate:
         pem = str(node.client_certificate)
         certificate = (pem, str(node.client_key)) if node.client_key else pem
     secret = key.get_secret_value() if key else None
-    return ScoringClient(_node(node.name, node.url, service, secret, node.verify, certificate, limits), service)
+    dss = _node(node.name, node.url, service, secret, node.verify, certificate, limits, connections)
+    return ScoringClient(dss, service)

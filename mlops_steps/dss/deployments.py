@@ -33,6 +33,11 @@ class Deployment:
     enabled: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def sharing(self) -> frozenset[str]:
+        """None: a deployment of a project has one bundle."""
+        return frozenset()
+
 
 @dataclass(frozen=True)
 class Health:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import tenacity
@@ -88,6 +89,7 @@ class NodeSession(requests.Session):
         mount(self, connections)
         #: The version of DSS that the last answer named, "" when none did.
         self.dss_version = ""
+        self._environment: dict[tuple[str, ...], Any] = {}
         self._scope: ContextVar[tuple[Deadline | None, float | None]] = ContextVar("scope", default=(None, None))
 
     @contextmanager
@@ -113,13 +115,23 @@ class NodeSession(requests.Session):
         )
         return retryer(self._send_once, method, url, patience, limit, kwargs)
 
-    def merge_environment_settings(self, url: Any, *settings: Any, **more: Any) -> Any:
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """The settings of one request, with those of the environment; for a node on this machine without its proxies.
 
-        requests knows no such exception: an http:// node's key would go to the proxy's machine in clear text.
+        requests knows no such exception: an http:// node's key would go to the proxy's machine in clear text. The
+        environment is read once for each host: requests reads all of it for each request.
         """
-        merged = super().merge_environment_settings(url, *settings, **more)
-        return {**merged, "proxies": {}} if is_loopback(url) else merged
+        origin = urlsplit(url)[:2]
+        if origin not in self._environment:
+            read = super().merge_environment_settings(url, {}, None, True, None)
+            self._environment[origin] = {**read, "proxies": {}} if is_loopback(url) else read
+        found = self._environment[origin]
+        return {
+            "proxies": {**found["proxies"], **(proxies or {})},
+            "stream": found["stream"] if stream is None else stream,
+            "verify": found["verify"] if verify is True or verify is None else verify,
+            "cert": cert or found["cert"],
+        }
 
     def _send_once(
         self, method: str, url: str, patience: float, limit: Deadline, kwargs: dict[str, Any]

@@ -6,6 +6,7 @@ import numpy as np
 
 from mlops_steps.config.gates import CalibrationGate
 from mlops_steps.errors import CheckFailed
+from mlops_steps.gates import figures
 from mlops_steps.gates.model import GateResult, GateVerdict
 from mlops_steps.gates.samples import Samples
 from mlops_steps.gates.scored import complete, numbers, positives
@@ -48,4 +49,5 @@ def measure(gate: CalibrationGate, samples: Samples, deadline: Deadline) -> Gate
             f"perfect probabilities stay below {found.noise:.4g} on so many rows",
             *(f"predicted {mean:.3f}, true {share:.3f}, {rows} rows" for mean, share, rows in found.curve),
         ),
+        figures=(figures.calibration(gate.name, truth, {"candidate": chance}, "other"),),
     )

@@ -11,11 +11,13 @@ import numpy as np
 
 from mlops_steps.config.gates import ChampionGate
 from mlops_steps.errors import CheckFailed
+from mlops_steps.gates import figures
 from mlops_steps.gates.model import GateResult, GateVerdict
 from mlops_steps.gates.samples import Samples, Version
 from mlops_steps.gates.scored import Array, numbers, positives, text
 from mlops_steps.gates.statistics import auc, bootstrap, proportions
 from mlops_steps.gates.statistics.model import Comparison, Verdict, not_worse
+from mlops_steps.report.attachments import Figure
 from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import Deadline
 
@@ -60,8 +62,22 @@ def measure(gate: ChampionGate, samples: Samples, deadline: Deadline) -> GateRes
         found.rows,
         source,
         () if found.p_value is None else (f"p-value of no difference: {found.p_value:.3g}",),
+        figures=_figures(gate, labels, new, live),
         against=champion.bundle,
     )
+
+
+def _figures(gate: ChampionGate, labels: Sequence[Any], new: Sequence[Any], live: Sequence[Any]) -> tuple[Figure, ...]:
+    """ROC and calibration of probabilities, residuals of numbers; nothing of classes."""
+    sides = {"candidate": new, "champion": live}
+    if gate.metric in ("auc", "log_loss"):
+        truth = positives(labels, gate.positive)
+        scores = {name: numbers(values, str(gate.probability)) for name, values in sides.items()}
+        return figures.roc(gate.name, truth, scores), figures.calibration(gate.name, truth, scores)
+    if gate.metric in ("mae", "rmse"):
+        predicted = {name: numbers(values, str(gate.prediction)) for name, values in sides.items()}
+        return (figures.residuals(gate.name, numbers(labels, gate.label), predicted),)
+    return ()
 
 
 def _limit(gate: ChampionGate) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from mlops_steps.config.gates import DriftGate
 from mlops_steps.dss import evaluations
 from mlops_steps.errors import CheckFailed
+from mlops_steps.gates import figures
 from mlops_steps.gates.model import GateResult, GateVerdict
 from mlops_steps.gates.samples import Samples
 from mlops_steps.gates.scored import text
@@ -109,6 +110,7 @@ def judge(
         rows=rows,
         source=source,
         details=tuple(_line(name, found[name], limits[name]) for name in sorted(names, key=lambda n: -found[n].psi)),
+        figures=(figures.drift(gate.name, {name: found[name].psi for name in names}, limits),),
     )
 
 

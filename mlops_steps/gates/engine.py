@@ -153,6 +153,8 @@ def add_cases(report: Report, settings: Settings, results: Sequence[GateResult])
         cases += [report.add(_case_of(result, check, inconclusive)) for check in result.checks]
         report.set(**{f"gate.{result.name}.{name}": value for name, value in result.facts().items()})
         report.set(**{f"gate.{result.name}.verdict": result.verdict.value})
+        if result.figures:
+            report.attach().figures.extend(result.figures)
     return cases
 
 

@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlops_steps.errors import MlopsError
 from mlops_steps.gates.samples import Samples
 from mlops_steps.system.waiting import Deadline
+
+if TYPE_CHECKING:
+    from mlops_steps.report.attachments import Figure
 
 Rows = dict[str, list[Any]]
 
@@ -34,8 +37,10 @@ class GateCheck:
     message: str = ""
 
 
-def worst_of(checks: Sequence[GateCheck]) -> GateVerdict:
-    """The verdict of a gate that looks at several things: one that failed fails it, however many are unmeasured.
+def worst_of(checks: Sequence[GateCheck | GateResult]) -> GateVerdict:
+    """The verdict of a gate that looks at several things, or of several gates.
+
+    One that failed fails it, however many are unmeasured.
 
     Skipped ones count only when there is no other; nothing to look at is unmeasured.
     """
@@ -59,7 +64,7 @@ class GateResult:
     ``value`` is the measured number, ``limit`` the limit in words, ``interval`` the confidence interval in words,
     ``rows`` how many rows it rests on, ``source`` where the value comes from. ``message`` is one line; ``details`` are
     any number. ``error`` is why a gate could not be measured. ``checks`` are the things that it has looked at, where
-    there are several. ``against`` is the bundle that it was compared with.
+    there are several. ``against`` is the bundle that it was compared with. ``figures`` are for the page of the release.
     """
 
     verdict: GateVerdict
@@ -72,6 +77,7 @@ class GateResult:
     details: tuple[str, ...] = ()
     error: MlopsError | None = None
     checks: tuple[GateCheck, ...] = ()
+    figures: tuple[Figure, ...] = ()
     seconds: float = 0.0
     name: str = ""
     against: str = ""

@@ -131,7 +131,7 @@ def in_order(routers: Iterable[Router]) -> list[RouteDef]:
     return sorted((route for router in routers for route in router.routes), key=lambda route: route.specificity)
 
 
-def path_routes(node: Node, routers: Iterable[Router]) -> list[BaseRoute]:
+def path_routes(node: Node, routers: Iterable[Router]) -> list[Route]:
     """One Starlette route per path, literal paths before those with parameters."""
     by_path: dict[str, PathHandlers] = {}
     for route in in_order(routers):
@@ -140,6 +140,34 @@ def path_routes(node: Node, routers: Iterable[Router]) -> list[BaseRoute]:
             raise ValueError(f"two handlers of {route.method} {route.path}")
         handlers.by_method[route.method] = route
     return [Route(path, endpoint=handlers) for path, handlers in by_path.items()]
+
+
+class PathIndex:
+    """Finds the route of a path among the few that have its first segment and its number of segments.
+
+    There are some hundreds of routes, and Starlette tries one after the other. An ASGI application.
+    """
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = routes
+        self.segments = [route.path.strip("/").split("/") for route in routes]
+        self.first = {segments[0] for segments in self.segments}
+        self.longest = max(map(len, self.segments))
+        self.found: dict[tuple[str, int], PathRouter] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        asked = path.removeprefix(scope.get("root_path", "")).strip("/").split("/")
+        key = (asked[0] if asked[0] in self.first else "", min(len(asked), self.longest + 1))
+        if key not in self.found:
+            few = [route for route, path in zip(self.routes, self.segments, strict=True) if _may_match(path, *key)]
+            self.found[key] = PathRouter(few, redirect_slashes=False, default=_unknown_operation)
+        await self.found[key](scope, receive, send)
+
+
+def _may_match(path: list[str], first: str, count: int) -> bool:
+    right_length = count >= len(path) if path[-1].endswith(":path}") else count == len(path)
+    return right_length and (path[0].startswith("{") or path[0] == first)
 
 
 def operation_name(scope: Scope) -> str:
@@ -163,7 +191,7 @@ class Gate:
             if area.bases == ROOT:
                 mounts += routes
                 continue
-            api = PathRouter(routes, redirect_slashes=False, default=_unknown_operation)
+            api = PathIndex(routes)
             mounts += [Mount(base, app=api) for base in area.bases]
         self.paths = PathRouter(mounts, redirect_slashes=False, default=self._outside_the_api)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlops_steps.config.bundle_ids import valid_bundle_id
-from mlops_steps.delivery import evidence, gate
+from mlops_steps.delivery import evidence, gate, policing
 from mlops_steps.delivery.change import Change, superseded
 from mlops_steps.delivery.exclusive import claimed, stage_lock
 from mlops_steps.delivery.record import load_for
@@ -19,9 +19,9 @@ from mlops_steps.system.waiting import Deadline
 def run(context: Context, stage: str, *, bundle: str | None = None) -> None:
     """Makes the record's bundle, or ``bundle``, live on the stage.
 
-    Does nothing when it is live and healthy already. Raises :class:`CheckFailed` when the update failed or the
-    deployment does not become healthy; on the release stage that is :class:`ProductionInDoubt`, unless what was live
-    before still is: this step has no rollback.
+    Does nothing when it is live and healthy already. Raises :class:`CheckFailed` when the update failed, when the
+    deployment does not become healthy, or when a policy applies to the release stage. There, a failed update is
+    :class:`ProductionInDoubt`, unless what was live before still is: this step has no rollback.
     """
     settings, report, console = context.settings, context.report, context.console
     infra = settings.stage(stage).infra
@@ -35,6 +35,7 @@ def run(context: Context, stage: str, *, bundle: str | None = None) -> None:
             f"{settings.record}: there is no bundle to deploy",
             next_step="run `mlops-steps package` first, or name a published bundle with --bundle",
         )
+    policing.check_release_only(settings, stage)
     is_release_stage = stage == settings.release_stage().name
     if is_release_stage:
         console.warn(f"{stage} is the release stage: `release` would smoke-test, and roll back by itself")

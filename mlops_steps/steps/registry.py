@@ -54,7 +54,8 @@ class Option:
     A name that Python keeps for itself ends with ``_``, which the command and the Groovy step leave out.
     ``help`` is a sentence for the command line; ``default`` says in words what is used without the option.
     ``jenkins_help`` and ``jenkins_default`` replace the two in the help of the Groovy step. A text must match
-    ``pattern`` as a whole, if there is one; ``form`` is what errors call that.
+    ``pattern`` as a whole, if there is one; ``form`` is what errors call that. ``positional``: the command takes it by
+    its place.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Option:
     form: str = ""
     jenkins_help: str = ""
     jenkins_default: str = ""
+    positional: bool = False
 
     @property
     def flag(self) -> str:
@@ -89,6 +91,17 @@ WAIT = Option(
     metavar="TIME",
     jenkins_help="How long to wait, such as '30m', when another build is at work on the stage.",
     jenkins_default="the step fails at once",
+)
+
+#: Of the steps that release.
+FORCE = Option(
+    "force",
+    "Release during a freeze, for this reason; the record keeps it with your name.",
+    default="a freeze stops the release",
+    metavar="REASON",
+    pattern=r"[^\x00-\x1f]*\S[^\x00-\x1f]{0,499}",
+    form="a reason of at most 500 characters in one line",
+    jenkins_help="Release during a freeze, for this reason; the record keeps it with who has started the build.",
 )
 
 #: Before the options of a step of a stage, and passed to ``run`` as its second argument.
@@ -232,6 +245,17 @@ STEPS: dict[str, Step] = {
             reads_record=False,
         ),
         Step(
+            "policy",
+            "Show how far the project goes by itself: what applies, and which file says so.",
+            "Criticality, automation, who may approve, gates that cannot be switched off, fewest test scenarios, soak "
+            "time, freezes and who may force a release. Asks no node. Fails when mlops.yml loosens what the "
+            "organisation requires.",
+            has_stage=False,
+            options=(Option("json", "Print JSON.", Kind.FLAG, jenkins_help="Log JSON instead of the lines."),),
+            asks=(),
+            reads_record=False,
+        ),
+        Step(
             "validate",
             "Check the project on the Design node against the rules.",
             "Test scenarios and a smoke scenario exist; Python recipes and library modules parse, are not too long or "
@@ -307,6 +331,7 @@ STEPS: dict[str, Step] = {
                     pattern=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
                     form="a time in UTC, such as 2026-01-31T12:00:00Z",
                 ),
+                Option("among", "With --by: whom Jenkins has put the question to, with commas.", metavar="NAMES"),
             ),
             asks=(),
             in_library=False,
@@ -348,6 +373,7 @@ STEPS: dict[str, Step] = {
                     Kind.FLAG,
                     jenkins_help="Only say what would happen; change nothing, ask for no approval.",
                 ),
+                FORCE,
                 WAIT,
             ),
             asks=(Asks.DEPLOYER, Asks.STAGE, Asks.CANDIDATE, Asks.GOVERN),
@@ -388,6 +414,25 @@ STEPS: dict[str, Step] = {
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
             reads_record=False,
+        ),
+        Step(
+            "diff",
+            "Show what differs between two bundles: recipes, library, variables, versions of models, commits.",
+            "OLD and NEW are published bundles, or archives (FILE.zip). Without NEW: the record's bundle; without "
+            "both: that against what the release stage had when it was packaged. Changes nothing. The page of the "
+            "release shows it too.",
+            has_stage=False,
+            options=(
+                Option(
+                    "old",
+                    "The older bundle.",
+                    default="what the release stage had",
+                    metavar="OLD",
+                    positional=True,
+                ),
+                Option("new", "The newer bundle.", default="the record's", metavar="NEW", positional=True),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
         ),
         Step(
             "report",
@@ -443,7 +488,7 @@ STEPS: dict[str, Step] = {
         ),
         Step(
             "api-test",
-            "Ask what answers on a stage test queries, and run the team's own pytest suite against it.",
+            "Ask what answers on a stage test queries, run the team's own pytest suite, and measure it under load.",
             "The queries of a file of yours, with what must be answered, and those of the service itself, go to each "
             "API node: one test case each. `api-release` requires that it has passed. See `api.test` in mlops.yml.",
             options=(WAIT,),
@@ -463,6 +508,7 @@ STEPS: dict[str, Step] = {
                     Kind.FLAG,
                     jenkins_help="Only say what would happen; change nothing.",
                 ),
+                FORCE,
                 WAIT,
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER),

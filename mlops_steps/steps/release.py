@@ -12,6 +12,7 @@ from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.exclusive import claimed, stage_lock
 from mlops_steps.delivery.judging import judge_release
 from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.policing import check_release
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.release import interrupted_before, look, release
 from mlops_steps.delivery.targets.base import Live
@@ -25,11 +26,11 @@ from mlops_steps.system.interrupts import Interrupts, Stop
 from mlops_steps.system.waiting import Deadline
 
 
-def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
-    """Releases the record's bundle to the stage.
+def run(context: Context, stage: str, *, dry_run: bool = False, force: str | None = None) -> None:
+    """Releases the record's bundle to the stage. ``force`` is the reason for a release during a freeze.
 
-    Raises :class:`CheckFailed` when the bundle may not be released or is damaged, when a gate does not let it through,
-    or when the node lacks what it needs (nothing was changed),
+    Raises :class:`CheckFailed` when the bundle may not be released (now) or is damaged, when a gate does not let it
+    through, or when the node lacks what it needs (nothing was changed),
     :class:`NodeError` when the nodes contradict each other about what is live (nothing was changed),
     :class:`RolledBack` when the release failed and the previous bundle is live again, :class:`ProductionInDoubt` when
     it is not, :class:`Interrupted` after a signal, when the previous bundle is live again.
@@ -39,6 +40,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False) -> None:
     statements, key = Statements(settings, console, context.build), trusted_key(settings)
     with report.case("gate"):
         bundle = gate.tested_bundle(settings, record, stage)
+    check_release(settings, record, stage, context.build, force, report, console, dry_run=dry_run)
     report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
         change = Change(target, report, console, record, settings.record, dry_run=dry_run)

@@ -7,7 +7,7 @@ import uuid
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from mlops_steps.delivery import judging
+from mlops_steps.delivery import judging, policing
 from mlops_steps.delivery.attestation import Statements
 from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.noted import noted_test
@@ -17,6 +17,7 @@ from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget,
 from mlops_steps.delivery.unit import Outcome
 from mlops_steps.dss import automation, scenarios, updates
 from mlops_steps.errors import CheckFailed, MlopsError, NodeError
+from mlops_steps.policy.effective import resolve
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.steps.context import Context
@@ -41,6 +42,7 @@ def run(context: Context, stage: str) -> None:
     """
     settings, report, console = context.settings, context.report, context.console
     node = settings.stage(stage)
+    policing.check_gates(settings, resolve(settings))
     judging.gates_of(settings, "test")  # what they require is missed now, and not after the tests
     statements = Statements(settings, console, context.build)
     report.set(infrastructure=node.infra, automation_node=node.url)
@@ -88,6 +90,7 @@ def _run_tests(
                 details=[f"scenarios of project {key}: {', '.join(item.id for item in present) or 'none'}"],
                 next_step=f"mark a scenario as test in DSS, or name it like {' or '.join(settings.test.scenarios)}",
             )
+        policing.check_scenarios(resolve(settings), target.stage, len(chosen))
     before = len(report.cases)
     for name in absent:
         hint = nearest(name, [item.id for item in present])

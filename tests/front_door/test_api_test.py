@@ -265,3 +265,104 @@ def test_a_version_that_is_replaced_meanwhile_proves_nothing(api: ApiWorkspace, 
     api.deployment.start_update().wait_for_result()
     assert result.code == 1, result.err
     assert cases(result)["active version after the tests"] == "failure"
+
+
+def load(api: ApiWorkspace, *, stages: dict[str, Any] | None = None, **settings: Any) -> None:
+    """Configures a load of some three seconds."""
+    given = {"rate": 20, "calls": 60, "warm_up": "0.2s", "p95": "10s", **settings}
+    (api.folder / "queries.jsonl").write_text(json.dumps(QUERIES[0]))
+    api.configure(api={"test": {"queries": "queries.jsonl", "load": given}, **({"stages": stages} if stages else {})})
+
+
+def test_a_load_is_measured_and_judged(api: ApiWorkspace) -> None:
+    load(api, throughput=5)
+    result = api.run("api-test", "--stage", "dev")
+    assert result.code == 0, result.err
+    found = {name: outcome for name, outcome in cases(result).items() if "load" in name}
+    assert found == {
+        "load": "passed",
+        "gate load p95": "passed",
+        "gate load errors": "passed",
+        "gate load throughput": "passed",
+    }
+    properties = result.properties("api-test-dev")
+    assert (properties["load_calls"], properties["load_failed"], properties["load_rate"]) == ("60", "0", "20")
+    assert 0 < float(properties["load_p50_ms"]) <= float(properties["load_p95_ms"]) <= float(properties["load_max_ms"])
+    assert "load: 60 calls at 20 a second: p50 " in result.err
+    said = result.case("api-test-dev", "load").findtext("system-out") or ""
+    assert [line.split(":")[0] for line in said.splitlines()[1:]] == ["api-dev-1", "api-dev-2"]
+    measured = api.record["api_stages"]["dev"]["test"]["gates"]["load p95"]
+    assert (measured["verdict"], measured["limit"]) == ("passed", "at most 10000 ms")
+    page = (result.reports / "html" / "index.html").read_text()
+    assert "<h3>Latency under load</h3>" in page
+    assert "load p95" in page
+    assert "<script" not in page
+
+
+def test_a_slow_service_fails_its_limit(api: ApiWorkspace) -> None:
+    load(api, p50="3s", p95=None)
+    # The first requests are the looks and the queries.
+    with api.fault("late", node="api-dev-1", operation="predict", seconds=4, after=6, count="for ever"):
+        with api.fault("late", node="api-dev-2", operation="predict", seconds=4, after=6, count="for ever"):
+            result = api.run("api-test", "--stage", "dev")
+    assert result.code == 1, result.err
+    assert cases(result)["gate load p50"] == "failure"
+    assert "gate load p50: p50 " in result.err
+    assert ", at most 3000 ms allowed" in result.err
+    assert api.record["api_stages"]["dev"]["test"]["result"] == "failed"
+
+
+def test_a_load_stops_by_itself_when_errors_pass_the_limit(api: ApiWorkspace) -> None:
+    load(api, calls=5000, errors="0.1%")
+    node = api.sandbox.nodes["api-dev-1"]
+    with api.fault("error", node="api-dev-1", operation="predict", status=503, after=6, count=6):
+        seen = len(node.faults.requests())
+        result = api.run("api-test", "--stage", "dev")
+        calls = len(node.faults.requests()) - seen
+    assert result.code == 1, result.err
+    # A failed call is not repeated: six failures are six calls, and an end long before the 5000.
+    assert "6 calls had failed, more than the limit allows of 5000" in result.err
+    assert (cases(result)["load"], cases(result)["gate load errors"]) == ("failure", "failure")
+    assert calls < 100
+
+
+def test_what_answers_wrongly_is_not_put_under_load(api: ApiWorkspace) -> None:
+    load(api)
+    (api.folder / "queries.jsonl").write_text(json.dumps({**QUERIES[0], "expect": {"prediction": 1}}))
+    result = api.run("api-test", "--stage", "dev")
+    assert result.code == 1
+    assert cases(result)["load"] == "skipped"
+    assert "gate load p95" not in cases(result)
+
+
+def test_production_is_put_under_load_only_where_its_stage_allows_it(api: ApiWorkspace) -> None:
+    if not api.serving("api-prod")["api-prod-1"]:
+        api_service.deploy(api.client("design"), api.service, "v1", "api-prod")
+    node = api.sandbox.nodes["api-prod-1"]
+    load(api)
+    before = len(node.faults.requests())
+    result = api.ok("api-test", "--stage", "prod")
+    assert len(node.faults.requests()) - before < 20
+    skipped = result.case("api-test-prod", "load").find("skipped")
+    assert skipped is not None
+    assert "prod is not put under load" in (skipped.get("message") or "")
+    same = {"dev": {"infra": "api-prod"}, "prod": {"infra": "api-prod", "deployment": f"{api.service}-on-api-prod"}}
+    load(api, stages={**same, "dev": {"infra": "api-prod", "deployment": f"{api.service}-on-api-prod"}})
+    shared = api.ok("api-test", "--stage", "dev")
+    assert cases(shared)["load"] == "skipped"
+    load(api, stages={"dev": {"infra": "api-dev"}, "prod": {"infra": "api-prod", "load": True}})
+    allowed = api.ok("api-test", "--stage", "prod")
+    assert allowed.properties("api-test-prod")["load_calls"] == "60"
+
+
+def test_a_load_without_a_record_to_send_is_a_mistake_of_the_configuration(api: ApiWorkspace) -> None:
+    load(api, endpoint="greet")
+    result = api.run("api-test", "--stage", "dev")
+    assert result.code == 2, result.err
+    assert "no test query of endpoint greet that must be predicted" in result.err
+    load(api, p99="1s")
+    wrong = api.run("api-test", "--stage", "dev")
+    assert wrong.code == 2
+    assert "api.test.load: has 60 calls, too few for p99: 300 at least" in wrong.err
+    load(api, p59="1s")
+    assert "api.test.load.p59: unknown key; did you mean p99?" in api.run("api-test", "--stage", "dev").err

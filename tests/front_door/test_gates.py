@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from dataikuapi.govern.artifact_search import GovernArtifactFilterFieldValue, GovernArtifactSearchQuery
 
+from mlops_steps.report import attachments
 from mlops_steps.sandbox.site import Sandbox
 from tests.front_door.conftest import Result, Workspace, create_project
 
@@ -215,6 +216,9 @@ def test_every_kind_of_gate(two_bundles: Workspace, verdict: str) -> None:
         assert properties["gate.gate0.interval"].endswith("DeLong)")
         assert (kept["gate0"]["value"], kept["gate0"]["rows"]) == (0.0, 1200)
         assert kept["gate0"]["source"].startswith("dataset scored")
+        figures = attachments.read(result.reports / "mlops-test-test.xml").figures
+        assert {"gate0-roc", "gate0-calibration"} <= {figure.name for figure in figures}
+        assert figures[0].about.startswith("The area under the curve is ")
 
 
 def test_each_rule_is_a_test_case(two_bundles: Workspace) -> None:

@@ -37,7 +37,13 @@ NODES = {
     "MLOPS_PROD_URL": "https://127.0.0.1:3",
     "MLOPS_PROD_INFRA": "auto-prod",
 }
-ANSWER = {"by": "jane", "at": "1764230400123", "asked": "a" * 64, "build": "http://jenkins/job/churn/12/"}
+ANSWER = {
+    "stage": "prod",
+    "by": "jane",
+    "at": "1764230400123",
+    "asked": "a" * 64,
+    "build": "http://jenkins/job/churn/12/",
+}
 BUILD = {"BUILD_NUMBER": "12", "JOB_NAME": "churn", "BUILD_URL": "http://jenkins/job/churn/12/"}
 
 
@@ -264,7 +270,7 @@ def test_a_plan_names_keys_and_removes_reports_of_earlier_builds(tmp_path: Path)
 @pytest.mark.parametrize("what", ["plan", "run", "recover"])
 def test_the_configuration_is_loaded_once_in_a_process(tmp_path: Path, what: str) -> None:
     record(tmp_path, BUILD)
-    approval = json.dumps({"prod": ANSWER})
+    approval = json.dumps(ANSWER)
     command = ("-c", COUNTING)
     ended = call(what, "release", {"stage": "prod"}, tmp_path, command, MLOPS_APPROVAL=approval, **BUILD)
     assert what != "run" or "no API key for node" in ended.told["verdict"]  # approve and release have run
@@ -337,7 +343,7 @@ def test_a_release_without_what_automation_demands_is_a_failed_check(
 
 def test_an_approval_is_written_into_the_record_before_the_release(tmp_path: Path) -> None:
     record(tmp_path, BUILD)
-    approval = json.dumps({"prod": {**ANSWER, "by": "jané"}})
+    approval = json.dumps({**ANSWER, "by": "jané"})
     ended = call("run", "release", {"stage": "prod"}, tmp_path, MLOPS_APPROVAL=approval, **BUILD)
     assert "no API key for node" in ended.told["verdict"]  # the release itself has begun
     found = ReleaseRecord.load(tmp_path / ".mlops/release.json")
@@ -359,13 +365,15 @@ def test_an_approval_of_another_archive_or_build_does_not_count(
     tmp_path: Path, change: dict[str, str], problem: str
 ) -> None:
     record(tmp_path, BUILD)
-    approval = json.dumps({"prod": {**ANSWER, **change}})
+    approval = json.dumps({**ANSWER, **change})
     ended = call("run", "release", {"stage": "prod"}, tmp_path, MLOPS_APPROVAL=approval, **BUILD)
     assert ended.code == 1
     assert problem in ended.told["verdict"]
 
 
-@pytest.mark.parametrize("text", ["[]", "x", '{"prod": {"by": "jane"}}', '{"prod": "jane"}', '{"prod": {"by": 7}}'])
+@pytest.mark.parametrize(
+    "text", ["[]", "x", "7", '{"by": "jane"}', json.dumps({**ANSWER, "by": 7}), json.dumps(ANSWER) + "\nx"]
+)
 def test_what_is_no_approval_is_refused(tmp_path: Path, text: str) -> None:
     record(tmp_path, BUILD)
     ended = call("run", "release", {"stage": "prod"}, tmp_path, MLOPS_APPROVAL=text, **BUILD)
@@ -377,7 +385,7 @@ def test_what_is_no_approval_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_an_approval_for_another_stage_does_not_count(tmp_path: Path) -> None:
     record(tmp_path, BUILD)
-    approval = json.dumps({"test": ANSWER})
+    approval = json.dumps({**ANSWER, "stage": "test"})
     ended = call("run", "release", {"stage": "prod"}, tmp_path, MLOPS_APPROVAL=approval, **BUILD)
     assert "nobody has approved" in ended.told["verdict"]
 
@@ -400,8 +408,8 @@ def test_standard_output_is_for_the_library_alone(tmp_path: Path) -> None:
     keys = {f"MLOPS_{node}_API_KEY": f"key-of-{node}" for node in ("DESIGN", "TEST", "PROD")}
     ended = call("run", "status", {}, tmp_path, **keys)
     assert ended.code == 3
-    assert set(ended.told) <= {"verdict", "report", "reports", "automation", "releaseStage", "testStages", "archive",
-                               "description", "stash", "options", "stashName", "stashReplaces"}  # fmt: skip
+    assert set(ended.told) <= {"verdict", "report", "reports", "automation", "approvers", "releaseStage", "testStages",
+                               "archive", "description", "stash", "options", "stashName", "stashReplaces"}  # fmt: skip
     assert "stage  infrastructure" in ended.log
 
 
@@ -414,7 +422,7 @@ def test_two_builds_on_one_agent_do_not_work_on_one_stage_at_once(
     monkeypatch.setattr(tempfile, "tempdir", str(shared))
     record(tmp_path, BUILD)
     stage = "prod" if step in ("release", "rollback") else "test"
-    approval = json.dumps({"prod": ANSWER})
+    approval = json.dumps(ANSWER)
     keys = {f"MLOPS_{node}_API_KEY": f"key-of-{node}" for node in ("DESIGN", "TEST", "PROD")}
     monkeypatch.setenv("JOB_NAME", "other")
     monkeypatch.setenv("BUILD_NUMBER", "7")

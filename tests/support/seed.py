@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 ALL, SAMPLE = "all", "sample"
-SLICES = 20
+SLICES = 24
 WHAT, SEED = "MLOPS_FAULTS", "MLOPS_FAULTS_SEED"
 
 

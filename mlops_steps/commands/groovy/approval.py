@@ -1,8 +1,13 @@
 """The approvals that a build has got, as the Groovy steps hand them over, and what the approver is shown.
 
-    {"prod": {"by": "jane", "at": "1764230400000", "asked": "<sha256>", "build": "https://jenkins/job/churn/7/"}}
+    {"stage": "prod", "by": "jane", "at": "1764230400000", "asked": "<sha256>", "build": "https://jenkins/job/churn/7/",
+     "among": "release-managers"}
 
-What was approved is a reference that Python has handed out (``asked``); Groovy adds who answered and when.
+One line for each answer; the last one for a stage counts. Jenkins copies them to a build that is restarted from a
+stage, so those of another build do not count.
+
+What was approved is a reference that Python has handed out (``asked``); Groovy adds who answered and when, and the
+users and groups that the question was put to.
 """
 
 from __future__ import annotations
@@ -26,23 +31,24 @@ _WIDTH = 160
 
 
 def given(environ: Mapping[str, str], stage: str | None) -> dict[str, str]:
-    """Who approved the release to the stage in this build: ``by``, ``sha256``, ``at``; empty when nobody did.
+    """Who approved the release to the stage in this build: ``by``, ``sha256``, ``at``, ``among``; empty: nobody.
 
     Raises :class:`ConfigError` when the variable holds anything else than approvals.
     """
+    build = environ.get("BUILD_URL") or environ.get("BUILD_NUMBER")
+    found: dict[str, str] = {}
     try:
-        answer = json.loads(environ.get(VARIABLE) or "{}").get(stage or "")
-        if answer is None:
-            return {}
-        found = {
-            "by": _text(answer["by"]),
-            "sha256": _sha256(answer["asked"]),
-            "at": _moment(answer["at"]),
-            "build": _text(answer["build"]),
-        }
+        for answer in map(json.loads, filter(None, (environ.get(VARIABLE) or "").split("\n"))):
+            if (_text(answer["stage"]), _text(answer["build"])) == (stage, build):
+                found = {
+                    "by": _text(answer["by"]),
+                    "sha256": _sha256(answer["asked"]),
+                    "at": _moment(answer["at"]),
+                    "among": str(answer.get("among") or ""),
+                }
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError):
         raise ConfigError(f"{VARIABLE} holds no approval of the Jenkins library") from None
-    return found if found.pop("build") == (environ.get("BUILD_URL") or environ.get("BUILD_NUMBER")) else {}
+    return found
 
 
 def question(

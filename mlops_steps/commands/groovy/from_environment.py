@@ -23,6 +23,7 @@ from mlops_steps.commands.groovy.travel import Travel
 from mlops_steps.commands.runner import run_step
 from mlops_steps.config import Settings, load
 from mlops_steps.errors import ConfigError, MlopsError
+from mlops_steps.policy.effective import resolve
 from mlops_steps.report.model import Report
 from mlops_steps.steps.context import Context
 from mlops_steps.steps.registry import STEPS
@@ -200,7 +201,11 @@ def _approved(request: Request, configuration: _Configuration, answer: dict[str,
     settings = configuration.get()
     if request.step.name != "release" or _flags(request)["dry_run"]:
         return 0
-    if settings.automation == "full" and not answer:
+    try:
+        automation = resolve(settings).automation
+    except ConfigError as error:
+        return _refuse(request, configuration, error)
+    if automation == "full" and not answer:
         return 0
     return _call("approve", request, configuration, Arguments(dict(answer)))
 
@@ -238,6 +243,7 @@ def _call(step: str, request: Request, configuration: _Configuration, given: Arg
         configuration.get,
         verbose=given.verbose,
         quiet=given.quiet,
+        brief=not given.verbose,
     )
 
 
@@ -247,4 +253,4 @@ def _refuse(request: Request, configuration: _Configuration, error: ConfigError)
     def refuse(_context: Context) -> NoReturn:
         raise error
 
-    return run_step(request.step, request.stage, refuse, configuration.get)
+    return run_step(request.step, request.stage, refuse, configuration.get, brief=True)

@@ -10,8 +10,10 @@ from mlops_steps.commands.groovy import approval
 from mlops_steps.commands.groovy.request import Request
 from mlops_steps.commands.groovy.travel import Travel
 from mlops_steps.config import Settings
+from mlops_steps.config.policy import GROUP
 from mlops_steps.delivery.record import Bundle, ReleaseRecord, build_from
 from mlops_steps.errors import MlopsError
+from mlops_steps.policy.effective import resolve
 from mlops_steps.provenance import store
 from mlops_steps.report import attachments, html, junit
 from mlops_steps.report.model import Report
@@ -82,7 +84,10 @@ def outcome(
         found["reports"] = ",".join(dict.fromkeys(name for name in all_reports if name))
     if settings is None:
         return found
-    found["automation"] = settings.automation
+    with suppress(MlopsError):
+        policy = resolve(settings)
+        found["automation"] = policy.automation
+        found["approvers"] = ",".join(name.removeprefix(GROUP) for name in policy.approvers)
     with suppress(MlopsError):
         release = settings.release_stage().name
         stages = [stage.name for stage in settings.stages()]

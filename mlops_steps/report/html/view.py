@@ -79,6 +79,8 @@ class FigureView:
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     file: str = ""
+    width: int = 0
+    height: int = 0
 
 
 @dataclass
@@ -141,10 +143,10 @@ def _verdict(reports: Sequence[Report], unreadable: Sequence[str]) -> Verdict:
     return Verdict("good", f"All {count} checks passed or do not apply.")
 
 
-def next_step(reports: Sequence[Report]) -> str:
-    """What the first step that failed said is to be done next; "" when none has failed."""
-    said = [_line(report.properties.get(NEXT, ""), 500) for report in reports if report.failed]
-    return next((text for text in said if text), _IN_GENERAL if said else "")
+def next_step(reports: Sequence[Report], *, last: bool = False) -> str:
+    """What the first (or the last) step that failed said is to be done next; "" when none has failed."""
+    failed = [_line(report.properties.get(NEXT, ""), 500) for report in reports if report.failed]
+    return (failed[-1 if last else 0] or _IN_GENERAL) if failed else ""
 
 
 def _steps(reports: Sequence[Report]) -> list[StepView]:

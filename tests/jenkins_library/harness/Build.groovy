@@ -63,6 +63,11 @@ class Build {
         return scenario.job ?: 'churn'
     }
 
+    /** Why it was started. */
+    List<Map> getCauses() {
+        return scenario.causes ?: [[_class: 'hudson.model.Cause$UserIdCause', userId: 'dev', userName: 'Developer']]
+    }
+
     File getArtifacts() {
         return new File(root, "artifacts-${number}")
     }
@@ -131,7 +136,7 @@ class Build {
     }
 
     /** A name that is neither a local variable nor a step. */
-    Object global(String name) {
+    Object global(String name, Script caller) {
         switch (name) {
             case 'env': return env
             case 'params': return Collections.unmodifiableMap(new LinkedHashMap(parameters))
@@ -139,7 +144,7 @@ class Build {
             case 'scm': return 'scm'
             default:
                 if (sources.has(name)) {
-                    return sources.variable(name)
+                    return sources.variable(name, caller)
                 }
                 throw new MissingPropertyException("No such property: ${name}")
         }

@@ -29,4 +29,9 @@ class CurrentBuild implements InJenkins {
     int getNumber() {
         return build.number
     }
+
+    /** As Jenkins exports them: https://javadoc.jenkins.io/hudson/model/Cause.html. */
+    List<Map> getBuildCauses() {
+        return build.causes
+    }
 }

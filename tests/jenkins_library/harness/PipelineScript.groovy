@@ -9,7 +9,7 @@ abstract class PipelineScript extends Script {
         if (name in ['binding', 'metaClass', 'class']) {
             return super.getProperty(name)
         }
-        return Build.current.global(name)
+        return Build.current.global(name, this)
     }
 
     @Override

@@ -6,7 +6,7 @@ class Sources {
     private static final Map<File, Map<String, Class>> COMPILED = [:]
 
     private final File repository
-    private final Map<String, Script> loaded = [:]
+    private final Map<Script, Map<String, Script>> loaded = new IdentityHashMap<>()
     private final GroovyClassLoader loader
 
     Sources(File repository) {
@@ -22,14 +22,15 @@ class Sources {
         return name ==~ /\w+/ && new File(repository, "vars/${name}.groovy").file
     }
 
-    /** The one instance that a build has of a file in vars/. */
-    Script variable(String name) {
-        if (!loaded[name]) {
+    /** The instance of a file in vars/ that this caller has: each caller gets one of its own, with its own fields. */
+    Script variable(String name, Script caller) {
+        Map<String, Script> known = loaded.computeIfAbsent(caller) { [:] }
+        if (!known[name]) {
             Map<String, Class> classes = COMPILED.computeIfAbsent(repository) { [:] }
             classes[name] = classes[name] ?: loader.parseClass(new File(repository, "vars/${name}.groovy"))
-            loaded[name] = classes[name].newInstance() as Script
+            known[name] = classes[name].newInstance() as Script
         }
-        return loaded[name]
+        return known[name]
     }
 
     Script jenkinsfile(String text) {

@@ -53,7 +53,7 @@ class Steps {
         }
         if (build.sources.has(name)) {
             build.called << name
-            return build.sources.variable(name).invokeMethod('call', arguments as Object[])
+            return build.sources.variable(name, caller).invokeMethod('call', arguments as Object[])
         }
         Map step = KNOWN[name]
         if (!step) {

@@ -20,6 +20,7 @@ class ApiNode:
         self.url = url.rstrip("/")
         self.faults = faults
         self._session = requests.Session()
+        self._session.trust_env = False  # a node on this machine needs no proxy, and looking for one takes time
         # Neither a proxy nor a .netrc of the environment is meant for the nodes.
         self._session.trust_env = False
         self._session.headers["User-Agent"] = API_DEPLOYER_AGENT

@@ -30,6 +30,7 @@ class AutomationNode:
         self.name = name
         self.url = url.rstrip("/")
         self._session = requests.Session()
+        self._session.trust_env = False  # a node on this machine needs no proxy, and looking for one takes time
         # Neither a proxy nor a .netrc of the environment is meant for the nodes.
         self._session.trust_env = False
         self._session.auth = (api_key, "")
