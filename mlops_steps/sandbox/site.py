@@ -155,7 +155,7 @@ class Sandbox:
 
     def start(self) -> None:
         """Starts every node and returns when all of them answer. Raises :class:`NodeError`."""
-        FORKS.enter(self)
+        FORKS.join(self)
         self._start_nodes(list(self.nodes))
 
     def start_node(self, node_id: str) -> None:
@@ -242,11 +242,11 @@ class Sandbox:
                 server.ask_to_stop()
             for node_id in self.nodes:
                 self.stop_node(node_id)
+        FORKS.leave(self)
 
     def close(self) -> None:
         """Stops everything and gives the folder free for another process."""
         self.stop()
-        FORKS.leave(self)
         self._lock.close()
 
     def __enter__(self) -> Sandbox:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +17,7 @@ import pytest
 from dataikuapi.dss.project import DSSProject
 
 from mlops_steps.sandbox.node.node import Node
-from mlops_steps.sandbox.runtime.forks import Forks
-from mlops_steps.sandbox.runtime.process import Child, End, child_environment
+from mlops_steps.sandbox.runtime.process import Child, End
 from tests.sandbox.flows import flow_files, make_project, managed, recipe
 
 
@@ -108,75 +106,48 @@ def test_the_death_of_the_node_ends_its_children(tmp_path: Path) -> None:
     assert ended(int(log.read_text()))
 
 
-def test_children_share_what_they_import_and_nothing_else(tmp_path: Path) -> None:
+def test_processes_share_libraries_and_no_numbers(tmp_path: Path) -> None:
+    code = "import numpy, os, random\nprint(os.getppid(), numpy.random.random(), random.random())\n"
+    said = []
+    for name in ("first", "second"):
+        child(code).run(tmp_path / name)
+        said.append((tmp_path / name).read_text().split())
+    assert said[0][0] == said[1][0]
+    assert said[0][1] != said[1][1]
+    assert said[0][2] != said[1][2]
+
+
+def test_what_code_leaves_for_its_end_is_done(tmp_path: Path) -> None:
     code = """
-        import os, random, sys
-        print("numpy" in sys.modules, hasattr(sys.modules.get("numpy"), "mine"), "left" in os.environ)
-        import numpy
-        numpy.mine = os.environ["left"] = "here"
-        print(random.random(), numpy.random.random())
-    """
-    logs = [tmp_path / str(number) for number in range(4)]
-    for log in logs[:2]:
-        assert child(code).run(log).end is End.DONE
-    # The libraries are imported when no child runs; how soon after one has ended, nobody promises.
-    limit = time.monotonic() + 20
-    while child(code).run(logs[2]).end is not End.DONE or "True" not in logs[2].read_text():
-        assert time.monotonic() < limit
-    child(code).run(logs[3])
-    lines = [log.read_text().splitlines()[-2:] for log in (logs[2], logs[3])]
-    assert [line[0] for line in lines] == ["True False False"] * 2
-    assert lines[0][1] != lines[1][1]
-    assert not set(lines[0][1].split()) & set(lines[1][1].split())
-
-
-def test_a_child_ends_with_its_status_and_runs_what_it_has_left_for_the_end(tmp_path: Path) -> None:
+        import atexit, threading, time
+        atexit.register(print, "at the end")
+        threading.Thread(target=lambda: (time.sleep(0.2), print("of a thread"))).start()
+        """
     log = tmp_path / "log"
-    code = "import atexit, threading, time\natexit.register(print, 'at exit')\n"
-    code += "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()\nprint('main')\n"
     assert child(code).run(log).end is End.DONE
-    assert log.read_text().split("\n")[:3] == ["main", "thread", "at exit"]
-    assert child("import os\nos._exit(7)\n").run(log).status == 7
-    assert child("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n").run(log).status == -signal.SIGSEGV
+    assert log.read_text().splitlines() == ["of a thread", "at the end"]
 
 
-def test_without_the_process_that_forks_children_are_started_one_by_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
+def test_a_module_of_the_library_hides_one_that_others_have_imported(tmp_path: Path) -> None:
+    child("import numpy\n").run(tmp_path / "log")
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "numpy.py").write_text("WHOSE = 'the library'\n")
+    log = tmp_path / "own"
+    result = child("import numpy\nprint(numpy.WHOSE)\n", library=[tmp_path / "library"]).run(log)
+    assert (result.end, log.read_text()) == (End.DONE, "the library\n")
+
+
+def test_a_process_that_is_killed_says_by_what_signal(tmp_path: Path) -> None:
+    result = child("import os\nos.kill(os.getpid(), 9)\n").run(tmp_path / "log")
+    assert (result.end, result.status) == (End.FAILED, -9)
+    assert result.error is not None
+    assert result.error["message"] == "the process was killed by signal 9"
+
+
+def test_when_the_process_that_forks_dies_another_one_starts(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert child("print('alone')\n").run(log).end is End.DONE
-    assert log.read_text() == "alone\n"
-
-
-def test_when_the_process_that_forks_dies_its_children_fail_and_the_next_one_runs(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    code = "import os, time\nprint(os.getppid(), flush=True)\ntime.sleep(60)\n"
-    running = child(code)
-    ends: list[End] = []
-    thread = threading.Thread(target=lambda: ends.append(running.run(log).end))
-    thread.start()
-    limit = time.monotonic() + 20
-    while not log.exists() or not log.read_text().strip():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-    os.kill(int(log.read_text()), signal.SIGKILL)
-    thread.join(20)
-    assert ends == [End.FAILED]
+    assert child("import os\nos.kill(os.getppid(), 9)\n").run(log).end is End.FAILED
     assert child("print('again')\n").run(log).end is End.DONE
-
-
-def test_no_process_is_left_when_the_last_sandbox_has_stopped(tmp_path: Path) -> None:
-    forks = Forks()
-    forks.enter("one")
-    forks.enter("two")
-    forks.warm(child_environment(), [])
-    process = forks._process
-    assert process is not None
-    forks.leave("one")
-    assert process.poll() is None
-    forks.leave("two")
-    assert process.poll() == 0
 
 
 def ended(pid: int, seconds: float = 5.0) -> bool:

@@ -21,7 +21,6 @@ from mlops_steps.sandbox.content.revisions import (
     write_revision,
 )
 from mlops_steps.sandbox.node.store import read_json, write_json
-from mlops_steps.sandbox.runtime.process import warm
 
 if TYPE_CHECKING:
     from mlops_steps.sandbox.site import Sandbox
@@ -133,7 +132,6 @@ def install(sandbox: Sandbox, say: Say | None = None, first: int = 1) -> None:
     for node_id, variables in NODE_VARIABLES.items():
         path = sandbox.nodes[node_id].config_dir / "variables.json"
         write_json(path, {**variables, **read_json(path, {})})
-    warm()
     apply_revision(node, first, say)
 
 

@@ -221,8 +221,11 @@ class _Rehearsal:
         return code
 
     def _keep_reports(self, folder: Path) -> None:
-        if (self.out / "reports").is_dir():
-            shutil.copytree(self.out / "reports", folder, dirs_exist_ok=True)
+        for path in (self.out / "reports").glob("*"):
+            if path.is_dir():
+                shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
+            else:
+                shutil.copy(path, folder)
 
 
 def _prepare(out: Path) -> None:

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,28 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from mlops_steps.sandbox.runtime.forks import FORKS, Forked, Process
+from mlops_steps.sandbox.runtime.forks import FORKS, LIBRARY, Forked, child_environment, libraries_of
 
-CHILD_SCRIPT = Path(__file__).parent / "lib" / "dku_child.py"
 # Seconds that a process has between SIGTERM and SIGKILL.
 GRACE_SECONDS = 2.0
 DEFAULT_LIMIT_SECONDS = 900.0
-
-_LIBRARIES = (
-    "joblib",
-    "pandas",
-    "requests",
-    "sklearn.ensemble",
-    "sklearn.linear_model",
-    "sklearn.metrics",
-    "sklearn.pipeline",
-    "sklearn.preprocessing",
-)
-
-# A child gets these from the node's environment, and nothing else: no keys, no MLOPS_ variables.
-_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 
 
 class End(str, Enum):
@@ -76,7 +60,7 @@ class Child:
     pytest_root: Path | None = None
     pytest_arguments: Sequence[str] = ()
     limit: float = DEFAULT_LIMIT_SECONDS
-    _process: Process | None = field(default=None, init=False)
+    _process: Forked | None = field(default=None, init=False)
     _aborted: threading.Event = field(default_factory=threading.Event, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -103,7 +87,9 @@ class Child:
             with self._lock:
                 if self._aborted.is_set():
                     return ChildResult(End.ABORTED, -1, 0.0, _error("Aborted", "aborted before it started"))
-                self._process = process = self._started(folder, self._environment(folder, context_file), output)
+                environment = self._environment(folder, context_file)
+                libraries = libraries_of([self.script], self.library)
+                self._process = process = FORKS.child(environment, folder, self.library, output, libraries)
             timed_out = False
             try:
                 process.wait(timeout=self.limit)
@@ -111,31 +97,19 @@ class Child:
                 timed_out = True
             # Also after a good end: processes that the code started do not outlive it.
             _end_group(process)
-            _let_go(process)
+            status = process.poll()
+            process.close()
+            if status is None:
+                status = -signal.SIGKILL
         seconds = time.monotonic() - started
         if self._aborted.is_set():
-            return ChildResult(End.ABORTED, process.returncode or -1, seconds, _error("Aborted", "aborted"))
+            return ChildResult(End.ABORTED, status, seconds, _error("Aborted", "aborted"))
         if timed_out:
             why = f"the time limit of {self.limit:g} s was reached"
-            return ChildResult(End.TIMEOUT, process.returncode or -1, seconds, _error("TimeLimitReached", why))
-        if process.returncode == 0:
+            return ChildResult(End.TIMEOUT, status, seconds, _error("TimeLimitReached", why))
+        if status == 0:
             return ChildResult(End.DONE, 0, seconds)
-        status = process.returncode if process.returncode is not None else -1
         return ChildResult(End.FAILED, status, seconds, _read_error(error_file, status))
-
-    @staticmethod
-    def _started(folder: Path, environment: dict[str, str], output: IO[bytes]) -> Process:
-        """The process, forked where that works."""
-        forked = FORKS.start(folder, environment, child_environment(), output)
-        return forked or subprocess.Popen(
-            [sys.executable, "-u", str(CHILD_SCRIPT)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,
-        )
 
     def _write_task(self, folder: Path) -> tuple[Path, Path]:
         script, error_file, context_file = folder / "code.py", folder / "error.json", folder / "context.json"
@@ -157,42 +131,14 @@ class Child:
             **child_environment(),
             "HOME": str(folder),
             "TMPDIR": str(folder),
-            "PYTHONPATH": os.pathsep.join([str(CHILD_SCRIPT.parent), *map(str, self.library)]),
+            "PYTHONPATH": os.pathsep.join([str(LIBRARY), *map(str, self.library)]),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "DKU_SANDBOX_CONTEXT": str(context_file),
             **self.environment,
         }
 
 
-def warm() -> None:
-    """Has the libraries imported that models are made with: the next children will need them."""
-    FORKS.warm(child_environment(), _LIBRARIES)
-
-
-def child_environment() -> dict[str, str]:
-    """The environment that every child process has: nothing of the node's own but where programs are."""
-    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {
-        "LANG": "C.UTF-8",
-        **kept,
-        "PYTHONIOENCODING": "utf-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        # Two recipes run side by side: one thread each is faster than many that fight for two cores.
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MPLBACKEND": "Agg",
-    }
-
-
-def _let_go(process: Process) -> None:
-    """Closes the line on which the process hears of the node's death."""
-    if isinstance(process, Forked):
-        os.close(process.lifeline)
-    elif isinstance(process, subprocess.Popen) and process.stdin is not None:
-        process.stdin.close()
-
-
-def _end_group(process: Process) -> None:
+def _end_group(process: Forked) -> None:
     _signal_group(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=GRACE_SECONDS)

@@ -1,8 +1,5 @@
 """The first thing a child process runs: ``python dku_child.py``. What to do is in the context file.
 
-``python dku_child.py FD`` is the process that children are forked from instead, with the control line ``FD``: see
-``dku_forks.py``.
-
 The process has a lifeline: its standard input, whose other end only the node holds. When the node dies, however it
 dies, the line ends, and so does the whole process group.
 """
@@ -91,14 +88,5 @@ def main() -> int:
     return run_pytest(task) if task["kind"] == "pytest" else run_code(task)
 
 
-def serve(handle: int) -> int:
-    """Forks children until the control line is closed."""
-    import importlib
-    import socket
-
-    forks = importlib.import_module("dku_forks")  # it lies beside this file
-    return int(forks.Forks(socket.socket(fileno=handle), main).serve())
-
-
 if __name__ == "__main__":
-    sys.exit(serve(int(sys.argv[1])) if len(sys.argv) > 1 else main())
+    sys.exit(main())
