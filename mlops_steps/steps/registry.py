@@ -54,7 +54,8 @@ class Option:
     A name that Python keeps for itself ends with ``_``, which the command and the Groovy step leave out.
     ``help`` is a sentence for the command line; ``default`` says in words what is used without the option.
     ``jenkins_help`` and ``jenkins_default`` replace the two in the help of the Groovy step. A text must match
-    ``pattern`` as a whole, if there is one; ``form`` is what errors call that.
+    ``pattern`` as a whole, if there is one; ``form`` is what errors call that. ``positional``: the command takes it by
+    its place.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Option:
     form: str = ""
     jenkins_help: str = ""
     jenkins_default: str = ""
+    positional: bool = False
 
     @property
     def flag(self) -> str:
@@ -412,6 +414,25 @@ STEPS: dict[str, Step] = {
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
             reads_record=False,
+        ),
+        Step(
+            "diff",
+            "Show what differs between two bundles: recipes, library, variables, versions of models, commits.",
+            "OLD and NEW are published bundles, or archives (FILE.zip). Without NEW: the record's bundle; without "
+            "both: that against what the release stage had when it was packaged. Changes nothing. The page of the "
+            "release shows it too.",
+            has_stage=False,
+            options=(
+                Option(
+                    "old",
+                    "The older bundle.",
+                    default="what the release stage had",
+                    metavar="OLD",
+                    positional=True,
+                ),
+                Option("new", "The newer bundle.", default="the record's", metavar="NEW", positional=True),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
         ),
         Step(
             "report",
