@@ -67,6 +67,20 @@ def find(deployer: Dss, project_key: str, infra: str, configured: str | None, de
     return read(deployer, chosen, project_key, infra) if chosen else None
 
 
+def on_infrastructure(deployer: Dss, infra: str) -> dict[str, str]:
+    """The ids of all deployments on the infrastructure, by the key of their project; the first one of several.
+
+    Raises :class:`NodeError`.
+    """
+    with deployer.asking(f"list the deployments on infrastructure {infra}"):
+        items = expect(deployer.client.get_projectdeployer().list_deployments(as_objects=False), list, "the list")
+        found: dict[str, str] = {}
+        for one in sorted(listed(items, "publishedProjectKey", "project ", infra), key=lambda one: one.id):
+            if one.infra == infra:
+                found.setdefault(one.owner.removeprefix("project "), node_id(one.id, "the id of a deployment"))
+        return found
+
+
 @dataclass(frozen=True)
 class Listed:
     """A deployment as either deployer lists it. ``owner``: ``project KEY`` or ``API service ID``."""

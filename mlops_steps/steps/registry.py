@@ -416,6 +416,30 @@ STEPS: dict[str, Step] = {
             reads_record=False,
         ),
         Step(
+            "history",
+            "Show who released what and when, what was rolled back, and the four figures of delivery.",
+            "Deployment frequency, lead time for changes, change failure rate, time to restore: from the deployer's "
+            "history, the release records and the project's commits. Changes that came by no pipeline are marked. With "
+            "JENKINS_URL, JENKINS_USER and JENKINS_API_TOKEN the records are read that the builds of --job have "
+            "archived. Changes nothing.",
+            has_stage=False,
+            options=(
+                Option(
+                    "since",
+                    "How far back: days (90d), weeks (12w), or a date (2026-01-31).",
+                    default="90d",
+                    metavar="TIME",
+                    pattern=r"[0-9]{1,4}[dw]|\d{4}-\d\d-\d\d",
+                    form="90d, 12w or 2026-01-31",
+                ),
+                Option("job", "The job whose builds have released.", default="JOB_NAME", metavar="NAME"),
+                Option("records", "A folder with release records.", default="none", metavar="FOLDER"),
+                Option("all_", "All projects on the infrastructure of the release stage.", Kind.FLAG),
+                Option("json", "Print JSON.", Kind.FLAG, jenkins_help="Log JSON instead of the table."),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+        ),
+        Step(
             "diff",
             "Show what differs between two bundles: recipes, library, variables, versions of models, commits.",
             "OLD and NEW are published bundles, or archives (FILE.zip). Without NEW: the record's bundle; without "
