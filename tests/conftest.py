@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import counts, seed
+from mlops_steps.sandbox.runtime.forks import FORKS
+from tests.support import counts, measuring, seed
 
 # A suite that is started in the background of a shell inherits an ignored SIGINT, and so would the commands it starts;
 # how they take Ctrl-C is what some tests are about.
@@ -19,6 +20,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """The workers of pytest-xdist inherit the seed of the controller: all of them collect the same tests."""
     if not hasattr(config, "workerinput"):
         seed.fix()
+    # What the sandboxes of this process fork users' code from outlives each of them: it imports scikit-learn once.
+    FORKS.join("tests")
+    measuring.leave_out_the_sandbox()
 
 
 def pytest_report_header() -> str:

@@ -91,5 +91,4 @@ private void ask(Map asked) {
     String build = env.BUILD_URL ?: env.BUILD_NUMBER
     Map answered = [stage: asked.stage, by: by, at: at, asked: subject, build: build, among: approvers]
     env.MLOPS_APPROVAL = (env.MLOPS_APPROVAL ?: '') + JsonOutput.toJson(answered) + '\n'
-    echo("mlopsApprove: ${asked.stage} approved by ${by}")
 }

@@ -83,12 +83,15 @@ private String starters() {
 
 /** `what` is a word of this file and never a value: look, plan, note, run or recover. */
 private Map ask(String what, String command) {
-    // Without the first line Jenkins would trace each command with its variables into the log.
+    // Without the first line Jenkins would trace each command with its variables into the log. After an abort the
+    // script has to fail, and without output: else the abort is lost, or the output goes to the log.
     return lines('''#!/bin/sh
         PATH="${WORKSPACE_TMP:-$WORKSPACE@tmp}/mlops-steps/bin:$PATH"
         export PATH
-        mlops-steps from-environment ''' + what + '''
-        echo "exit=$?"
+        found=$(mlops-steps from-environment ''' + what + ''')
+        code=$?
+        case $code in 129|130|143) exit $code ;; esac
+        printf '%s\\nexit=%s\\n' "$found" "$code"
     ''', "mlops-steps ${command}: ${what}")
 }
 
@@ -110,6 +113,9 @@ private Map runToEnd(String command, Map parameters) {
         // Aborted, out of time, or the agent is gone. Jenkins waits 20 s for a step that it has stopped; a restore may
         // take longer, so another one sees to it.
         recoverAndReport(command, parameters)
+        if (isFailedScript(cut)) {
+            error("mlops-steps ${command} was interrupted: ${cut.message}")
+        }
         throw cut
     }
 }
@@ -128,9 +134,6 @@ private void recoverAndReport(String command, Map parameters) {
     } catch (unpublished) {
         echo("mlops-steps ${command}: not published: ${unpublished.message}")
     }
-    if (isStopped(ended)) {
-        reportUnseen(command, parameters, true)
-    }
 }
 
 /** Waits for the restore. One more abort, or the second one of a timeout block, does not end that; the next does. */
@@ -139,20 +142,20 @@ private Map recover(String command) {
     try {
         ended = ask('recover', command)
     } catch (again) {
-        if (!isInterruption(again)) {
+        if (!isInterruption(again) && !isFailedScript(again)) {
             throw again
         }
     }
-    // Some versions of Jenkins throw nothing when the stopped process has ended by itself.
-    if (!ended.verdict || isStopped(ended)) {
+    if (!ended.verdict) {
         echo("mlops-steps ${command}: aborted once more; still waiting for the restore to end")
         ended = ask('recover', command)
     }
     return ended
 }
 
-private boolean isStopped(Map ended) {
-    return ended.exit in ['129', '130', '143']
+/** The command was stopped by a signal that Jenkins knows nothing of. */
+private boolean isFailedScript(Object thrown) {
+    return thrown.class.simpleName == 'AbortException' && thrown.message?.startsWith('script returned exit code')
 }
 
 private boolean isInterruption(Object thrown) {

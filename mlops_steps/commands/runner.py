@@ -29,12 +29,14 @@ def run_step(
     *,
     verbose: int = 0,
     quiet: bool = False,
+    brief: bool = False,
 ) -> int:
     """Calls ``call`` with the context of the step, and returns the exit code. A JUnit report is written in any case.
 
     ``settings`` gives the configuration, or raises the error with which the step then ends.
+    ``brief``: the report is published, so that what it says is not said again on the console.
     """
-    console = Console(quiet=quiet)
+    console = Console(quiet=quiet, brief=brief)
     _log_to(console, verbose)
     report = Report(os.environ.get("MLOPS_PROJECT", "unconfigured"), step.name, stage)
     folder = Path("reports")
@@ -127,7 +129,7 @@ def _write(report: Report, folder: Path, console: Console) -> int:
     except OSError as error:
         console.error(f"the report {path} could not be written: {error.strerror}")
         return 2
-    console.line(f"report: {path}")
+    console.detail(f"report: {path}")
     return 0
 
 

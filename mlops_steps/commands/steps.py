@@ -27,7 +27,9 @@ def command(step: Step) -> click.Command:
     )
 
 
-def _option(option: Option) -> click.Option:
+def _option(option: Option) -> click.Parameter:
+    if option.positional:
+        return click.Argument([option.name], metavar=f"[{option.metavar}]", required=False)
     names = [option.flag, *([option.short] if option.short else []), option.name]
     help_text = f"{option.help}  [default: {option.default}]" if option.default else option.help
     if option.kind is Kind.FLAG:

@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from mlops_steps.config.api_load import LoadSettings
+from mlops_steps.config.canary import CanarySettings
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import FilePath, Id, NodeName, Url, Verify
 from mlops_steps.config.sections import Section, named, variable_prefix
@@ -72,7 +73,14 @@ class ApiTestSettings(Section):
 class ApiReleaseSettings(Section):
     """How a version of the API service is released."""
 
-    timeout: Duration = Field(default=1800.0, description="Limit until each API node serves the version.")
+    strategy: Literal["all", "canary"] = Field(
+        default="all",
+        description="all: the version gets all calls at once; canary: step by step, compared with the live one.",
+    )
+    canary: CanarySettings = Field(default=CanarySettings(), description="The steps of a canary, and its limits.")
+    timeout: Duration = Field(
+        default=1800.0, description="Limit until each API node serves the version; of each step of a canary."
+    )
     verify_timeout: Duration = Field(default=300.0, description="Limit of the test queries after that.")
     rollback_timeout: Duration = Field(
         default=1800.0, description="Limit until the version that was live before serves again, verified."

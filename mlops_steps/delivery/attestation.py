@@ -119,7 +119,7 @@ class Statements:
             if self._key
             else "not signed: MLOPS_SIGNING_KEY_FILE is not set"
         )
-        self._console.line(f"statement: {path} ({how})")
+        self._console.detail(f"statement: {path} ({how})")
 
     def _quietly(self, write: Callable[[], None]) -> None:
         try:

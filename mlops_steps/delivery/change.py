@@ -73,7 +73,7 @@ class Change:
 
     def is_ours(self, found: Deployed) -> bool:
         """Whether the settings are what this change has made of them, or has found; otherwise somebody else's."""
-        return self.unit.is_ours(found.version, found.enabled)
+        return self.unit.is_ours(found.version, found.enabled, found.sharing)
 
     # ---- the transitions
 
@@ -102,6 +102,7 @@ class Change:
             "previous": previous,
             "restores": restores,
             "why": "",
+            "share": None,
             "smoke_test": None,
             "restore": None,
         }
@@ -116,9 +117,13 @@ class Change:
             deadline,
             self.console,
             live=live,
-            expected=lambda now: seen is None or (now.version, now.enabled) == (seen.version, seen.enabled),
+            expected=lambda now: same_settings(now, seen),
             abort_at_limit=abort_at_limit,
         )
+
+    def shift(self, share: float) -> None:
+        """The version is about to get this share of the calls, in percent."""
+        self._go(phases.SHIFT, share=share)
 
     def verify(self) -> None:
         """The version is live and healthy; its smoke test is about to start."""
@@ -144,6 +149,7 @@ class Change:
             previous=unit.previous if same and unit.previous else previous_of(live, live.version),
             restores=True,
             why="",
+            share=None,
             deploy=unit.deploy if same else None,
             smoke_test=unit.smoke_test if same else None,
             restore=None,
@@ -170,6 +176,7 @@ class Change:
             previous=previous,
             restores=True,
             why=why,
+            share=None,
             deploy=None,
             smoke_test=None,
             restore=Outcome(bundle=previous.version, message=why),
@@ -194,7 +201,7 @@ class Change:
     def forget(self) -> None:
         """Somebody else has made another version live: nothing is pending any more."""
         nothing: dict[str, Any] = dict.fromkeys(("version", "previous", "deploy", "smoke_test", "restore"))
-        self._go(phases.FORGET, must=False, why="", **nothing)
+        self._go(phases.FORGET, must=False, why="", share=None, **nothing)
 
     # ---- how
 
@@ -231,6 +238,11 @@ def previous_of(live: Live, version: str | None, *, enabled: bool | None = None)
     if version is None and found and found.enabled:
         return Previous(version=found.version, active=False, seen=now)
     return Previous(version=version, enabled=now.enabled if enabled is None else enabled, seen=now)
+
+
+def same_settings(now: Deployed, seen: Deployed | None) -> bool:
+    """Whether a deployment's settings still name the same versions, and it is enabled or disabled as it was seen."""
+    return seen is None or (now.version, now.sharing, now.enabled) == (seen.version, seen.sharing, seen.enabled)
 
 
 def superseded(change: Change, live: Live) -> bool:

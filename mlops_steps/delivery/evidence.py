@@ -48,6 +48,27 @@ def before_release(change: Change, live: Live, version: str) -> Situation:
     return Situation(Phase.NOTED, previous)
 
 
+def is_canary(change: Change, live: Live) -> bool:
+    """Whether versions share the calls because of a canary of ours that was interrupted.
+
+    The record says so; or it was archived before the change, and notes these versions. Without a record, a process
+    that is gone has left its note on the deployer, and the version that answered alone before still has its share.
+    """
+    unit, found = change.unit, live.deployment
+    if found is None or not found.sharing:
+        return False
+    noted = unit.phase is Phase.NOTED and unit.restores and unit.previous is not None
+    if (unit.pending or noted) and unit.version in found.sharing and found.sharing <= unit.ours:
+        return True
+    return change.target.found_dead and _alone_before(change.target, live) is not None
+
+
+def _alone_before(target: Target, live: Live) -> str | None:
+    """The version that had all calls before several shared them, if it has a share of them still."""
+    before = next((past.version for past in target.made_live(live)), None)
+    return before if before and live.deployment and before in live.deployment.sharing else None
+
+
 def before_deploy(change: Change, live: Live) -> Previous:
     """What a deployment on the release stage that fails is returned to by `recover`."""
     seen = live.deployment
@@ -72,7 +93,9 @@ def to_recover(change: Change, live: Live) -> Situation:
 def _noted_before(change: Change, live: Live) -> Previous | None:
     """What was live before, by a record that notes a change whose version the settings name now."""
     unit, found = change.unit, live.deployment
-    if unit.phase is not Phase.NOTED or found is None or found.version != unit.version or not unit.restores:
+    if unit.phase is not Phase.NOTED or found is None or not unit.restores:
+        return None
+    if unit.version not in (found.version, *found.sharing):
         return None
     return None if unit.previous and unit.previous.version == unit.version else unit.previous
 
@@ -100,6 +123,8 @@ def verified(target: Target, live: Live) -> bool:
 
 
 def _version_before_release(change: Change, live: Live, version: str) -> str | None:
+    if live.deployment and live.deployment.sharing:
+        return _alone_before(change.target, live)
     before = live.version
     if before != version:
         return before

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mlops_steps.config import Settings
+from mlops_steps.config.api import ApiReleaseSettings
 from mlops_steps.delivery.record import build_from
 from mlops_steps.dss import claims
 from mlops_steps.dss.claims import Claim
@@ -152,6 +153,8 @@ def wait_for_others(target: Claimable, console: Console, limit: float) -> None:
     def look() -> bool | None:
         found = claims.read(target.deployer, target.project, target.infra, target.of)
         others = [other for other in _others(found, mine)[0] if not (mine.build and other.build == mine.build)]
+        # When this wait is over, whoever is noted there counts as gone.
+        target.found_dead = target.found_dead or any(other.token != mine.token for other in found)
         if not others:
             return True
         wait.state(f"{others[0]} is at work on {target.infra}")
@@ -234,8 +237,14 @@ def _limit(settings: Settings) -> float:
         max(release.timeout, settings.deploy.timeout, settings.api.deploy_timeout)
         + release.smoke_timeout
         + release.rollback_timeout,
-        service.timeout + service.verify_timeout + service.rollback_timeout,
+        service.timeout + _canary(service) + service.verify_timeout + service.rollback_timeout,
     )
+
+
+def _canary(release: ApiReleaseSettings) -> float:
+    """The limit of the steps of a canary, in seconds."""
+    steps = len(release.canary.steps) if release.strategy == "canary" else 0
+    return steps * (release.timeout + release.canary.step_timeout)
 
 
 def _place(folder: Path, host: str) -> str:

@@ -68,7 +68,7 @@ NOTE = Transition(
     "note",
     SETTLED,
     Phase.NOTED,
-    ("deployment", "version", "previous", "restores", "why", *_OUTCOMES),
+    ("deployment", "version", "previous", "restores", "why", "share", *_OUTCOMES),
     "A change begins: what is live has been looked up.",
 )
 DEPLOY = Transition(
@@ -82,14 +82,14 @@ RESUME = Transition(
     "resume",
     PENDING,
     Phase.DEPLOYING,
-    ("deployment", "version", "previous", "restores", "why", *_OUTCOMES),
+    ("deployment", "version", "previous", "restores", "why", "share", *_OUTCOMES),
     "A change begins where an earlier one was interrupted. What was live before that one stays what is restored.",
 )
 SHIFT = Transition(
     "shift",
     frozenset({Phase.DEPLOYING, Phase.SHIFTING, Phase.VERIFYING}),
     Phase.SHIFTING,
-    ("deploy",),
+    ("share",),
     "More of the traffic is about to go to the new version.",
 )
 VERIFY = Transition(
@@ -124,7 +124,7 @@ GO_BACK = Transition(
     "go back",
     frozenset(Phase),
     Phase.RESTORING,
-    ("deployment", "version", "previous", "restores", "why", *_OUTCOMES),
+    ("deployment", "version", "previous", "restores", "why", "share", *_OUTCOMES),
     "`rollback` asks for an earlier version, or `recover` has found without a record what is to be restored.",
 )
 UNTOUCHED = Transition(
@@ -152,7 +152,7 @@ FORGET = Transition(
     "forget",
     PENDING,
     Phase.NOTED,
-    ("version", "previous", "why", *_OUTCOMES),
+    ("version", "previous", "why", "share", *_OUTCOMES),
     "Somebody else has made another version live since: nothing is pending any more.",
 )
 

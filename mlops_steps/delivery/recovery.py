@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlops_steps.delivery import evidence
 from mlops_steps.delivery.change import Change, previous_of
-from mlops_steps.delivery.evidence import Situation
+from mlops_steps.delivery.evidence import Situation, is_canary
 from mlops_steps.delivery.exclusive import Claimable, claimed, wait_for_others
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.restore import restore
@@ -52,7 +52,7 @@ def _observe(change: Change, deadline: Deadline) -> Live:
     """What is live when no update is under way any more. Without a record, the nodes must agree on it."""
     target, console = change.target, change.console
     target.wait_until_idle(deadline, console)
-    return target.observe() if change.pending else target.look(deadline, console)
+    return target.observe() if change.pending else target.look(deadline, console, lambda live: is_canary(change, live))
 
 
 def _verified(change: Change, live: Live, situation: Situation) -> bool:

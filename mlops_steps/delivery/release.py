@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mlops_steps.delivery import evidence
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
@@ -20,7 +22,7 @@ def look(change: Change, version: str, deadline: Deadline) -> tuple[Live, Situat
     Raises :class:`NodeError`, also when the nodes contradict each other about what is live.
     """
     with change.target.within(deadline):
-        live = change.target.look(deadline, change.console)
+        live = change.target.look(deadline, change.console, lambda live: evidence.is_canary(change, live))
         situation = evidence.before_release(change, live, version)
     _announce(change, live, situation, version)
     return live, situation
@@ -35,6 +37,8 @@ def _announce(change: Change, live: Live, situation: Situation, version: str) ->
     elif situation.phase is Phase.RESTORING:
         console.warn(f"an earlier release of {name} {version}, whose record is lost, failed and was interrupted")
     console.line(f"live on {target.stage} now: {live}")
+    if situation.phase is Phase.LIVE:
+        return
     console.line(f"will be live: {name} {version}, then {target.smoke_test}")
     if not target.limits.restores:
         console.warn(f"{target.words.settings}.rollback is off: a failed release stays as it is")
@@ -51,10 +55,24 @@ def _announce(change: Change, live: Live, situation: Situation, version: str) ->
         console.line(f"if that fails: back to {name} {before}")
 
 
+def all_at_once(change: Change, live: Live, deadline: Deadline) -> None:
+    """Makes the noted version live everywhere, until the deadline."""
+    with change.report.case("deploy"):
+        change.make_live(live, deadline, abort_at_limit=change.target.limits.restores)
+
+
 def release(
-    change: Change, live: Live, situation: Situation, version: str, deadline: Deadline, signals: Interrupts
+    change: Change,
+    live: Live,
+    situation: Situation,
+    version: str,
+    deadline: Deadline,
+    signals: Interrupts,
+    rollout: Callable[[Change, Live, Deadline], None] = all_at_once,
 ) -> None:
     """Makes the version live and verifies it; whatever goes wrong, what was live is restored and verified.
+
+    ``rollout`` is how it becomes live.
 
     Raises :class:`RolledBack` when the release failed and what was live is live again, :class:`ProductionInDoubt` when
     it is not, :class:`Interrupted` after a signal, when what was live is live again.
@@ -68,8 +86,7 @@ def release(
             if situation.phase is Phase.RESTORING:
                 _fail_again(change, live, situation, version)
             change.begin(version, live, situation.previous)
-            with report.case("deploy"):
-                change.make_live(live, deadline, abort_at_limit=target.limits.restores)
+            rollout(change, live, deadline)
             change.verify()
             verify(target, report, console, version, Deadline(target.limits.verify))
             with signals.shielded():

@@ -111,7 +111,8 @@ class Unit(Part):
     """What is changed as one: a bundle, or an API service's version, on an infrastructure. Only :meth:`go` changes it.
 
     ``version`` is the id of what is made live, or given up; ``previous`` what is returned to when that fails, if
-    ``restores``. ``why`` says why it was given up. ``since``: when the phase was reached.
+    ``restores``. ``why`` says why it was given up. ``share``: the percentage of the calls that a canary gives to
+    ``version``, None before it gives any. ``since``: when the phase was reached.
     """
 
     kind: Kind = "bundle"
@@ -123,6 +124,7 @@ class Unit(Part):
     previous: Previous | None = None
     restores: bool = True
     why: Message = ""
+    share: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
     deploy: Outcome | None = None
     smoke_test: Outcome | None = None
     restore: Outcome | None = None
@@ -155,14 +157,17 @@ class Unit(Part):
         names = (self.version, before and before.version, before and before.seen.version)
         return {name for name in names if name}
 
-    def is_ours(self, version: str | None, enabled: bool) -> bool:
+    def is_ours(self, version: str | None, enabled: bool, sharing: frozenset[str] = frozenset()) -> bool:
         """Whether settings that name this version may be what this change has made of them, or has found.
+
+        ``sharing``: the versions that they name where the calls are shared.
 
         A deployment that was enabled is disabled by a change only when there is nothing to go back to.
         """
         before = self.previous
         may_be_disabled = before is None or before.version is None or not (before.enabled and before.seen.enabled)
-        named = version in self.ours if version else bool(before and before.seen.shared)
+        shared = bool(before and before.seen.shared) or (self.share is not None and sharing <= self.ours)
+        named = version in self.ours if version else shared
         return (not self.ours or named) and (enabled or may_be_disabled)
 
     def still_previous(self, version: str | None, enabled: bool) -> Previous | None:

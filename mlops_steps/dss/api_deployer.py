@@ -9,7 +9,9 @@ from typing import Any
 from mlops_steps.dss.deployers import SERVICES
 from mlops_steps.dss.deployments import changed_by_another, choose, create_once, listed
 from mlops_steps.dss.session import Dss, expect
+from mlops_steps.dss.updates import history
 from mlops_steps.dss.url_parts import node_id
+from mlops_steps.errors import CheckFailed
 
 _SINGLE = "SINGLE_GENERATION"
 
@@ -29,6 +31,11 @@ class ServiceDeployment:
     version: str | None
     enabled: bool = True
     shares: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def sharing(self) -> frozenset[str]:
+        """The versions that share the calls; none where one gets them all."""
+        return frozenset(version for version, _share in self.shares)
 
     def __str__(self) -> str:
         off = "" if self.enabled else ", disabled"
@@ -124,6 +131,53 @@ def change(
             settings.set_single_version(version)
         settings.set_enabled(enabled)
         settings.save()
+
+
+def form_of_shares(deployer: Dss, deployment: ServiceDeployment, configured: str | None) -> dict[str, Any] | None:
+    """A mapping of several versions as this API Deployer writes it, without its entries; ``None`` when none is known.
+
+    The word for its mode, and the key of its strategy, are in no public source: they are taken from the deployment's
+    settings, else from ``configured``, else from its history. Raises :class:`NodeError`.
+    """
+    _, settings = _read(deployer, deployment.id, deployment.service, deployment.infra)
+    known = [settings.get_raw()["generationsMapping"], {"mode": configured, "entries": []} if configured else None]
+    if not configured:
+        known += [past.raw.get("generationsMapping") for past in history(deployer, deployment.id, SERVICES)]
+    for mapping in known:
+        if isinstance(mapping, dict) and isinstance(mapping.get("entries"), list) and mapping.get("mode") != _SINGLE:
+            return {name: value for name, value in mapping.items() if name not in ("entries", "generation")}
+    return None
+
+
+def share(
+    deployer: Dss,
+    deployment: ServiceDeployment,
+    expected: Callable[[ServiceDeployment], bool],
+    shares: dict[str, float],
+    form: dict[str, Any],
+) -> ServiceDeployment:
+    """Lets these versions share the calls (0 to 1, together 1), and returns the settings as the deployer has kept them.
+
+    ``form`` is what else the mapping holds. The API nodes are changed by an update only. Raises as :func:`change` does,
+    and :class:`CheckFailed` when the deployer has kept something else.
+    """
+    current, settings = _read(deployer, deployment.id, deployment.service, deployment.infra)
+    if not expected(current):
+        raise changed_by_another(current, "version")
+    raw = settings.get_raw()
+    before = raw["generationsMapping"].get("entries") or []
+    kept = {str(entry.get("generation")): entry for entry in before if isinstance(entry, dict)}
+    entries = [{**kept.get(name, {}), "generation": name, "proba": part} for name, part in shares.items()]
+    with deployer.asking(f"save the settings of deployment {deployment.id}"):
+        raw["generationsMapping"] = {**form, "entries": entries}
+        settings.save()
+    now = read(deployer, deployment.id, deployment.service, deployment.infra)
+    if {name: round(part, 6) for name, part in now.shares} != {name: round(part, 6) for name, part in shares.items()}:
+        raise CheckFailed(
+            f"the API Deployer did not keep the shares of deployment {deployment.id}: {shares}, but {dict(now.shares)}",
+            next_step="look how its page writes several versions, and set api.release.canary.mode in mlops.yml",
+        )
+    return now
 
 
 def node_urls(deployer: Dss, deployment_id: str) -> list[str]:

@@ -192,10 +192,17 @@ def _commit(entry: dict[str, Any]) -> dict[str, str]:
 
 def release_notes(design: Dss, project_key: str, bundle_id: str) -> str:
     """The release notes of a bundle on the Design node; empty when it is not there. Raises :class:`NodeError`."""
-    with design.asking(f"read the release notes of bundle {bundle_id}"):
+    return all_release_notes(design, project_key, f"bundle {bundle_id}").get(bundle_id, "")
+
+
+def all_release_notes(design: Dss, project_key: str, of: str = "all bundles") -> dict[str, str]:
+    """The release notes of the bundles on the Design node, by their ids. Raises :class:`NodeError`."""
+    with design.asking(f"read the release notes of {of}"):
         answer = expect(design.client.get_project(project_key).list_exported_bundles(), dict, "the list")
-        for item in expect(answer["bundles"], list, "bundles"):
-            if item.get("bundleId") == bundle_id:
-                manifest = item.get("exportManifest") or {}
-                return str(item.get("releaseNotes") or manifest.get("releaseNotes") or "")
-    return ""
+        items = [expect(item, dict, "a bundle") for item in expect(answer["bundles"], list, "bundles")]
+        return {
+            str(item.get("bundleId")): str(
+                item.get("releaseNotes") or (item.get("exportManifest") or {}).get("releaseNotes") or ""
+            )
+            for item in items
+        }

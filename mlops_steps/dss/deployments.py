@@ -33,6 +33,11 @@ class Deployment:
     enabled: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def sharing(self) -> frozenset[str]:
+        """None: a deployment of a project has one bundle."""
+        return frozenset()
+
 
 @dataclass(frozen=True)
 class Health:
@@ -60,6 +65,20 @@ def find(deployer: Dss, project_key: str, infra: str, configured: str | None, de
         found = listed(items, "publishedProjectKey", f"project {project_key}", infra)
     chosen = choose(found, f"project {project_key}", "nodes.<stage>.deployment", infra, configured, default)
     return read(deployer, chosen, project_key, infra) if chosen else None
+
+
+def on_infrastructure(deployer: Dss, infra: str) -> dict[str, str]:
+    """The ids of all deployments on the infrastructure, by the key of their project; the first one of several.
+
+    Raises :class:`NodeError`.
+    """
+    with deployer.asking(f"list the deployments on infrastructure {infra}"):
+        items = expect(deployer.client.get_projectdeployer().list_deployments(as_objects=False), list, "the list")
+        found: dict[str, str] = {}
+        for one in sorted(listed(items, "publishedProjectKey", "project ", infra), key=lambda one: one.id):
+            if one.infra == infra:
+                found.setdefault(one.owner.removeprefix("project "), node_id(one.id, "the id of a deployment"))
+        return found
 
 
 @dataclass(frozen=True)

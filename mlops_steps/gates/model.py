@@ -37,8 +37,10 @@ class GateCheck:
     message: str = ""
 
 
-def worst_of(checks: Sequence[GateCheck]) -> GateVerdict:
-    """The verdict of a gate that looks at several things: one that failed fails it, however many are unmeasured.
+def worst_of(checks: Sequence[GateCheck | GateResult]) -> GateVerdict:
+    """The verdict of a gate that looks at several things, or of several gates.
+
+    One that failed fails it, however many are unmeasured.
 
     Skipped ones count only when there is no other; nothing to look at is unmeasured.
     """

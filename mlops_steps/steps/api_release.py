@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
+
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.exclusive import claimed, infra_lock
+from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.policing import check_release
 from mlops_steps.delivery.record import load_for
-from mlops_steps.delivery.release import interrupted_before, look, release
+from mlops_steps.delivery.release import all_at_once, interrupted_before, look, release
+from mlops_steps.delivery.rollout.canary import Canary, Compare, compare_only
 from mlops_steps.delivery.service_gate import check_same_package, open_service, tested_package
+from mlops_steps.delivery.targets.api_deployer import ApiDeployerTarget
+from mlops_steps.delivery.targets.base import Live
+from mlops_steps.dss.api_deployer import ServiceDeployment
+from mlops_steps.dss.api_node import connect_api_node
 from mlops_steps.steps.context import Context
+from mlops_steps.system.extras import require
 from mlops_steps.system.interrupts import Stop
 from mlops_steps.system.waiting import Deadline
 
@@ -30,10 +40,14 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
         package = tested_package(settings, record, stage)
     check_release(settings, record, stage, context.build, force, report, console, kind="api service", dry_run=dry_run)
     report.set(service=package.service, version=package.version, sha256=package.sha256, infrastructure=infra)
-    deadline = Deadline(settings.api.release.timeout)
+    release_settings = settings.api.release
+    if release_settings.strategy == "canary":
+        require("gates", "scipy", purpose="a canary")
+    deadline = Deadline(release_settings.timeout)
     with (
         infra_lock(settings, f"API {infra}", stage, console),
         open_service(settings, stage, package, deadline) as target,
+        ExitStack() as stack,
     ):
         change = Change(target, report, console, record, settings.record, dry_run=dry_run)
         began = False
@@ -41,14 +55,47 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
             with report.case("archive"):
                 check_same_package(target, package, console)
             if dry_run:
-                look(change, package.version, deadline)
+                live, _ = look(change, package.version, deadline)
+                if release_settings.strategy == "canary":
+                    _canary(context, stack, target, live)
                 console.line("dry run: nothing was changed")
                 return
             with claimed(target, console, deadline):
                 live, situation = look(change, package.version, deadline)
+                rollout = _canary(context, stack, target, live) if release_settings.strategy == "canary" else None
                 began = True
-                release(change, live, situation, package.version, deadline, context.signals)
+                if rollout and rollout.settings.only_compares and situation.phase is not Phase.RESTORING:
+                    compare_only(change, rollout, live, situation, context.signals)
+                else:
+                    how = rollout or all_at_once
+                    release(change, live, situation, package.version, deadline, context.signals, how)
         except Stop as stop:
             if began:
                 raise
             raise interrupted_before(change, stop) from None
+
+
+def _canary(context: Context, stack: ExitStack, target: ApiDeployerTarget, live: Live) -> Canary:
+    """The canary of the configuration. Prints what it will do, and raises before anything is changed."""
+    # Imported late: a start must be quick, and most releases have no canary.
+    from mlops_steps.trials.canary import Comparison, planned, records_of
+    from mlops_steps.trials.queries import check_endpoints, load_queries
+
+    settings, api = context.settings, context.settings.api
+    path = api.release.canary.records or api.test.queries
+    queries = load_queries(path, target.service) if path else []
+    check_endpoints(queries, target.endpoints, target.service)
+    records = records_of(queries, target.endpoints)
+
+    def start(deployment: ServiceDeployment, before: str, new: str) -> Compare:
+        # A failed call counts: it is not made again.
+        connect = partial(connect_api_node, settings, service=deployment.deployed, retries=0)
+        nodes = [stack.enter_context(connect(node=node)) for node in target.node_settings(deployment)]
+        return Comparison(nodes, records, api.release.canary, live=before, new=new).step
+
+    canary = Canary(target, api.release.canary, start)
+    canary.check(live)
+    if live.version or (live.deployment and live.deployment.sharing):
+        for line in planned(api.release.canary):
+            context.console.line(f"canary: {line}")
+    return canary

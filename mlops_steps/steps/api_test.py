@@ -12,7 +12,6 @@ from mlops_steps.delivery.targets.api_deployer import ApiDeployerTarget
 from mlops_steps.delivery.targets.live_service import LiveService
 from mlops_steps.delivery.unit import Measured, Outcome
 from mlops_steps.dss.api_node import ScoringClient
-from mlops_steps.dss.api_services import Endpoint
 from mlops_steps.errors import CheckFailed, MlopsError, NodeError
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
@@ -21,7 +20,7 @@ from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 from mlops_steps.trials.load_verdict import Limit
-from mlops_steps.trials.queries import Query, check_endpoints, load_queries
+from mlops_steps.trials.queries import Query, check_endpoints, load_queries, own_queries
 from mlops_steps.trials.query_cases import QueryRun
 from mlops_steps.trials.service_load import Sent, not_loaded, run_load, what_to_send
 from mlops_steps.trials.team_tests import run_service_suite
@@ -48,7 +47,7 @@ def run(context: Context, stage: str) -> None:
         open_service(settings, stage, package, Deadline(pace().look)) as target,
     ):
         check_endpoints(queries, target.endpoints, service)
-        own = [query for endpoint in target.endpoints for query in _own(endpoint)]
+        own = [query for endpoint in target.endpoints for query in own_queries(endpoint)]
         sent = what_to_send(given.load, [*queries, *own]) if given.load and settings.api.may_load(stage) else None
         with report.case("active version"):
             live = _look(target)
@@ -183,18 +182,6 @@ def _ask(
         passed = sum(case.outcome is CaseOutcome.PASSED for case in cases)
         console.line(f"test queries: {passed} of {len(cases)} passed on {len(nodes)} API nodes")
     return asking.unreachable
-
-
-def _own(endpoint: Endpoint) -> list[Query]:
-    """The test queries that the service itself has, in the API Designer."""
-    found = []
-    for number, body in enumerate(endpoint.queries, 1):
-        title = f"{endpoint.id} test query {number}"
-        if endpoint.is_function:
-            found.append(Query(name=title, endpoint=endpoint.id, parameters=body))
-        elif endpoint.is_prediction and isinstance(features := body.get("features"), dict):
-            found.append(Query(name=title, endpoint=endpoint.id, features=features))
-    return found
 
 
 def _settings_of(target: ApiDeployerTarget, nodes: list[ScoringClient]) -> dict[str, ApiNodeSettings]:

@@ -284,7 +284,7 @@ def _say(node: NodeSettings, finding: Finding, width: int, console: Console) -> 
     if finding.next_step:
         console.error(f"{line}; next: {finding.next_step}")
     else:
-        console.line(line)
+        console.detail(line)
 
 
 def _conclude(examined: list[Examined], console: Console) -> None:

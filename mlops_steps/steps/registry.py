@@ -54,7 +54,8 @@ class Option:
     A name that Python keeps for itself ends with ``_``, which the command and the Groovy step leave out.
     ``help`` is a sentence for the command line; ``default`` says in words what is used without the option.
     ``jenkins_help`` and ``jenkins_default`` replace the two in the help of the Groovy step. A text must match
-    ``pattern`` as a whole, if there is one; ``form`` is what errors call that.
+    ``pattern`` as a whole, if there is one; ``form`` is what errors call that. ``positional``: the command takes it by
+    its place.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Option:
     form: str = ""
     jenkins_help: str = ""
     jenkins_default: str = ""
+    positional: bool = False
 
     @property
     def flag(self) -> str:
@@ -415,6 +417,49 @@ STEPS: dict[str, Step] = {
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
             reads_record=False,
+        ),
+        Step(
+            "history",
+            "Show who released what and when, what was rolled back, and the four figures of delivery.",
+            "Deployment frequency, lead time for changes, change failure rate, time to restore: from the deployer's "
+            "history, the release records and the project's commits. Changes that came by no pipeline are marked. With "
+            "JENKINS_URL, JENKINS_USER and JENKINS_API_TOKEN the records are read that the builds of --job have "
+            "archived. Changes nothing.",
+            has_stage=False,
+            options=(
+                Option(
+                    "since",
+                    "How far back: days (90d), weeks (12w), or a date (2026-01-31).",
+                    default="90d",
+                    metavar="TIME",
+                    pattern=r"[0-9]{1,4}[dw]|\d{4}-\d\d-\d\d",
+                    form="90d, 12w or 2026-01-31",
+                ),
+                Option("job", "The job whose builds have released.", default="JOB_NAME", metavar="NAME"),
+                Option("records", "A folder with release records.", default="none", metavar="FOLDER"),
+                Option("all_", "All projects on the infrastructure of the release stage.", Kind.FLAG),
+                Option("json", "Print JSON.", Kind.FLAG, jenkins_help="Log JSON instead of the table."),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
+        ),
+        Step(
+            "diff",
+            "Show what differs between two bundles: recipes, library, variables, versions of models, commits.",
+            "OLD and NEW are published bundles, or archives (FILE.zip). Without NEW: the record's bundle; without "
+            "both: that against what the release stage had when it was packaged. Changes nothing. The page of the "
+            "release shows it too.",
+            has_stage=False,
+            options=(
+                Option(
+                    "old",
+                    "The older bundle.",
+                    default="what the release stage had",
+                    metavar="OLD",
+                    positional=True,
+                ),
+                Option("new", "The newer bundle.", default="the record's", metavar="NEW", positional=True),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER),
         ),
         Step(
             "report",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 30.0
 # Seconds that a wait must last before it is worth a plain line.
 PLAIN_AFTER = 1.0
+# The same where the console is brief.
+_BRIEF_AFTER = 5.0
 # Characters of a line. What a node says is shortened where it comes from; this is the last line of defence.
 _LONGEST = 10_000
 _LINE_BREAKS = re.compile("[\n\x85\u2028\u2029]")
@@ -41,14 +43,14 @@ class Waiting:
         self._last_line = self._start
         self._timer: threading.Timer | None = None
         if not console.live and not console.quiet:
-            self._timer = threading.Timer(PLAIN_AFTER, self._begin)
+            self._timer = threading.Timer(_BRIEF_AFTER if console.brief else PLAIN_AFTER, self._begin)
             self._timer.daemon = True
             self._timer.start()
 
     def state(self, text: str) -> None:
         """Shows the state. Off a terminal a line is printed when the state changed or PLAIN_EVERY seconds passed.
 
-        Of a wait that is over within PLAIN_AFTER seconds nothing is printed there.
+        Of a wait that is over soon nothing is printed there.
         """
         now = time.monotonic()
         with self._console._lock:
@@ -83,7 +85,10 @@ def _as_line(text: str) -> str:
 
 
 class Console:
-    """What a step says while it works. All texts are masked. Safe to use from several threads."""
+    """What a step says while it works. All texts are masked. Safe to use from several threads.
+
+    ``brief``: without the details that the report has as well, and without short waits.
+    """
 
     def __init__(
         self,
@@ -91,11 +96,13 @@ class Console:
         *,
         live: bool | None = None,
         quiet: bool = False,
+        brief: bool = False,
         plain_every: float = PLAIN_EVERY,
     ) -> None:
         self.stream = stream or sys.stderr
         self.live = self._is_terminal() if live is None else live
         self.quiet = quiet
+        self.brief = brief
         self.plain_every = plain_every
         self._lock = threading.RLock()
         self._rich: RichConsole | None = None
@@ -106,6 +113,11 @@ class Console:
         """Prints a line."""
         if not self.quiet:
             self._print(text)
+
+    def detail(self, text: str) -> None:
+        """Prints a line that the report has as well, or that says where it is."""
+        if not self.brief:
+            self.line(text)
 
     def warn(self, text: str) -> None:
         """Prints a warning, also when quiet."""

@@ -148,6 +148,18 @@ def check_endpoints(queries: Sequence[Query], endpoints: Sequence[Endpoint], ser
         raise ConfigError(f"test query {problems[0]}", details=problems[1:])
 
 
+def own_queries(endpoint: Endpoint) -> list[Query]:
+    """The test queries that the service itself has, in the API Designer."""
+    found = []
+    for number, body in enumerate(endpoint.queries, 1):
+        title = f"{endpoint.id} test query {number}"
+        if endpoint.is_function:
+            found.append(Query(name=title, endpoint=endpoint.id, parameters=body))
+        elif endpoint.is_prediction and isinstance(features := body.get("features"), dict):
+            found.append(Query(name=title, endpoint=endpoint.id, features=features))
+    return found
+
+
 class _Problem(Exception):
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)

@@ -22,6 +22,7 @@ VALUES: dict[str, Any] = {
     "previous": Previous(version="b1"),
     "restores": True,
     "why": "because",
+    "share": 5.0,
     "deploy": Outcome(bundle="b2"),
     "smoke_test": Outcome(bundle="b2"),
     "restore": Outcome(bundle="b1"),

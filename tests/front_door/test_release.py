@@ -46,6 +46,8 @@ def test_released_again_it_does_nothing(released: tuple[Workspace, str]) -> None
     runs = len(workspace.runs("auto-prod", "TEST_SMOKE"))
     result = workspace.ok("release", "--stage", "prod")
     assert "nothing to do" in result.err
+    assert "will be live" not in result.err
+    assert "nothing is live" not in result.err
     assert len(workspace.runs("auto-prod", "TEST_SMOKE")) == runs
 
 

@@ -60,6 +60,8 @@ class FakeBuild:
     approvers: tuple[str, ...] = (USER,)
     approved: bool = False
     asked: int = 0
+    began: int = 0  # milliseconds since 1970
+    artifacts: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def building(self) -> bool:
@@ -205,7 +207,15 @@ class FakeController:
                 "parameterDefinitions": self.parameters[job],
             }
             prop.append(definitions)
-        builds = [{"number": build.number} for build in reversed(self.builds.get(job, []))]
+        builds = [
+            {
+                "number": build.number,
+                "url": self._build_url(job, build),
+                "timestamp": build.began,
+                "artifacts": [{"relativePath": path} for path in build.artifacts],
+            }
+            for build in reversed(self.builds.get(job, []))
+        ]
         return as_json(
             {
                 "_class": "org.jenkinsci.plugins.workflow.job.WorkflowJob",
@@ -297,6 +307,8 @@ class FakeController:
                 return Answer(400, f"<html><body><p>{reason}</p></body></html>".encode(), "text/html")
             build.approved = True
             return Answer()
+        if what.removeprefix("artifact/") in build.artifacts:
+            return Answer(body=build.artifacts[what.removeprefix("artifact/")], kind="application/octet-stream")
         if what == "logText/progressiveText":
             return self._console(build, int(query.get("start", "0")))
         if what == "testReport/api/json" and build.tests is not None:

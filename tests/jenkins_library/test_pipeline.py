@@ -300,6 +300,12 @@ def test_a_job_may_leave_the_service_out(ran: dict[str, Build]) -> None:
     assert "mlopsPackage" in build.called
 
 
+def test_the_console_leaves_to_the_test_results_what_they_have(ran: dict[str, Build]) -> None:
+    log = ran["example"].log.splitlines()
+    assert "3 nodes, 19 checks: all is well" in log
+    assert not [line for line in log if line.startswith(("ok ", "skipped ", "report: ", "statement: "))]
+
+
 def test_every_check_of_every_step_shows_as_a_test_once(ran: dict[str, Build]) -> None:
     cases = [(case["classname"], case["name"]) for case in ran["example"].junit]
     assert len(cases) == len(set(cases))

@@ -86,6 +86,9 @@ def ran(
     slow = "echo working >&2; trap '' TERM; sleep 2; report release; end 0 done"
     recover = "trap '' TERM; sleep 2; report recover; echo description=restored; end 0 done"
     jobs.add("aborted", RELEASE + "\necho 'went on'", run=slow, recover=recover, abortAt="^working")
+    jobs.add("stopped by somebody", RELEASE, run=f"{FAILED} 130 stopped", recover=recover)
+    restores = "echo working >&2; trap 'echo restored >&2; report release; end 143 stopped' TERM; sleep 9 & wait"
+    jobs.add("aborted, restored at once", RELEASE, run=restores, recover=recover, abortAt="^working", grace=3)
     jobs.add("aborted twice", RELEASE, run=slow, recover=INTERRUPTED_RECOVER % "", abortAt=["^working", "^waiting 2"])
     ends = '[ "$number" = 2 ] && end 143 interrupted; '
     jobs.add("aborted twice, ends by itself", RELEASE, run=slow, recover=ends + recover, abortAt="^working")
@@ -250,7 +253,7 @@ def test_a_missing_credential_is_told_by_the_command_in_its_report_too(ran: dict
     assert build.tests("mlops-release")
 
 
-@pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 130])
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 5])
 def test_a_bad_end_fails_the_build_after_its_report_was_published(ran: dict[str, Build], code: int) -> None:
     build = ran[f"exit {code}"]
     assert build.result == "FAILURE"
@@ -305,6 +308,24 @@ def test_after_an_abort_recover_runs_with_the_keys_before_the_interruption_goes_
     assert build.description == "restored"
     assert build.tests("mlops-recover") == {"recover": "passed"}
     assert "went on" not in build.log
+
+
+def test_an_abort_that_the_command_has_seen_to_is_an_abort_and_leaves_its_output_out_of_the_log(
+    ran: dict[str, Build],
+) -> None:
+    # Jenkins writes what a script has printed to the log when the script fails, and forgets an abort when it does not.
+    build = ran["aborted, restored at once"]
+    assert build.result == "ABORTED"
+    assert "restored" in build.log.splitlines()
+    assert "verdict=" not in build.log
+    assert build.description == "restored"
+
+
+def test_a_command_that_somebody_else_stopped_is_followed_by_recover(ran: dict[str, Build]) -> None:
+    build = ran["stopped by somebody"]
+    assert build.result == "FAILURE"
+    assert calls(build) == ["plan", "run", "recover"]
+    assert build.error == "mlops-steps release was interrupted: script returned exit code 130"
 
 
 def test_a_restore_that_outlives_a_timeout_is_waited_for(ran: dict[str, Build]) -> None:

@@ -71,6 +71,20 @@ def test_off_a_terminal_a_longer_wait_is_said_with_its_states(monkeypatch: pytes
     ]
 
 
+def test_a_brief_console_leaves_out_details_and_short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops_steps.system.console.PLAIN_AFTER", 0.0)
+    stream = io.StringIO()
+    console = Console(stream, live=False, brief=True)
+    console.detail("report: here")
+    with console.waiting("updating") as wait:
+        wait.state("running")
+        time.sleep(0.05)
+    console.line("updated")
+    assert stream.getvalue() == "updated\n"
+    Console(stream, live=False).detail("report: here")
+    assert stream.getvalue() == "updated\nreport: here\n"
+
+
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("say", ["line", "warn", "error", "good"])
 def test_a_text_is_one_line_without_control_characters_and_not_endless(say: str, live: bool) -> None:

@@ -262,6 +262,7 @@ def _call(step: str, request: Request, configuration: _Configuration, given: Arg
         configuration.get,
         verbose=given.verbose,
         quiet=given.quiet,
+        brief=not given.verbose,
     )
 
 
@@ -271,4 +272,4 @@ def _refuse(request: Request, configuration: _Configuration, error: ConfigError)
     def refuse(_context: Context) -> NoReturn:
         raise error
 
-    return run_step(request.step, request.stage, refuse, configuration.get)
+    return run_step(request.step, request.stage, refuse, configuration.get, brief=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from mlops_steps.config.api import ApiNodeSettings
-from mlops_steps.delivery.targets.base import SERVICE, Deployed, Limits, Live, MadeLive, SmokeResult
+from mlops_steps.delivery.targets.base import SERVICE, Deployed, Limits, Live, MadeLive, SmokeResult, no_canary
 from mlops_steps.delivery.targets.live_service import Answer, LiveService
 from mlops_steps.dss import api_deployer, claims, deployments, updates
 from mlops_steps.dss.api_deployer import ServiceDeployment
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlops_steps.config import Settings
 
 
+_DISPATCH_KEY = "mlops-steps"
 # So many past updates are looked at.
 _MOST = 30
 
@@ -85,10 +86,11 @@ class ApiDeployerTarget:
             self.deployer, self.service, self.infra, self.configured_deployment, self.default_deployment
         )
 
-    def observe(self) -> LiveService:
+    def observe(self, forced: list[str] | None = None) -> LiveService:
         """Asks the deployer, and each API node on each endpoint, what answers. Raises :class:`NodeError`.
 
-        What is wrong with an API node stands in the answers.
+        What is wrong with an API node stands in the answers. ``forced``: each of these versions is asked for by name,
+        on the endpoints that take one.
         """
         deployment = self.find_deployment()
         if deployment is None:
@@ -96,10 +98,19 @@ class ApiDeployerTarget:
         health = deployments.health(self.deployer, deployment.id, SERVICES)
         nodes = self.nodes(deployment)
         asked = [endpoint for endpoint in self.endpoints if _may_ask(endpoint)]
-        answers = gather([partial(self._ask, node, endpoint) for node in nodes for endpoint in asked])
-        return LiveService(self.infra, deployment, health, tuple(answers))
+        if forced is None:
+            calls = [partial(self._ask, node, endpoint) for node in nodes for endpoint in asked]
+        else:
+            named = [endpoint for endpoint in asked if endpoint.is_prediction]
+            calls = [
+                partial(self._ask, node, endpoint, None, version)
+                for node in nodes
+                for endpoint in named
+                for version in forced
+            ]
+        return LiveService(self.infra, deployment, health, tuple(gather(calls)))
 
-    def nodes(self, deployment: ServiceDeployment) -> list[ScoringClient]:
+    def node_settings(self, deployment: ServiceDeployment) -> list[ApiNodeSettings]:
         """The API nodes of the infrastructure: those of the configuration, else those that the deployer names.
 
         Raises :class:`ConfigError` when the two are not equally many, or when there is none.
@@ -117,20 +128,30 @@ class ApiDeployerTarget:
                 f"no API node of infrastructure {self.infra} is known: the API Deployer names none",
                 next_step=f"add them to mlops.yml: api: {{nodes: {{NAME: {{url: …, infra: {self.infra}}}}}}}",
             )
-        found = configured or [_unnamed(url, self.infra) for url in dict.fromkeys(urls)]
+        return configured or [_unnamed(url, self.infra) for url in dict.fromkeys(urls)]
+
+    def nodes(self, deployment: ServiceDeployment) -> list[ScoringClient]:
+        """Clients of these nodes. Raises as :meth:`node_settings` does."""
+        found = self.node_settings(deployment)
         for node in found:
             if node.url not in self._nodes:
                 client = connect_api_node(self.settings, node, deployment.deployed)
                 self._nodes[node.url] = self._stack.enter_context(client)
         return [self._nodes[node.url] for node in found]
 
-    def _ask(self, node: ScoringClient, endpoint: Endpoint, query: dict[str, Any] | None = None) -> Answer:
+    def _ask(
+        self,
+        node: ScoringClient,
+        endpoint: Endpoint,
+        query: dict[str, Any] | None = None,
+        forced: str | None = None,
+    ) -> Answer:
         limit = self._deadline or Deadline(self.settings.api.call_timeout)
         try:
             with node.within(limit):
-                return Answer(node.name, endpoint.id, _version(node, endpoint, query))
+                return Answer(node.name, endpoint.id, _version(node, endpoint, query, forced), forced=forced)
         except NodeError as error:
-            return Answer(node.name, endpoint.id, None, error.message)
+            return Answer(node.name, endpoint.id, None, error.message, forced)
 
     def check_claim(self) -> None:
         """Raises :class:`SomebodyElse` when another process has taken the stage over; asked before each change."""
@@ -145,15 +166,17 @@ class ApiDeployerTarget:
                 next_step="look what the other one does before you run anything",
             )
 
-    def look(self, deadline: Deadline, console: Console) -> LiveService:
+    def look(self, deadline: Deadline, console: Console, is_canary: Callable[[Live], bool] = no_canary) -> LiveService:
         """What answers, where the deployer and the API nodes do not contradict each other.
+
+        Versions that share the calls are no contradiction where they are a canary of ours.
 
         Raises :class:`NodeError` when they do, and when several versions share the calls, so that there is not one
         version to return to.
         """
         with self.within(deadline):
             live = self.observe()
-            if not _contradictory(live):
+            if not _contradictory(live) or is_canary(live):
                 return live
             console.warn(f"{live}: looking again")
             self.wait_until_idle(deadline, console)
@@ -219,10 +242,10 @@ class ApiDeployerTarget:
                     api_deployer.change(self.deployer, deployment, expected, version=version, enabled=enabled)
             self.check_claim()
             what = f"update of deployment {deployment.id} to version {version}"
-            self._update(deployment, what, deadline, wait.state, abort_at_limit)
+            self.update(deployment, what, deadline, wait.state, abort_at_limit)
             return self.await_served(version, deadline, wait.state, enabled)
 
-    def _update(
+    def update(
         self,
         deployment: ServiceDeployment,
         what: str,
@@ -230,6 +253,7 @@ class ApiDeployerTarget:
         say: Callable[[str], None],
         abort: bool = False,
     ) -> None:
+        """Updates the deployment. Raises :class:`CheckFailed` when that fails; ``abort`` ends it at the deadline."""
         result = updates.update(self.deployer, deployment.id, deadline, say, abort_at_limit=abort, of=SERVICES)
         if not result.succeeded:
             reason = f": {result.messages[0]}" if result.messages else ""
@@ -277,7 +301,7 @@ class ApiDeployerTarget:
             updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state, SERVICES)
             self.check_claim()
             api_deployer.change(self.deployer, deployment, expected, enabled=False)
-            self._update(deployment, f"update that disables deployment {deployment.id}", deadline, wait.state)
+            self.update(deployment, f"update that disables deployment {deployment.id}", deadline, wait.state)
             if api_deployer.read(self.deployer, deployment.id, self.service, self.infra).enabled:
                 raise CheckFailed(f"deployment {deployment.id} could not be disabled")
             return deployment
@@ -374,17 +398,19 @@ def _contradictory(live: LiveService) -> bool:
     return deployment.version is None or (healthy and bool(live.served) and live.version != deployment.version)
 
 
-def _version(node: ScoringClient, endpoint: Endpoint, query: dict[str, Any] | None) -> str | None:
-    """The version that answers this query, or the first test query.
+def _version(node: ScoringClient, endpoint: Endpoint, query: dict[str, Any] | None, forced: str | None) -> str | None:
+    """The version that answers this query, or the first test query. ``forced``: the version that is asked for.
 
-    A prediction endpoint without one is given a record without features.
+    A prediction endpoint without one is given a record without features. The dispatch key is for a site that
+    dispatches by hash, which refuses a call without one.
     """
     if query is None:
         query = endpoint.queries[0] if endpoint.queries else {}
     if endpoint.is_function:
         return node.run(endpoint.id, query).generation
     features = query.get("features")
-    return node.predict(endpoint.id, features if isinstance(features, dict) else {}).generation
+    record = features if isinstance(features, dict) else {}
+    return node.predict(endpoint.id, record, forced_generation=forced, dispatch_key=_DISPATCH_KEY).generation
 
 
 def _unnamed(url: str, infra: str) -> ApiNodeSettings:

@@ -15,13 +15,19 @@ from mlops_steps.system.waiting import Deadline
 
 
 class Deployed(Protocol):
-    """A deployment as its settings say. ``version`` is ``None`` when several versions share the calls of a service."""
+    """A deployment as its settings say.
+
+    ``version`` is ``None`` when several versions share the calls of a service: ``sharing`` names them.
+    """
 
     @property
     def id(self) -> str: ...
 
     @property
     def version(self) -> str | None: ...
+
+    @property
+    def sharing(self) -> frozenset[str]: ...
 
     @property
     def enabled(self) -> bool: ...
@@ -140,6 +146,11 @@ class SmokeResult:
     seconds: float
 
 
+def no_canary(_live: Live) -> bool:
+    """Versions that share the calls do so because somebody wants it."""
+    return False
+
+
 class Target(Protocol):
     """A unit of a stage, with connections to the nodes that can change it. All raise :class:`NodeError`.
 
@@ -172,8 +183,11 @@ class Target(Protocol):
     def observe(self) -> Live:
         """What is live, as all witnesses say."""
 
-    def look(self, deadline: Deadline, console: Console) -> Live:
-        """The same, where the witnesses do not contradict each other."""
+    def look(self, deadline: Deadline, console: Console, is_canary: Callable[[Live], bool] = no_canary) -> Live:
+        """The same, where the witnesses do not contradict each other.
+
+        ``is_canary``: whether several versions share the calls because of a canary of ours that was interrupted.
+        """
 
     def wait_until_idle(self, deadline: Deadline, console: Console) -> None:
         """Waits for the end of an update that is under way, if there is one."""

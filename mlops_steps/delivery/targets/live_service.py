@@ -10,15 +10,21 @@ from mlops_steps.dss.deployments import Health
 
 @dataclass(frozen=True)
 class Answer:
-    """What one API node answered on one endpoint: the version that served the call, or what went wrong."""
+    """What one API node answered on one endpoint: the version that served the call, or what went wrong.
+
+    ``forced`` is the version that was asked for, if one was.
+    """
 
     node: str
     endpoint: str
     version: str | None
     problem: str = ""
+    forced: str | None = None
 
     def __str__(self) -> str:
         said = f"version {self.version}" if self.version else self.problem
+        if self.forced and self.forced != self.version:
+            said += f" (asked for version {self.forced})"
         return f"{self.node}, endpoint {self.endpoint}: {said}"
 
 
@@ -51,6 +57,20 @@ class LiveService:
             and self.health.healthy
             and self.answers
             and all(answer.version == version for answer in self.answers)
+        )
+
+    def is_shared(self, shares: dict[str, float]) -> bool:
+        """Whether the settings give these shares, the deployer says HEALTHY, and each version answered for itself."""
+        found = self.deployment
+        return bool(
+            found
+            and found.enabled
+            and {name: round(part, 6) for name, part in found.shares}
+            == {name: round(part, 6) for name, part in shares.items()}
+            and self.health
+            and self.health.healthy
+            and self.answers
+            and all(answer.version == answer.forced for answer in self.answers)
         )
 
     def others(self, version: str) -> list[str]:

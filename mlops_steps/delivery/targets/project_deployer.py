@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from mlops_steps.delivery.targets.base import BUNDLE, Deployed, Limits, Live, LiveBundle, MadeLive, SmokeResult
+from mlops_steps.delivery.targets.base import (
+    BUNDLE,
+    Deployed,
+    Limits,
+    Live,
+    LiveBundle,
+    MadeLive,
+    SmokeResult,
+    no_canary,
+)
 from mlops_steps.dss import automation, claims, deployments, fires, scenarios, updates
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import PROJECTS, Deployer
@@ -95,7 +104,12 @@ class ProjectDeployerTarget:
             bundle = automation.active_bundle(self.node, deployment.project_key)
         return LiveBundle(self.infra, bundle, deployment, health)
 
-    def look(self, deadline: Deadline, console: Console) -> LiveBundle:
+    def look(
+        self,
+        deadline: Deadline,
+        console: Console,
+        is_canary: Callable[[Live], bool] = no_canary,  # noqa: ARG002
+    ) -> LiveBundle:
         """What is live, where the deployer and the node do not contradict each other.
 
         A step that knows nothing else of the stage must not act on one of two answers that exclude each other: an empty

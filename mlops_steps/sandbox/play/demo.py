@@ -64,7 +64,7 @@ def run_demo(story: Story, out: Path, console: Console, signals: Signals) -> int
     started = time.monotonic()
     out = out.absolute()
     _prepare(out)
-    with running(None, None, console) as sandbox:
+    with running(None, None, console, first=story.revisions[0].number) as sandbox:
         demo = _Demo(story, sandbox, out, console, signals)
         problem: MlopsError | None = None
         try:
@@ -123,7 +123,7 @@ class _Demo:
 
     def _apply(self, number: int, say: Any) -> Applied:
         # The sandbox has just been made with the first revision in it.
-        known = self._design.current() if number == 1 else None
+        known = self._design.current() if number == self.story.revisions[0].number else None
         return known or apply_revision(self._design, number, say)
 
     def _step(self, outcome: Outcome, step: str, arguments: list[str], folder: Path) -> None:

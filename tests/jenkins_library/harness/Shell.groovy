@@ -36,7 +36,7 @@ class Shell {
                 given.returnStdout ? output.append(line).append('\n') : build.println(line)
             },
         ]
-        int code = await(process, readers)
+        int code = await(process, readers, output)
         script.parentFile.deleteDir()
         if (code != 0 && !given.returnStatus) {
             throw new hudson.AbortException("script returned exit code ${code}")
@@ -44,7 +44,7 @@ class Shell {
         return given.returnStdout ? output.toString() : given.returnStatus ? code : null
     }
 
-    private int await(Process process, List<Thread> readers) {
+    private int await(Process process, List<Thread> readers, StringBuffer output) {
         while (process.alive || readers.any { it.alive }) {
             Thread.sleep(20)
             if (build.lost == agent.name) {
@@ -56,6 +56,14 @@ class Shell {
                 build.println(why)
                 if (!why.startsWith('Body did not finish')) {
                     stop(process)
+                    if (!process.alive) {
+                        readers*.join(2000)
+                        if (process.exitValue() == 0) {
+                            // Jenkins takes it for a success: the abort is lost.
+                            return 0
+                        }
+                        build.println(output as String)
+                    }
                 }
                 throw new FlowInterruptedException(why)
             }

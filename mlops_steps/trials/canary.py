@@ -1,0 +1,127 @@
+"""Asks the live and the new version of an API service the same records, and judges the new one by what came back."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from mlops_steps.config.canary import CanarySettings
+from mlops_steps.dss.api_node import ScoringClient
+from mlops_steps.dss.api_services import Endpoint
+from mlops_steps.errors import CheckFailed, NodeError
+from mlops_steps.gates.canary import LOOKS, Call, Evidence, Limits, Pair, judge
+from mlops_steps.gates.model import GateResult, GateVerdict, worst_of
+from mlops_steps.system.parallel import gather
+from mlops_steps.system.waiting import Deadline
+from mlops_steps.trials.queries import Query, own_queries
+
+
+def records_of(queries: Sequence[Query], endpoints: Sequence[Endpoint]) -> list[Query]:
+    """The records of prediction endpoints that both versions are asked: of a file, else those of the service itself.
+
+    Queries that must be refused are left out. Raises :class:`CheckFailed` when there is none.
+    """
+    given = [query for query in queries if query.features is not None and query.expect.refused is None]
+    found = given or [query for endpoint in endpoints for query in own_queries(endpoint) if query.features is not None]
+    if not found:
+        raise CheckFailed(
+            "a canary requires records that both versions can be asked, and there are none",
+            next_step="name a file in api.release.canary.records or api.test.queries of mlops.yml, or give a "
+            "prediction endpoint test queries in the API Designer",
+        )
+    return found
+
+
+class Comparison:
+    """The calls of both versions so far. They go to each of ``nodes`` in turn, which must not repeat failed calls."""
+
+    def __init__(
+        self,
+        nodes: Sequence[ScoringClient],
+        records: Sequence[Query],
+        settings: CanarySettings,
+        *,
+        live: str,
+        new: str,
+    ) -> None:
+        self._nodes = nodes
+        self._records = records
+        self._settings = settings
+        self._versions = (live, new)
+        self._evidence = Evidence()
+        self._limits = Limits(
+            calls=settings.calls,
+            max_errors=settings.max_errors,
+            max_latency=settings.max_latency,
+            slower=settings.slower,
+            worse=settings.worse,
+            agreement=settings.agreement,
+            tolerance=settings.tolerance,
+            false_alarms=settings.false_alarms,
+            steps=len(settings.steps),
+        )
+        self._step = 0
+        self._turn = 0
+
+    def step(self, deadline: Deadline, say: Callable[[str], None]) -> list[GateResult]:
+        """Sends the calls of the next step, and judges all calls so far: four times, or until one look fails.
+
+        ``say`` is called with what is known after each look. At the deadline the step ends with what there is.
+        """
+        self._step += 1
+        results: list[GateResult] = []
+        for look in range(1, LOOKS + 1):
+            wanted = self._settings.calls * look // LOOKS - self._settings.calls * (look - 1) // LOOKS
+            complete = self._send(wanted, deadline)
+            number = (self._step - 1) * LOOKS + look
+            results = judge(self._evidence, self._limits, number, enough=complete and look == LOOKS)
+            say(f"{self._evidence.calls} calls of each version: {worst_of(results).value}")
+            if not complete or any(result.verdict is GateVerdict.FAILED for result in results):
+                break
+        return results
+
+    def _send(self, wanted: int, deadline: Deadline) -> bool:
+        """Sends so many pairs of calls; whether they were sent before the deadline."""
+        turns = range(self._turn, self._turn + wanted)
+        self._turn += wanted
+        pairs = gather([partial(self._pair, turn, deadline) for turn in turns], workers=self._settings.parallel)
+        answered = [pair for pair in pairs if pair is not None]
+        self._evidence.pairs += answered
+        return len(answered) == wanted
+
+    def _pair(self, turn: int, deadline: Deadline) -> Pair | None:
+        """Both versions are asked on one node, one after the other: now this one first, now the other."""
+        if deadline.passed:
+            return None
+        query = self._records[turn % len(self._records)]
+        node = self._nodes[(turn // len(self._records) + turn) % len(self._nodes)]
+        order = self._versions if turn % 2 else self._versions[::-1]
+        calls = {version: _call(node, query, version, deadline) for version in order}
+        expected = query.expect
+        known = bool({"prediction", "ignored"} & expected.model_fields_set)
+        live, new = self._versions
+        return Pair(query.title, calls[live], calls[new], right=expected.prediction, known=known)
+
+
+def _call(node: ScoringClient, query: Query, version: str, deadline: Deadline) -> Call:
+    start = time.monotonic()
+    try:
+        with node.within(deadline):
+            answer = node.predict(
+                query.endpoint, query.features or {}, forced_generation=version, dispatch_key="mlops-steps"
+            )
+    except NodeError as error:
+        return Call(time.monotonic() - start, error=error.message)
+    took = time.monotonic() - start
+    if answer.generation != version:
+        return Call(took, error=f"{node.name}: version {answer.generation} answered in the place of {version}")
+    return Call(took, answer.prediction)
+
+
+def planned(settings: CanarySettings) -> Iterator[str]:
+    """What the canary will do, a line for each step."""
+    for share, after in itertools.zip_longest(settings.steps, settings.steps[1:]):
+        then = "then all" if after is None and not settings.only_compares else "then the next"
+        yield f"{share:g} % of the calls, {settings.calls} calls of each version compared; {then}"
