@@ -84,6 +84,8 @@ def check_release(
         check_gates(settings, policy)
         report.set(criticality=policy.line("criticality").value, started_by=", ".join(build.started_by or []))
         part = record.stage(stage, kind)
+        if kind == "api service":
+            _check_canary(settings, policy)
         _check_soak(settings, record, policy, stage, kind)
         if not dry_run:
             _check_approval(policy, record, part, build, stage, kind, report)
@@ -147,6 +149,23 @@ def _check_soak(settings: Settings, record: ReleaseRecord, policy: Policy, stage
             f"{before} ended at {ended}; {stage} is untouched",
             next_step="run the step again then",
         )
+
+
+def _check_canary(settings: Settings, policy: Policy) -> None:
+    """Raises :class:`ConfigError` unless the release is a canary, where the policy requires one."""
+    release = settings.api.release
+    problems = {
+        ("strategy",): f"is {release.strategy}" if release.strategy != "canary" else "",
+        ("canary", "shares"): "begins with all calls" if release.canary.shares[0] >= 100 else "",
+        ("canary", "inconclusive"): "is continue" if release.canary.inconclusive == "continue" else "",
+    }
+    for key, problem in problems.items():
+        if policy.canary and problem:
+            raise ConfigError(
+                f"{settings.place('api', 'release', *key)} {problem}, but policy.canary requires a canary "
+                f"({policy.line('canary').why})",
+                next_step="set api.release.strategy: canary (docs/api-services.md)",
+            )
 
 
 def _moment(text: str | None) -> datetime | None:
