@@ -54,6 +54,33 @@ def test_a_version_is_released_and_the_next_one_takes_its_place(api: ApiWorkspac
     assert "nothing to do" in api.ok("api-release", "--stage", "prod").err
 
 
+def test_a_policy_holds_for_the_service_too(api: ApiWorkspace) -> None:
+    api.deployed("v1")
+    always = {"name": "always", "timezone": "UTC", "from": "2020-01-01"}
+    api.configure(policy={"freezes": [always]})
+    frozen = api.run("api-release", "--stage", "prod")
+    assert frozen.code == 1, frozen.err
+    assert "no release to prod now: freeze always" in frozen.err
+    api.configure(policy={"soak": "1h"})
+    soaking = api.run("api-release", "--stage", "prod")
+    assert soaking.code == 1, soaking.err
+    assert "policy.soak is 1h" in soaking.err
+    for given, said in (
+        ({}, "api.release.strategy is all, but policy.canary requires a canary ("),
+        ({"strategy": "canary", "canary": {"shares": [100]}}, "api.release.canary.shares begins with all calls"),
+        ({"strategy": "canary", "canary": {"inconclusive": "continue"}}, "api.release.canary.inconclusive is continue"),
+    ):
+        api.configure(policy={"canary": True}, api={"release": {"tests": "off", **given}})
+        refused = api.run("api-release", "--stage", "prod")
+        assert refused.code == 2, refused.err
+        assert said in refused.err
+    assert api.serving("api-prod") == on_prod()
+    api.configure(policy={"freezes": [always]})
+    forced = api.ok("api-release", "--stage", "prod", "--force", "wrong answers")
+    assert forced.properties("api-release-prod")["forced_because"] == "wrong answers"
+    assert api.record["api_stages"]["prod"]["forced"]["reason"] == "wrong answers"
+
+
 def test_what_was_not_tried_on_the_stage_before_is_refused(api: ApiWorkspace) -> None:
     missing = api.run("api-release", "--stage", "prod")
     assert missing.code == 1
