@@ -18,6 +18,7 @@ from mlops_steps.delivery.targets.api_deployer import ApiDeployerTarget
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.dss.api_deployer import ServiceDeployment
 from mlops_steps.dss.api_node import connect_api_node
+from mlops_steps.dss.api_traffic import users_traffic
 from mlops_steps.steps.context import Context
 from mlops_steps.system.extras import require
 from mlops_steps.system.interrupts import Stop
@@ -92,8 +93,10 @@ def _canary(context: Context, stack: ExitStack, target: ApiDeployerTarget, live:
     def start(deployment: ServiceDeployment, before: str, new: str) -> Compare:
         # A failed call counts: it is not made again.
         connect = partial(connect_api_node, settings, service=deployment.deployed, retries=0)
-        nodes = [stack.enter_context(connect(node=node)) for node in target.node_settings(deployment)]
-        return Comparison(nodes, records, api.release.canary, live=before, new=new).step
+        known = target.node_settings(deployment)
+        nodes = [stack.enter_context(connect(node=node)) for node in known]
+        traffic = partial(users_traffic, settings, known, deployment.deployed)
+        return Comparison(nodes, records, api.release.canary, live=before, new=new, traffic=traffic).step
 
     canary = Canary(target, api.release.canary, start)
     canary.check(live)
