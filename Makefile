@@ -8,6 +8,8 @@ SIDE_BY_SIDE = -n $(JOBS) --dist loadscope --no-loadscope-reorder
 # Tests with many cases outside of tests/faults: few of them in `make test`, all with the faults.
 MATRICES = $(shell grep -rlE "support.generated|faults.choice" tests --include='test_*.py' | grep -v ^tests/faults/)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# Images often switch the bytecode cache off; without it each of thousands of processes compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test coverage faults requests lint help-files format mutants benchmarks clean
 
@@ -25,15 +27,20 @@ help:
 $(VENV)/.installed: pyproject.toml constraints.txt tools/setup
 	@VENV=$(VENV) PYTHON=$(PYTHON) tools/setup
 
+# Collected once before all workers do so at the same time: what pytest makes of the modules is then in the cache.
+$(VENV)/.collected: $(VENV)/.installed $(shell find mlops_steps tests -name '*.py')
+	@$(RUN)/python -m pytest --collect-only -qq > $@.log || { cat $@.log; exit 1; }
+	@touch $@
+
 demo: $(VENV)/.installed
 	$(RUN)/mlops-steps sandbox demo --out demo-out
 
-test: $(VENV)/.installed
+test: $(VENV)/.collected
 	@tools/debian-packages groovy ant openssl
 	@tools/axe-core || true  # the tests that need it are skipped, and say so
 	$(RUN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
-coverage: $(VENV)/.installed
+coverage: $(VENV)/.collected
 	@tools/debian-packages groovy ant openssl
 	@tools/axe-core || true  # the tests that need it are skipped, and say so
 	rm -f .coverage .coverage.*
@@ -41,7 +48,7 @@ coverage: $(VENV)/.installed
 	$(RUN)/coverage combine --quiet
 	$(RUN)/coverage report
 
-faults: $(VENV)/.installed
+faults: $(VENV)/.collected
 	MLOPS_FAULTS=all $(RUN)/python -m pytest $(SIDE_BY_SIDE) --durations=20 tests/faults $(MATRICES) $(PYTEST_ARGS)
 
 requests: $(VENV)/.installed

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import counts, seed
+from mlops_steps.sandbox.runtime.forks import FORKS
+from tests.support import counts, measuring, seed
 
 # A suite that is started in the background of a shell inherits an ignored SIGINT, and so would the commands it starts;
 # how they take Ctrl-C is what some tests are about.
@@ -19,6 +20,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """The workers of pytest-xdist inherit the seed of the controller: all of them collect the same tests."""
     if not hasattr(config, "workerinput"):
         seed.fix()
+    # What the sandboxes of this process fork users' code from outlives each of them: it imports scikit-learn once.
+    FORKS.join("tests")
+    measuring.leave_out_the_sandbox()
 
 
 def pytest_report_header() -> str:
@@ -35,6 +39,14 @@ LONGEST_FIRST = ("sandbox/play", "jenkins_library", "front_door", "faults/test_t
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long come first, and the cases of the matrices of faults last."""
     items.sort(key=_turn)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Commands that measure gates import the statistics: once, where there are such tests, and not in each command."""
+    if any(word in item.path.name for item in session.items for word in ("gates", "canary")):
+        from tests.support.commands import import_first
+
+        import_first("scipy.stats")
 
 
 def _turn(item: pytest.Item) -> int:

@@ -6,8 +6,9 @@ boolean call(Map parameters = [:]) {
     if (unknown) {
         error("mlopsApprove: unknown parameter ${unknown} (parameters: ${known.join(', ')})")
     }
-    Map asked = [stage: env.MLOPS_RELEASE_STAGE, approvers: '', time: 24, unit: 'HOURS', message: ''] + parameters
-    boolean release = true
+    String release = env.MLOPS_RELEASE_STAGE ?: env.MLOPS_API_RELEASE_STAGE
+    Map asked = [stage: release, approvers: '', time: 24, unit: 'HOURS', message: ''] + parameters
+    boolean goesOn = true
     switch (env.MLOPS_AUTOMATION) {
         case 'full':
             echo("mlopsApprove: automation is full, so ${asked.stage} is released to without a question")
@@ -19,21 +20,35 @@ boolean call(Map parameters = [:]) {
         case 'manual':
             checkBundle()
             echo('mlopsApprove: automation is manual, the pipeline ends here. To release, run where the keys are:\n' +
-                "curl -fsSn --create-dirs -o ${env.MLOPS_RECORD} ${env.BUILD_URL}artifact/${env.MLOPS_RECORD} && " +
-                "mlops-steps release --stage ${asked.stage}${env.MLOPS_OPTIONS ?: ''}")
-            release = false
+                "curl -fsSn --create-dirs -o ${env.MLOPS_RECORD} ${env.BUILD_URL}artifact/${env.MLOPS_RECORD}" +
+                byHand(asked.stage))
+            goesOn = false
             break
         default:
             error('mlopsApprove: no step of this build has read mlops.yml yet; call one before, such as mlopsPackage()')
     }
-    env.MLOPS_RELEASE = release ? 'true' : 'false'
-    return release
+    env.MLOPS_RELEASE = goesOn ? 'true' : 'false'
+    return goesOn
 }
 
 private void checkBundle() {
     if (!env.MLOPS_ASKED) {
-        error('mlopsApprove: no step of this build has made a bundle; call mlopsPackage() before')
+        error('mlopsApprove: no step of this build has made anything to release; call mlopsPackage(), or ' +
+            'mlopsApiPackage(), before')
     }
+}
+
+/** The commands that release what this build has made. */
+private String byHand(String stage) {
+    String options = env.MLOPS_OPTIONS ?: ''
+    String found = ''
+    if (env.MLOPS_SUBJECT != 'service') {
+        found += " && mlops-steps release --stage ${stage}${options}"
+    }
+    if ('service' in (env.MLOPS_SUBJECT ?: '').tokenize(' ')) {
+        found += " && mlops-steps api-release --stage ${env.MLOPS_API_RELEASE_STAGE}${options}"
+    }
+    return found
 }
 
 /** Whom to ask: the approvers of the policy, or those of them that the Jenkinsfile names. */

@@ -32,6 +32,7 @@ void call(Map given = [:]) {
                                 }
                             }
                             mlopsSetup(settings.setup)
+                            script { mlopsStep.look(settings.step) }
                         }
                     }
                     stage('Doctor') {
@@ -43,20 +44,11 @@ void call(Map given = [:]) {
                         steps { mlopsValidate(settings.step) }
                     }
                     stage('Package') {
-                        steps { mlopsPackage(settings.step) }
+                        steps { script { mlopsUnits.packageAll(settings) } }
                     }
                     stage('Test') {
                         when { expression { !('test' in settings.skip) } }
-                        steps {
-                            script {
-                                for (String name in (settings.test ?: env.MLOPS_TEST_STAGES.tokenize(' '))) {
-                                    stage("Test on ${name}") {
-                                        mlopsDeploy(settings.step + [stage: name])
-                                        mlopsTest(settings.step + [stage: name])
-                                    }
-                                }
-                            }
-                        }
+                        steps { script { mlopsUnits.testAll(settings) } }
                     }
                 }
             }
@@ -67,7 +59,7 @@ void call(Map given = [:]) {
                     stage('Approve') {
                         when { expression { !params.DRY_RUN } }
                         steps {
-                            mlopsApprove(stage: settings.release ?: env.MLOPS_RELEASE_STAGE,
+                            mlopsApprove(stage: mlopsUnits.asked(settings),
                                 approvers: settings.approvers, time: settings.time, unit: settings.unit)
                         }
                     }
@@ -79,8 +71,7 @@ void call(Map given = [:]) {
                         agent { label settings.agent }
                         steps {
                             mlopsSetup(settings.setup)
-                            mlopsRelease(settings.step + [stage: settings.release ?: env.MLOPS_RELEASE_STAGE,
-                                                          dryRun: params.DRY_RUN == true])
+                            script { mlopsUnits.releaseAll(settings, params.DRY_RUN == true) }
                         }
                     }
                 }

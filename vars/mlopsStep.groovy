@@ -45,6 +45,15 @@ Map call(String command, Map parameters) {
     return ended
 }
 
+/** Reads mlops.yml for a pipeline, before its first step: what there is to release, and to which stages. */
+void look(Map parameters) {
+    Map known = [config: parameters.config, project: parameters.project]
+    String request = JsonOutput.toJson([step: 'doctor', library: version(), parameters: known])
+    withEnv(['MLOPS_STEP=' + request, 'MLOPS_LIBRARY_POLICY=' + libraryResource('mlops-steps/policy.yml')]) {
+        configured(ask('look', 'pipeline'))
+    }
+}
+
 /**
  * Runs a constant script that prints lines name=value, and returns them with the exit code as `exit`.
  *
@@ -72,7 +81,7 @@ private String starters() {
     return JsonOutput.toJson([causes: found])
 }
 
-/** `what` is a word of this file and never a value: plan, note, run or recover. */
+/** `what` is a word of this file and never a value: look, plan, note, run or recover. */
 private Map ask(String what, String command) {
     // Without the first line Jenkins would trace each command with its variables into the log. After an abort the
     // script has to fail, and without output: else the abort is lost, or the output goes to the log.
@@ -193,10 +202,8 @@ private List keys(Map plan, Map parameters) {
     return bindings
 }
 
-private void publish(Map ended) {
-    if (ended.description) {
-        describe(ended.description)
-    }
+/** What mlops.yml says, for the steps and conditions after this one. */
+private void configured(Map ended) {
     if (ended.automation) {
         env.MLOPS_AUTOMATION = ended.automation
         env.MLOPS_APPROVERS = ended.approvers ?: ''
@@ -204,9 +211,22 @@ private void publish(Map ended) {
         env.MLOPS_TEST_STAGES = ended.testStages ?: ''
         env.MLOPS_OPTIONS = ended.options ?: ''
     }
+    if (ended.units) {
+        env.MLOPS_UNITS = ended.units
+        env.MLOPS_API_RELEASE_STAGE = ended.apiReleaseStage ?: ''
+        env.MLOPS_API_TEST_STAGES = ended.apiTestStages ?: ''
+    }
+}
+
+private void publish(Map ended) {
+    if (ended.description) {
+        describe(ended.description)
+    }
+    configured(ended)
     if (ended.asked) {
         env.MLOPS_ASKED = ended.asked
         env.MLOPS_BUNDLE = ended.bundle
+        env.MLOPS_SUBJECT = ended.subject
         env.MLOPS_QUESTION = ended.question
         env.MLOPS_DETAILS = ended.details
     }

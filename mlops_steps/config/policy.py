@@ -131,6 +131,9 @@ class PolicySettings(Section):
     soak: Soak | None = Field(
         default=None, description="How long the bundle must have been on the stage before, after its tests."
     )
+    canary: bool | None = Field(
+        default=None, description="A version of the API service is released step by step, by a canary."
+    )
     may_force: list[Person] | None = Field(
         default=None, max_length=200, description="Who may release during a freeze, with a reason; * is anybody."
     )

@@ -84,9 +84,11 @@ def check_release(
         check_gates(settings, policy)
         report.set(criticality=policy.line("criticality").value, started_by=", ".join(build.started_by or []))
         part = record.stage(stage, kind)
+        if kind == "api service":
+            _check_canary(settings, policy)
         _check_soak(settings, record, policy, stage, kind)
-        if kind == "bundle" and not dry_run:
-            _check_approval(policy, record, part, build, stage, report)
+        if not dry_run:
+            _check_approval(policy, record, part, build, stage, kind, report)
         _check_freeze(policy, part, stage, build, force, report, console, case)
         if part.forced is not None and not dry_run:
             record.save(settings.record)
@@ -149,6 +151,23 @@ def _check_soak(settings: Settings, record: ReleaseRecord, policy: Policy, stage
         )
 
 
+def _check_canary(settings: Settings, policy: Policy) -> None:
+    """Raises :class:`ConfigError` unless the release is a canary, where the policy requires one."""
+    release = settings.api.release
+    problems = {
+        ("strategy",): f"is {release.strategy}" if release.strategy != "canary" else "",
+        ("canary", "shares"): "begins with all calls" if release.canary.shares[0] >= 100 else "",
+        ("canary", "inconclusive"): "is continue" if release.canary.inconclusive == "continue" else "",
+    }
+    for key, problem in problems.items():
+        if policy.canary and problem:
+            raise ConfigError(
+                f"{settings.place('api', 'release', *key)} {problem}, but policy.canary requires a canary "
+                f"({policy.line('canary').why})",
+                next_step="set api.release.strategy: canary (docs/api-services.md)",
+            )
+
+
 def _moment(text: str | None) -> datetime | None:
     try:
         return datetime.strptime(text or "", TIME).replace(tzinfo=timezone.utc)
@@ -157,18 +176,19 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _check_approval(
-    policy: Policy, record: ReleaseRecord, part: Stage, build: Build, stage: str, report: Report
+    policy: Policy, record: ReleaseRecord, part: Stage, build: Build, stage: str, kind: Kind, report: Report
 ) -> None:
     """Where the policy says who may approve, a release needs an approval even if it is run by hand."""
     if policy.automation != "approval" or not (policy.approvers or policy.separation_of_duties):
         return
-    approval, bundle = part.approval, record.bundle
+    approval, archive = part.approval, record.bundle if kind == "bundle" else record.package
     this = build.url or build.number
-    if approval is None or bundle is None or not approval.covers(bundle, this):
+    if approval is None or archive is None or not approval.covers(archive, this):
+        step = "approve" if kind == "bundle" else "api-approve"
         line = policy.line("approvers" if policy.approvers else "separation_of_duties")
         raise CheckFailed(
             f"nobody has approved this release to {stage} ({line}); {stage} is untouched",
-            next_step=f"`mlops-steps approve --stage {stage} --by NAME`, or mlopsApprove in the pipeline",
+            next_step=f"`mlops-steps {step} --stage {stage} --by NAME`, or mlopsApprove in the pipeline",
         )
     check_approver(policy, approval.by, approval.among, record, build, stage)
     report.set(approved_by=approval.by)

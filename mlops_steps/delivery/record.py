@@ -70,7 +70,9 @@ class Build(Part):
 
 
 class Approval(Part):
-    """Who approved the release of a bundle to a stage, and when. ``build`` names the build that asked.
+    """Who approved a release to a stage, and when. ``build`` names the build that asked.
+
+    ``bundle`` is the id of what was approved: of a bundle, or of a version of the API service.
 
     ``sha256`` is that of the approved archive. An approval without it, of an earlier version, does not count.
     ``among`` is whom the question was put to, where it was put to some only.
@@ -83,9 +85,10 @@ class Approval(Part):
     build: str | None = None
     among: list[str] = Field(default_factory=list, max_length=200)
 
-    def covers(self, bundle: Bundle, build: str | None) -> bool:
+    def covers(self, archive: Bundle | Package, build: str | None) -> bool:
         """Whether this archive was approved, in this build."""
-        return (self.bundle, self.sha256, self.build) == (bundle.id, bundle.sha256, build)
+        own = archive.id if isinstance(archive, Bundle) else archive.version
+        return (self.bundle, self.sha256, self.build) == (own, archive.sha256, build)
 
 
 class Forced(Part):

@@ -84,6 +84,8 @@ def wait_for_start(
             started = found.get("executable")
             if started:
                 return Build(job, int(started["number"]), str(started["url"]))
+            if str(found.get("_class")).endswith("$LeftItem"):
+                return None  # it waits no longer; the build has no number yet
             say(_QUIET.sub("", str(found.get("why") or "waiting")))
         return None
 

@@ -11,7 +11,7 @@ from jenkins.plugins import PluginVersion
 from mlops_steps.errors import ControllerError
 from mlops_steps.jenkins.session import Session, errors_in_words
 
-# The core that the oldest usable pipeline-groovy-lib asks for. Seen at work: 2.479.3.
+# The core that the oldest usable pipeline-groovy-lib asks for. Seen at work: 2.479.3, 2.516.2.
 MINIMUM_VERSION = "2.361.4"
 
 # Plugin ids with the oldest version that has what the library, or this command, uses.

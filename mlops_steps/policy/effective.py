@@ -68,6 +68,11 @@ class Policy:
         return float(self.line("soak").value)
 
     @property
+    def canary(self) -> bool:
+        """Whether a version of the API service is released by a canary."""
+        return bool(self.line("canary").value)
+
+    @property
     def may_force(self) -> list[str]:
         """Who may release during a freeze; empty: nobody."""
         return list(self.line("may_force").value)

@@ -57,6 +57,17 @@ def _more_people(mine: Sequence[str], least: Sequence[str]) -> bool:
     return ANYBODY not in least and not set(mine) <= set(least)
 
 
+def _switch(name: str) -> Key:
+    """A key that is true or false, and true where a bad release may cost much."""
+    return Key(
+        name,
+        _by(False, False, False, True),
+        lambda mine, least: least and not mine,
+        lambda mine, least: mine or least,
+        lambda value: "true" if value else "false",
+    )
+
+
 def _freezes(value: Sequence[Freeze]) -> str:
     return ", ".join(freeze.name for freeze in value) or "none"
 
@@ -76,13 +87,7 @@ KEYS = (
         _approvers_of_both,
         lambda value: ", ".join(value) or "anybody",
     ),
-    Key(
-        "separation_of_duties",
-        _by(False, False, False, True),
-        lambda mine, least: least and not mine,
-        lambda mine, least: mine or least,
-        lambda value: "true" if value else "false",
-    ),
+    _switch("separation_of_duties"),
     Key(
         "required_gates",
         _by([], [], ["metric"], ["metric", "champion", "data_quality"]),
@@ -104,6 +109,7 @@ KEYS = (
         max,
         lambda value: duration(value) if value else "0",
     ),
+    _switch("canary"),
     Key(
         "may_force",
         _by([ANYBODY], [ANYBODY], [ANYBODY], []),

@@ -44,6 +44,7 @@ def sandbox() -> None:
     \b
       mlops-steps sandbox demo                  three revisions through the whole pipeline
       mlops-steps sandbox demo gates            three candidates judged by gates
+      mlops-steps sandbox demo api              canaries of an API service, while users call it
       mlops-steps sandbox run -- bash ci.sh     your own pipeline, on fresh nodes
       mlops-steps sandbox up --dir nodes        nodes to try things on
       mlops-steps sandbox apply 2               the next revision of the project
@@ -165,7 +166,7 @@ def apply(revision: int, directory: Path) -> None:
     show_default=True,
     help="Folder for mlops.yml, the reports and the release records.",
 )
-@click.argument("story", type=click.Choice(["release", "gates"]), default="release")
+@click.argument("story", type=click.Choice(["release", "gates", "api"]), default="release")
 def demo(out: Path, story: str) -> None:
     """Take revisions of DKU_CHURN through the whole pipeline.
 
@@ -175,11 +176,18 @@ def demo(out: Path, story: str) -> None:
     gates: three candidates are judged against the model in production. One is better and released. The code of the
     other two is better and their model worse, for everybody or in one state only: gates stop them.
 
+    api: three versions of the API service, each after the first as a canary, while users call it. One is better and
+    gets all calls; one is wrong about some customers and is taken back. No call of a user fails.
+
     Less than two minutes each.
     """
     console = Console()
 
     def work(signals: Signals) -> int:
+        if story == "api":
+            from mlops_steps.sandbox.play.demo_api import run_demo_api
+
+            return run_demo_api(out, console, signals)
         from mlops_steps.sandbox.play.demo import run_demo
         from mlops_steps.sandbox.play.demo_stories import STORIES
 

@@ -41,12 +41,13 @@ def check_installed() -> None:
 
 @contextmanager
 def running(
-    directory: Path | None, port: int | None, console: Console, faults: Path | None = None
+    directory: Path | None, port: int | None, console: Console, faults: Path | None = None, first: int = 1
 ) -> Iterator[Sandbox]:
     """A started sandbox that holds the churn project; stopped at the end of the block.
 
     :param directory: where its state lives; None for a temporary folder that goes with it.
     :param port: the port of the first node, the others follow; None for the ports it had, or free ones.
+    :param first: the revision that a new sandbox begins with.
     :param faults: a fault plan; its faults are in force from when the project is there.
     :raises MlopsError: something is not installed, the folder or a port is taken, a node did not start.
     """
@@ -67,7 +68,7 @@ def running(
             sandbox.start()
             for node in sandbox.nodes.values():
                 console.line(f"{node.id:10} {node.url}")
-            install(sandbox, console.line)
+            install(sandbox, console.line, first)
             for node in sandbox.nodes.values():
                 node.faults.clear_requests()
             sandbox.add_faults(planned)

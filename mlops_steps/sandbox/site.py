@@ -19,6 +19,7 @@ from mlops_steps.sandbox.node.errors import DssError
 from mlops_steps.sandbox.node.futures import Futures
 from mlops_steps.sandbox.node.node import Node, NodeType
 from mlops_steps.sandbox.node.store import PRIVATE_DIR, read_json, write_json
+from mlops_steps.sandbox.runtime.forks import FORKS
 from mlops_steps.sandbox.server import HOST, NodeServer, bind, listen
 from mlops_steps.sandbox.services.api_node import model as api_node
 from mlops_steps.sandbox.services.bundles.activation import recover
@@ -154,6 +155,7 @@ class Sandbox:
 
     def start(self) -> None:
         """Starts every node and returns when all of them answer. Raises :class:`NodeError`."""
+        FORKS.join(self)
         self._start_nodes(list(self.nodes))
 
     def start_node(self, node_id: str) -> None:
@@ -240,6 +242,7 @@ class Sandbox:
                 server.ask_to_stop()
             for node_id in self.nodes:
                 self.stop_node(node_id)
+        FORKS.leave(self)
 
     def close(self) -> None:
         """Stops everything and gives the folder free for another process."""

@@ -104,6 +104,28 @@ FORCE = Option(
     jenkins_help="Release during a freeze, for this reason; the record keeps it with who has started the build.",
 )
 
+#: Of the steps that note an approval.
+APPROVAL = (
+    Option("by", "Who approves.", default="only check that somebody has", metavar="NAME"),
+    Option(
+        "sha256",
+        "With --by: the archive that was approved.",
+        default="the record's",
+        metavar="HEX",
+        pattern=r"[0-9a-f]{64}",
+        form="64 hexadecimal digits",
+    ),
+    Option(
+        "at",
+        "With --by: when, in UTC (2026-01-31T12:00:00Z).",
+        default="now",
+        metavar="TIME",
+        pattern=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
+        form="a time in UTC, such as 2026-01-31T12:00:00Z",
+    ),
+    Option("among", "With --by: whom Jenkins has put the question to, with commas.", metavar="NAMES"),
+)
+
 #: Before the options of a step of a stage, and passed to ``run`` as its second argument.
 STAGE = Option("stage", "Stage, as named in mlops.yml.", short="-s", metavar="NAME", required=True)
 
@@ -313,26 +335,7 @@ STEPS: dict[str, Step] = {
             "Note in the release record who approved the release of its bundle.",
             "Without --by it is a check: where mlops.yml says `automation: approval`, somebody must have. The "
             "pipeline's question is asked by mlopsApprove; by hand, `release` asks for nobody's approval but yours.",
-            options=(
-                Option("by", "Who approves.", default="only check that somebody has", metavar="NAME"),
-                Option(
-                    "sha256",
-                    "With --by: the archive that was approved.",
-                    default="the record's",
-                    metavar="HEX",
-                    pattern=r"[0-9a-f]{64}",
-                    form="64 hexadecimal digits",
-                ),
-                Option(
-                    "at",
-                    "With --by: when, in UTC (2026-01-31T12:00:00Z).",
-                    default="now",
-                    metavar="TIME",
-                    pattern=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
-                    form="a time in UTC, such as 2026-01-31T12:00:00Z",
-                ),
-                Option("among", "With --by: whom Jenkins has put the question to, with commas.", metavar="NAMES"),
-            ),
+            options=APPROVAL,
             asks=(),
             in_library=False,
         ),
@@ -525,6 +528,15 @@ STEPS: dict[str, Step] = {
             "API node: one test case each. `api-release` requires that it has passed. See `api.test` in mlops.yml.",
             options=(WAIT,),
             asks=(Asks.DESIGN, Asks.DEPLOYER),
+            of_service=True,
+        ),
+        Step(
+            "api-approve",
+            "Note in the release record who approved the release of its version of the API service.",
+            "As `approve` does for a bundle.",
+            options=APPROVAL,
+            asks=(),
+            in_library=False,
             of_service=True,
         ),
         Step(

@@ -90,7 +90,7 @@ def _first_deploy(world: World) -> Attempt:
 def _step(name: str) -> Callable[[World], Attempt]:
     def run(world: World) -> Attempt:
         ready(world, SCENES[name])
-        return world.run(SCENES[name].call, name, world.patient)
+        return world.run(SCENES[name].call, name, SCENES[name].settings(world, patient=True))
 
     return run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from mlops_steps.config import Settings
 from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.sandbox.services.projects.model import active_bundle_id
 from mlops_steps.steps import (
@@ -42,6 +43,13 @@ class Scene:
     before: Callable[[World], None]
     after: Callable[[World, Attempt, Case], list[str]]
     clean: int = 0
+    canary: bool = False
+
+    def settings(self, world: World, *, patient: bool = False) -> Settings:
+        """What the step is configured with; ``patient``: with limits for what has to succeed."""
+        if self.canary:
+            return world.patient_canary if patient else world.canary
+        return world.patient if patient else world.settings
 
 
 def _nothing(world: World) -> None:
@@ -142,6 +150,15 @@ def _scenes() -> Iterator[Scene]:
         (0, 1, 3, 4, 5),
         service.made,
         lambda world, attempt, _case: service.released(world, attempt),
+    )
+    yield Scene(
+        "canary",
+        lambda context: api_release.run(context, STAGE),
+        2 + 4 * 3 + 3 + 2 + 4,
+        (0, 1, 3, 4, 5),
+        service.made,
+        lambda world, attempt, _case: service.released(world, attempt),
+        canary=True,
     )
     yield Scene(
         "api-rollback",

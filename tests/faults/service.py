@@ -37,7 +37,7 @@ def packaged(world: World) -> ReleaseRecord:
     package = Package(service=SERVICE, version=NEW, sha256=digest, size=len(archive), endpoints=["score"])
     record.begin_package(package)
     unit = record.unit("dev", "api-dev", f"{SERVICE}-on-api-dev", "api service")
-    noted: dict[str, Any] = dict.fromkeys(("previous", "deploy", "smoke_test", "restore"))
+    noted: dict[str, Any] = dict.fromkeys(("previous", "share", "deploy", "smoke_test", "restore"))
     unit.go(phases.NOTE, deployment=unit.deployment, version=NEW, restores=False, why="", **noted)
     unit.go(phases.ACCEPT, deploy=Outcome(bundle=NEW).end("passed"), smoke_test=None)
     record.stage("dev", "api service").test = Outcome(bundle=NEW).end("passed")
@@ -55,7 +55,7 @@ def cut_off(world: World) -> None:
     record = packaged(world)
     unit = record.unit(STAGE, INFRA, DEPLOYMENT, "api service")
     noted = {"deployment": DEPLOYMENT, "version": NEW, "previous": Previous(version=OLD, seen=Named(version=OLD))}
-    unit.go(phases.NOTE, **noted, restores=True, why="", deploy=None, smoke_test=None, restore=None)
+    unit.go(phases.NOTE, **noted, restores=True, why="", share=None, deploy=None, smoke_test=None, restore=None)
     unit.go(phases.DEPLOY, deploy=Outcome(bundle=NEW))
     record.save(world.settings.record)
 

@@ -25,7 +25,7 @@ def test_whatever_happens_to_a_request_the_exit_code_is_true(world: World, name:
     scene = SCENES[name]
     ready(world, scene)
     active = world.sandbox.nodes[case.node].faults.add(case.fault)
-    attempt = world.run(scene.call, scene.name)
+    attempt = world.run(scene.call, scene.name, scene.settings(world))
     tally(name, f"exit {attempt.code}", *([] if active.fired else ["not met"]))
     longest(name, attempt.seconds)
     world.clear()

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -41,7 +41,8 @@ class Scene:
     """A step, how the world is made ready for it, and what must be true when it has been done in the end.
 
     ``recorded`` names its requests. ``after`` gets the world, the arguments and the moment of the start, and returns
-    what is wrong. ``records``: what may become of the record.
+    what is wrong. ``records``: what may become of the record. ``config`` and ``again`` are the files of the
+    first run and of the one that follows, which is of the step ``then``, or of the same.
     """
 
     step: str
@@ -51,6 +52,13 @@ class Scene:
     after: Callable[[World, list[str], int], list[str]]
     records: tuple[str, ...]
     report: str
+    config: str = "steady.yml"
+    again: str = "patient.yml"
+    then: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"canary, then {self.then}" if self.then else "canary" if self.recorded == "canary" else self.step
 
 
 def _packaged(world: World, arguments: list[str], _since: int) -> list[str]:
@@ -100,13 +108,13 @@ def _live(bundle: str) -> Callable[[World, list[str], int], list[str]]:
     return check
 
 
-def _service_live(version: str) -> Callable[[World, list[str], int], list[str]]:
+def _service_live(*versions: str, updates_at_most: int = 1) -> Callable[[World, list[str], int], list[str]]:
     def check(world: World, _arguments: list[str], since: int) -> list[str]:
         now = service.state(world)
-        wrong = [] if now == service.live(version) else [f"{now}"]
+        wrong = [] if now in [service.live(version) for version in versions] else [f"{now}"]
         deployment = world.design.get_apideployer().get_deployment(service.DEPLOYMENT)
         updates = [item for item in deployment.list_updates() if item.get_raw()["startTimestamp"] > since]
-        wrong += [] if len(updates) <= 1 else [f"{len(updates)} updates"]
+        wrong += [] if len(updates) <= updates_at_most else [f"{len(updates)} updates"]
         record = ReleaseRecord.load(world.settings.record)
         part = record.api_stages.get(STAGE) if record else None
         wrong += ["a restore is pending"] if part and part.pending else []
@@ -124,8 +132,18 @@ def _nothing(world: World) -> None:
     del world
 
 
+#: A canary that is killed has shared the calls; it begins again, or what was live gets them all back.
+_CANARY: dict[str, Any] = {
+    "step": "api-release",
+    "arguments": ["--stage", STAGE],
+    "recorded": "canary",
+    "before": service.made,
+    "records": (KEPT, ARCHIVED),
+    "config": "steady-canary.yml",
+}
+
 SCENES = {
-    scene.step: scene
+    scene.name: scene
     for scene in (
         Scene("package", ["--bundle-id", "k1"], PACKAGE, _without_a_record, _packaged, (KEPT, LOST), "package"),
         # Without a record `deploy` does not know what to deploy: that one is said, and tested elsewhere.
@@ -176,6 +194,18 @@ SCENES = {
             (KEPT, LOST),
             f"api-rollback-{STAGE}",
         ),
+        Scene(
+            **_CANARY,
+            after=_service_live(NEW, updates_at_most=4),
+            report=f"api-release-{STAGE}",
+            again="patient-canary.yml",
+        ),
+        Scene(
+            **_CANARY,
+            after=_service_live(OLD, NEW, updates_at_most=3),
+            report=f"api-recover-{STAGE}",
+            then="api-recover",
+        ),
     )
 }
 
@@ -187,7 +217,7 @@ def requests(world: World) -> list[LoggedRequest]:
 
 def begin(world: World, scene: Scene) -> tuple[list[str], bytes, int]:
     """Makes the world ready; returns the arguments, the archived record, and the moment."""
-    world.reset(f"{scene.step} cut off", scene.before)
+    world.reset(f"{scene.recorded} cut off", scene.before)
     archived = world.settings.record.read_bytes() if world.settings.record.exists() else b""
     return [scene.step, *scene.arguments], archived, int(time.time() * 1000) - 1
 
@@ -208,7 +238,7 @@ def play(world: World, scene: Scene, cut: Cut) -> tuple[str, list[str]]:
     fault = Fault(kind="never", operation=point.operation, by="clients", after=point.nth, count=1, act=act)
     held = world.sandbox.nodes[point.node].faults.add(fault)
     build = new_build()
-    child = start(world, arguments, build)
+    child = start(world, arguments, build, scene.config)
     until(lambda: held.fired > 0 or not child.running)
     struck = child.running
     child.send(signal.Signals[number])
@@ -225,7 +255,7 @@ def play(world: World, scene: Scene, cut: Cut) -> tuple[str, list[str]]:
         )
         if code != 128 + signal.Signals[number] and not through:
             wrong.append(f"exit code {code}")
-        wrong += report_of(world, scene)
+        wrong += report_of(world, replace(scene, report=f"api-release-{STAGE}") if scene.then else scene)
         tags = world.deployer.get_project(KEY).get_settings().get_raw().get("tags") or []
         # Else an agent elsewhere would wait for a process that is gone.
         wrong += [f"the note is left behind: {tag}" for tag in tags if tag.startswith("mlops-steps|")]
@@ -235,7 +265,8 @@ def play(world: World, scene: Scene, cut: Cut) -> tuple[str, list[str]]:
         world.settings.record.unlink(missing_ok=True)
     if record == ARCHIVED and archived:
         world.settings.record.write_bytes(archived)
-    again = start(world, arguments, build, "patient.yml")
+    follows = [scene.then, *scene.arguments] if scene.then else arguments
+    again = start(world, follows, build, scene.again)
     second = again.wait()
     said += again.said
     if second != 0:
@@ -274,7 +305,7 @@ def test_a_step_that_is_cut_off_anywhere_is_finished_by_the_same_command(
     one_world: World, scene: Scene, cut: Cut
 ) -> None:
     said, wrong = play(one_world, scene, cut)
-    tally(f"{scene.step} cut off", cut.signal)
+    tally(f"{scene.name} cut off", cut.signal)
     assert not wrong, said
 
 

@@ -64,6 +64,19 @@ PATIENT: dict[str, dict[str, Any]] = {
 }
 #: The same, where a request that a test holds must not last long: what has no answer in time is tried again.
 STEADY: dict[str, dict[str, Any]] = {**PATIENT, "http": {"read_timeout": "1s"}}
+#: A canary of one step, whose four comparisons of both versions are one after the other.
+CANARY: dict[str, Any] = {
+    "strategy": "canary",
+    "canary": {
+        "shares": [50, 100],
+        "calls": 4,
+        "step_timeout": "3s",
+        "parallel": 1,
+        "mode": "MULTI_GENERATION",
+        # Four calls show nothing of latency.
+        "inconclusive": "continue",
+    },
+}
 #: What a release may take at most: its archive check, its deployment, its smoke test, its restore, and 10 seconds.
 LONGEST = 2 + 4 + 2 + 4 + 10
 
@@ -109,6 +122,9 @@ class World:
         self.settings = self._settings("mlops.yml", LIMITS)
         self.patient = self._settings("patient.yml", PATIENT)
         self._settings("steady.yml", STEADY)
+        self.canary = self._settings("canary.yml", with_canary(LIMITS))
+        self.patient_canary = self._settings("patient-canary.yml", with_canary(PATIENT))
+        self._settings("steady-canary.yml", with_canary(STEADY))
         self._snapshots: dict[str, Snapshot] = {}
         self._create_project()
         self._deploy_old()
@@ -325,11 +341,17 @@ class World:
         return self.run(lambda context: recover.run(context, STAGE), "recover", self.patient)
 
 
+def with_canary(limits: dict[str, Any]) -> dict[str, Any]:
+    """The same, with a canary in place of a release that is all at once."""
+    api = limits["api"]
+    return {**limits, "api": {**api, "release": {**api.get("release", {}), **CANARY}}}
+
+
 def deploying(record: ReleaseRecord, new: str, old: str | None) -> None:
     """The record says that the new version is being deployed in the place of the old one."""
     unit = record.unit(STAGE, INFRA, DEPLOYMENT)
     noted = {"deployment": DEPLOYMENT, "version": new, "previous": Previous(version=old, seen=Named(version=old))}
-    unit.go(phases.NOTE, **noted, restores=True, why="", deploy=None, smoke_test=None, restore=None)
+    unit.go(phases.NOTE, **noted, restores=True, why="", share=None, deploy=None, smoke_test=None, restore=None)
     unit.go(phases.DEPLOY, deploy=Outcome(bundle=new))
 
 

@@ -282,8 +282,8 @@ def test_the_code_of_a_project_in_the_sandbox_sees_no_key(tmp_path: Path) -> Non
     )
     seen = watch.stop()
     assert ended.returncode == 0, ended.stderr.decode()
-    code = [one for one in seen if b"dku_child" in one.command]
-    assert code, "the watch saw the scenario"
+    code = [one for one in seen if b"dku_forks" in one.command]
+    assert len({one.pid for one in code}) > 1, "the watch saw the scenario, and what it is forked from"
     keys = ended.stdout.decode().split()
     assert len(keys) == 7  # three DSS nodes and four API nodes
     for secret in [*keys, *marked.values()]:

@@ -5,7 +5,9 @@ Bundle one is live in production. Bundle two has passed its tests, which measure
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,6 +74,13 @@ def test_a_worse_model_is_stopped_before_anything_is_changed(untouched: Workspac
     assert (kept["verdict"], kept["against"], kept["rows"]) == ("failed", untouched.live(), 400)
     assert kept["limit"] == "not worse than the champion by more than 0.01, with 95 %"
     assert result.properties("release-prod")["gate.champion.against"] == untouched.live()
+    # The page says it at a glance: verdict first, then what was measured, the limit, the interval, and against what.
+    page = (untouched.folder / "reports" / "html" / "index.html").read_text()
+    row = next(part for part in page.partition('id="gates"')[2].split("<tr") if "champion" in part)
+    shown = html.unescape(re.sub("<[^>]*>", "|", row))
+    for said in ("failed", f"{kept['value']:.6g}", kept["limit"], kept["interval"], kept["source"], "400"):
+        assert f"|{said}|" in shown, shown
+    assert kept["source"] == f"dataset scored: bundle {bundle} on test against bundle {untouched.live()} on prod"
 
 
 def test_too_few_rows_and_what_cannot_be_measured_stop_it_too(untouched: Workspace) -> None:

@@ -274,6 +274,8 @@ class FakeController:
             if self.quiet_period:
                 why = f"In the quiet period. Expires in {9 - item['asked'] / 10:.1f} sec"
             return as_json({"_class": "hudson.model.Queue$BuildableItem", "why": why, "stuck": False})
+        if item["asked"] == self.queue_patience + 1 and self.queue_patience:
+            return as_json({"_class": "hudson.model.Queue$LeftItem", "cancelled": False, "why": "Finished waiting"})
         if item["build"] is None:
             item["build"] = build = self.next_builds[item["job"]].pop(0)
             build.number = len(self.builds.setdefault(item["job"], [])) + 1

@@ -404,12 +404,64 @@ def test_a_dry_run_asks_for_no_approval(tmp_path: Path) -> None:
     assert "no API key for node" in ended.told["verdict"]
 
 
+def test_the_key_of_the_service_is_bound_where_a_credential_is_named(tmp_path: Path) -> None:
+    config = {"project": "P", "nodes": {"design": {"url": "https://d.example.com"}}}
+    api = {"service": "s", "stages": {"dev": {"infra": "api-dev"}, "prod": {"infra": "api-prod"}}}
+    (tmp_path / "mlops.yml").write_text(json.dumps({**config, "api": api}))
+
+    def keys(step: str, **credentials: str) -> str:
+        return call("plan", step, {"stage": "dev", "credentials": credentials}, tmp_path).told["keys"]
+
+    assert keys("api-test").endswith("MLOPS_DESIGN_API_KEY")
+    assert keys("api-test", service="churn-key").endswith("MLOPS_DESIGN_API_KEY,service MLOPS_API_SERVICE_KEY")
+    assert "SERVICE" not in keys("doctor", service="churn-key")
+    assert (
+        "unknown node" not in call("run", "api-test", {"stage": "dev", "credentials": {"service": "x"}}, tmp_path).log
+    )
+
+
+def test_a_pipeline_is_told_what_there_is_to_release(tmp_path: Path) -> None:
+    nodes = {"design": {"url": "https://d.example.com"}, "test": {"url": "https://t.example.com", "infra": "auto-test"}}
+    stages = {"dev": {"infra": "a"}, "uat": {"infra": "b"}, "prod": {"infra": "c"}}
+
+    def told(**sections: object) -> dict[str, str]:
+        (tmp_path / "mlops.yml").write_text(json.dumps({"project": "P", "nodes": nodes, **sections}))
+        return call("look", "doctor", {}, tmp_path).told
+
+    assert told()["units"] == "bundle"
+    assert told(api={"service": "s"})["units"] == "bundle"
+    both = told(api={"service": "s", "stages": stages})
+    assert (both["units"], both["apiTestStages"], both["apiReleaseStage"]) == ("bundle service", "dev uat", "prod")
+    assert both["automation"] == "approval"
+    assert told(api={"service": "s", "stages": stages}, nodes={"design": nodes["design"]})["units"] == "service"
+    assert told(api={"servise": "s"}) == {}
+
+
+def test_one_answer_is_for_a_bundle_and_a_service_of_other_stage_names(tmp_path: Path) -> None:
+    from mlops_steps.commands.groovy import approval
+    from mlops_steps.config import load
+    from mlops_steps.steps.registry import STEPS
+
+    nodes = {"design": {"url": "https://d.example.com"}, "prod": {"url": "https://t.example.com", "infra": "auto"}}
+    stages = {"dev": {"infra": "a"}, "live": {"infra": "c"}}
+    (tmp_path / "mlops.yml").write_text(
+        json.dumps({"project": "P", "nodes": nodes, "api": {"service": "s", "stages": stages}})
+    )
+    settings = load(tmp_path / "mlops.yml", {})
+    assert approval.stages_of(settings, STEPS["api-release"], "live") == {"live", "prod"}
+    # An approval for production is none for another stage, and the other way round.
+    assert approval.stages_of(settings, STEPS["api-release"], "dev") == {"dev"}
+    assert approval.stages_of(settings, STEPS["release"], "prod") == {"prod"}
+
+
 def test_standard_output_is_for_the_library_alone(tmp_path: Path) -> None:
     keys = {f"MLOPS_{node}_API_KEY": f"key-of-{node}" for node in ("DESIGN", "TEST", "PROD")}
     ended = call("run", "status", {}, tmp_path, **keys)
     assert ended.code == 3
-    assert set(ended.told) <= {"verdict", "report", "reports", "automation", "approvers", "releaseStage", "testStages",
-                               "archive", "description", "stash", "options", "stashName", "stashReplaces"}  # fmt: skip
+    assert set(ended.told) <= {
+        *("verdict", "report", "reports", "automation", "approvers", "releaseStage", "testStages", "units", "archive"),
+        *("description", "stash", "options", "stashName", "stashReplaces"),
+    }
     assert "stage  infrastructure" in ended.log
 
 

@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dataikuapi
 import pytest
 
+from mlops_steps.sandbox.content import queries_of_service
+from mlops_steps.sandbox.services.projects.model import Project as ServiceProject
 from mlops_steps.sandbox.session import running
 from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.system.console import Console
 from tests.front_door.conftest import Workspace, create_project, set_stage_variable
 from tests.jenkins_library.conftest import ROOT, Build, Scenario, base_environment
 from tests.records import pending, unit
+from tests.sandbox import api_service
 from tests.support.forks import forks
 
+SERVICE = {"stages": {"dev": {"infra": "api-dev"}, "prod": {"infra": "api-prod"}}, "health_timeout": "30s"}
 HOSTILE = "x'\"$(touch pwned)`touch pwned`\n; touch pwned #é"
 
 STEP_BY_STEP = """
@@ -68,7 +73,15 @@ class Jobs:
         self.projects: dict[str, Project] = {}
         self.scenarios: list[Scenario] = []
 
-    def project(self, key: str, *, released: bool = False, automation: str = "approval", **sections: Any) -> Project:
+    def project(
+        self,
+        key: str,
+        *,
+        released: bool = False,
+        automation: str = "approval",
+        files: dict[str, str] | None = None,
+        **sections: Any,
+    ) -> Project:
         folder = self.folder / key
         folder.mkdir()
         if key != "DKU_CHURN":
@@ -82,11 +95,27 @@ class Jobs:
         settings = json.loads((folder / "mlops.yml").read_text())
         (folder / "mlops.yml").write_text(json.dumps({**settings, "automation": automation}))
         git = ["git", "-C", str(folder), "-c", "user.name=test", "-c", "user.email=test@example.com"]
+        for name, content in (files or {}).items():
+            (folder / name).write_text(content)
         subprocess.run([*git, "init", "-q"], check=True)
-        subprocess.run([*git, "add", "mlops.yml"], check=True)
+        subprocess.run([*git, "add", "mlops.yml", *(files or {})], check=True)
         subprocess.run([*git, "commit", "-q", "-m", "Configuration"], check=True)
         self.projects[key] = made
         return made
+
+    def service(self, key: str) -> None:
+        """Gives the project a model and an API service of its name."""
+        project = ServiceProject.load(self.sandbox.nodes["design"], key)
+        api_service.put_model(project, "m1")
+        api_service.put_service(self.projects[key].workspace.client("design"), project, key.lower())
+
+    def serving(self, service: str, infra: str) -> set[str]:
+        """The versions that the API nodes themselves say are mapped."""
+        found: set[str] = set()
+        for node in self.sandbox.api_infrastructures()[infra][0]:
+            generations = dataikuapi.APINodeAdminClient(node.url, node.api_key).service(service).list_generations()
+            found.update(item["generation"] for item in generations if item["mapped"])
+        return found
 
     def add(self, name: str, key: str, script: str, **settings: Any) -> None:
         variables = self.sandbox.environment(key)
@@ -126,7 +155,10 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
 
 @pytest.fixture(scope="module")
 def ran(builds: Callable[[Sequence[Scenario]], dict[str, Build]], jobs: Jobs) -> dict[str, Build]:
-    jobs.project("DKU_CHURN")
+    churn = {"service": "churn", **SERVICE, "test": {"queries": "churn.queries.yml"}}
+    # It trains real models.
+    limits = {"timeout": "10m"}
+    jobs.project("DKU_CHURN", files={"churn.queries.yml": queries_of_service()}, api=churn, test=limits)
     jobs.add(
         "example",
         "DKU_CHURN",
@@ -163,6 +195,16 @@ def ran(builds: Callable[[Sequence[Scenario]], dict[str, Build]], jobs: Jobs) ->
     look = "node { checkout scm\nmlopsStatus()\nmlopsSmokeTest(stage: 'prod')\nmlopsRecover(stage: 'prod') }"
     jobs.add("looked at", "BAD", look, number=3)
 
+    jobs.project("ALONE", nodes={"design": {}}, api={"service": "alone", **SERVICE})
+    jobs.service("ALONE")
+    alone = "mlopsPipeline(skip: ['doctor', 'validate'])"
+    jobs.add("service alone", "ALONE", alone, agents=["a1", "a2"], answers=[{"by": "jane"}])
+    jobs.add("service unapproved", "ALONE", "node { checkout scm\nmlopsApiRelease(stage: 'prod') }", number=3)
+    jobs.project("BOTH", automation="full", api={"service": "both", **SERVICE})
+    jobs.service("BOTH")
+    jobs.add("bundle and service", "BOTH", alone)
+    jobs.add("without the service", "BOTH", alone.replace("['doctor'", "['service', 'release', 'doctor'"), number=3)
+
     slow = jobs.project("SLOW", released=True, automation="full")
     slow.workspace.variables(smoke="hang")
     at_the_smoke_test = "^smoke test TEST_SMOKE on auto-prod"
@@ -183,19 +225,79 @@ def test_the_example_is_green_from_end_to_end_on_two_agents(ran: dict[str, Build
     build = ran["example"]
     assert build.result == "SUCCESS", build.log
     assert set(build.statuses.values()) == {"SUCCESS"}
-    assert len(build.statuses) == 9
-    bundle = build.record["bundle"]["id"]
+    assert len(build.statuses) == 12
+    bundle, version = build.record["bundle"]["id"], build.record["package"]["version"]
     assert jobs.projects["DKU_CHURN"].workspace.live() == bundle
+    assert jobs.serving("churn", "api-prod") == jobs.serving("churn", "api-dev") == {version}
     assert build.description == (
-        f"DKU_CHURN, bundle {bundle} | test: live, tests passed | prod: live, smoke test passed"
+        f"DKU_CHURN, bundle {bundle} | test: live, tests passed | prod: live, smoke test passed | "
+        f"version {version} of API service churn | dev: live, tests passed | prod: live, smoke test passed"
     )
     (asked,) = build.inputs
-    assert (asked["held"], asked["message"]) == (False, f"Release bundle {bundle} of project DKU_CHURN to prod?")
+    what = f"bundle {bundle} and version {version} of API service churn"
+    assert (asked["held"], asked["message"]) == (False, f"Release {what} of project DKU_CHURN to prod?")
     details = asked["details"].splitlines()
     assert details[0].startswith(f"New: bundle {bundle}, exported {build.record['bundle']['created']}, SHA-256 ")
     assert details[1:3] == ["Live on prod when it was packaged: nothing", "Tests on test: passed"]
     assert details[3].endswith(" commits:")
-    assert all(line.startswith("- ") for line in details[4:])
+    changes, service = details[4:-2], details[-2:]
+    assert all(line.startswith("- ") for line in changes)
+    assert service[0].startswith(f"New: version {version} of API service churn, packaged ")
+    assert service[1] == "Tests of the service on dev: passed"
+
+
+def test_one_answer_is_for_the_bundle_and_the_service(ran: dict[str, Build]) -> None:
+    record = ran["example"].record
+    bundle, service = (record[name]["prod"]["approval"] for name in ("stages", "api_stages"))
+    assert (service["by"], service["bundle"]) == ("jane", record["package"]["version"])
+    assert (bundle["sha256"], service["sha256"]) == (record["bundle"]["sha256"], record["package"]["sha256"])
+    assert ran["example"].tests("mlops-api-approve-prod") == {"approval": "passed"}
+
+
+def test_the_queries_of_the_example_are_test_cases(ran: dict[str, Build]) -> None:
+    found = ran["example"].tests("mlops-api-test-dev")
+    assert found["satisfied customer stays"] == found["a probability above one is refused"] == "passed"
+    assert set(found.values()) == {"passed"}
+
+
+def test_a_service_goes_to_production_alone(ran: dict[str, Build], jobs: Jobs) -> None:
+    build = ran["service alone"]
+    assert build.result == "SUCCESS", build.log
+    version = build.record["package"]["version"]
+    assert build.record["bundle"] is None
+    assert jobs.serving("alone", "api-prod") == {version}
+    assert {"mlopsPackage", "mlopsDeploy", "mlopsTest", "mlopsRelease"}.isdisjoint(build.called)
+    (asked,) = build.inputs
+    assert asked["message"] == f"Release version {version} of API service alone of project ALONE to prod?"
+    assert build.record["api_stages"]["prod"]["approval"]["by"] == "jane"
+    assert build.description == (
+        f"ALONE | version {version} of API service alone | dev: live, tests passed | prod: live, smoke test passed"
+    )
+    assert build.statuses["Test the API service on dev"] == "SUCCESS"
+
+
+def test_a_service_that_nobody_has_approved_is_not_released(ran: dict[str, Build]) -> None:
+    build = ran["service unapproved"]
+    assert build.result == "FAILURE"
+    assert build.tests("mlops-api-approve-prod") == {"approval": "failure"}
+
+
+def test_a_service_goes_along_with_the_bundle(ran: dict[str, Build], jobs: Jobs) -> None:
+    build = ran["bundle and service"]
+    assert build.result == "SUCCESS", build.log
+    assert build.inputs == []
+    assert jobs.projects["BOTH"].workspace.live() == build.record["bundle"]["id"]
+    assert jobs.serving("both", "api-prod") == {build.record["package"]["version"]}
+    called = [name for name in build.called if name.startswith("mlops")]
+    order = ["mlopsPackage", "mlopsApiPackage", "mlopsTest", "mlopsApiTest", "mlopsRelease", "mlopsApiRelease"]
+    assert [name for name in called if name in order] == order
+
+
+def test_a_job_may_leave_the_service_out(ran: dict[str, Build]) -> None:
+    build = ran["without the service"]
+    assert build.result == "SUCCESS", build.log
+    assert not any(name.startswith("mlopsApi") for name in build.called)
+    assert "mlopsPackage" in build.called
 
 
 def test_the_console_leaves_to_the_test_results_what_they_have(ran: dict[str, Build]) -> None:
@@ -215,6 +317,11 @@ def test_every_check_of_every_step_shows_as_a_test_once(ran: dict[str, Build]) -
         "DKU_CHURN.test.test",
         "DKU_CHURN.approve.prod",
         "DKU_CHURN.release.prod",
+        "DKU_CHURN.api-package",
+        "DKU_CHURN.api-deploy.dev",
+        "DKU_CHURN.api-test.dev",
+        "DKU_CHURN.api-approve.prod",
+        "DKU_CHURN.api-release.prod",
     }
     assert {case["status"] for case in ran["example"].junit} <= {"passed", "skipped"}
 

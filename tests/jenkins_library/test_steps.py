@@ -460,7 +460,10 @@ def test_the_question_names_the_bundle_and_has_its_details_beside_it(ran: dict[s
 def test_without_a_bundle_there_is_no_question(ran: dict[str, Build], automation: str) -> None:
     build = ran[f"approve {automation} without a bundle"]
     assert (build.result, build.inputs) == ("FAILURE", [])
-    assert build.error == "mlopsApprove: no step of this build has made a bundle; call mlopsPackage() before"
+    assert build.error == (
+        "mlopsApprove: no step of this build has made anything to release; call mlopsPackage(), or mlopsApiPackage(), "
+        "before"
+    )
 
 
 def steps(build: Build) -> list[str]:

@@ -84,6 +84,7 @@ policy:
   min_scenarios: 2
   soak: 1h
   may_force: [jane]
+  canary: true
 """
 
 
@@ -99,6 +100,7 @@ policy:
         ("policy: {min_scenarios: 1}\n", "min_scenarios: 1 is less than 2", 7),
         ("policy: {soak: 59m}\n", "soak: 59m is less than 1h", 8),
         ("policy: {may_force: ['*']}\n", "may_force: anybody is less than jane", 9),
+        ("policy: {canary: false}\n", "canary: false is less than true", 10),
         ("policy: {may_force: [joe]}\n", "may_force: joe is less than jane", 9),
     ],
 )

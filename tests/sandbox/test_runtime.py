@@ -106,6 +106,50 @@ def test_the_death_of_the_node_ends_its_children(tmp_path: Path) -> None:
     assert ended(int(log.read_text()))
 
 
+def test_processes_share_libraries_and_no_numbers(tmp_path: Path) -> None:
+    code = "import numpy, os, random\nprint(os.getppid(), numpy.random.random(), random.random())\n"
+    said = []
+    for name in ("first", "second"):
+        child(code).run(tmp_path / name)
+        said.append((tmp_path / name).read_text().split())
+    assert said[0][0] == said[1][0]
+    assert said[0][1] != said[1][1]
+    assert said[0][2] != said[1][2]
+
+
+def test_what_code_leaves_for_its_end_is_done(tmp_path: Path) -> None:
+    code = """
+        import atexit, threading, time
+        atexit.register(print, "at the end")
+        threading.Thread(target=lambda: (time.sleep(0.2), print("of a thread"))).start()
+        """
+    log = tmp_path / "log"
+    assert child(code).run(log).end is End.DONE
+    assert log.read_text().splitlines() == ["of a thread", "at the end"]
+
+
+def test_a_module_of_the_library_hides_one_that_others_have_imported(tmp_path: Path) -> None:
+    child("import numpy\n").run(tmp_path / "log")
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "numpy.py").write_text("WHOSE = 'the library'\n")
+    log = tmp_path / "own"
+    result = child("import numpy\nprint(numpy.WHOSE)\n", library=[tmp_path / "library"]).run(log)
+    assert (result.end, log.read_text()) == (End.DONE, "the library\n")
+
+
+def test_a_process_that_is_killed_says_by_what_signal(tmp_path: Path) -> None:
+    result = child("import os\nos.kill(os.getpid(), 9)\n").run(tmp_path / "log")
+    assert (result.end, result.status) == (End.FAILED, -9)
+    assert result.error is not None
+    assert result.error["message"] == "the process was killed by signal 9"
+
+
+def test_when_the_process_that_forks_dies_another_one_starts(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert child("import os\nos.kill(os.getppid(), 9)\n").run(log).end is End.FAILED
+    assert child("print('again')\n").run(log).end is End.DONE
+
+
 def ended(pid: int, seconds: float = 5.0) -> bool:
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:

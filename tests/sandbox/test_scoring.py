@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops_steps.sandbox.runtime.forks import Forks
 from mlops_steps.sandbox.runtime.scoring import Scoring, ScoringError
 
 CODE = """
@@ -26,8 +27,13 @@ def api_py_function(do, seconds=0):
 
 
 @pytest.fixture
-def scoring() -> Iterator[Scoring]:
-    found = Scoring()
+def forks() -> Forks:
+    return Forks()
+
+
+@pytest.fixture
+def scoring(forks: Forks) -> Iterator[Scoring]:
+    found = Scoring(forks)
     yield found
     found.leave("test", Path("/"))
 
@@ -60,20 +66,20 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_a_process_is_used_again_and_ends_with_its_package(scoring: Scoring, root: Path) -> None:
+def test_a_process_is_used_again_and_ends_with_its_package(scoring: Scoring, forks: Forks, root: Path) -> None:
     first, second = ask(scoring, root, do="x"), ask(scoring, root, do="x")
     assert first["pid"] == second["pid"] != os.getpid()
     scoring.forget(root)
     assert gone(first["pid"])
-    assert scoring.running
+    assert forks.running
     assert ask(scoring, root, do="x")["pid"] != first["pid"]
 
 
-def test_nothing_runs_when_nobody_needs_it(scoring: Scoring, root: Path) -> None:
-    assert not scoring.running
+def test_nothing_runs_when_nobody_needs_it(scoring: Scoring, forks: Forks, root: Path) -> None:
+    assert not forks.running
     pid = ask(scoring, root, do="x")["pid"]
     scoring.leave("test", root.parent)
-    assert not scoring.running
+    assert not forks.running
     assert gone(pid)
 
 

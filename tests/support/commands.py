@@ -22,7 +22,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from unittest.mock import patch
 
-import coverage
 import dataikuapi  # noqa: F401
 
 from mlops_steps import cli
@@ -31,6 +30,7 @@ from mlops_steps.report import attachments, junit  # noqa: F401
 from mlops_steps.report.html import write  # noqa: F401
 from mlops_steps.steps import compare, deploy, doctor, package, recover, release, rollback, status, test, validate  # noqa: F401
 from mlops_steps.system.pace import Pace, use
+from tests.support import measuring
 from tests.support.pace import QUICK
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -39,15 +39,22 @@ _CONTEXT.set_forkserver_preload(["tests.support.commands"])
 #: Whoever starts a process asks after all others too, and an exit code is there to be read once.
 _LOCK = threading.Lock()
 
-#: With this in its environment a process measures coverage.
-_MEASURES = "COVERAGE_PROCESS_CONFIG"
+#: In the process that commands are forked from: what they measure coverage with.
+_MEASURING = measuring.prepared()
+
+
+def import_first(*modules: str) -> None:
+    """Has the process that commands are forked from import these too, if it does not run yet."""
+    _CONTEXT.set_forkserver_preload(["tests.support.commands", *modules])
 
 
 @functools.cache
 def _start_server() -> None:
     """Once. It measures no coverage; the processes that it forks may."""
     with patch.dict(os.environ):
-        os.environ.pop(_MEASURES, None)
+        config = os.environ.pop(measuring.MEASURES, None)
+        if config is not None:
+            os.environ[measuring.LATER] = config
         forkserver.ensure_running()
 
 
@@ -123,7 +130,7 @@ class Child(Command):
         pace: Pace = QUICK,
         terminal: bool = False,
     ) -> None:
-        inherited = {name: value for name, value in os.environ.items() if name != _MEASURES}
+        inherited = {name: value for name, value in os.environ.items() if name != measuring.MEASURES}
         output = folder / "output.txt"
         super().__init__(
             arguments, folder, {**inherited, **environment}, out=output, err=output, pace=pace, terminal=terminal
@@ -202,7 +209,10 @@ def _run(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     sys.argv = ["mlops-steps", *arguments]
-    measuring = coverage.process_startup(force=True) if _MEASURES in environment else None
+    coverage = _MEASURING if measuring.MEASURES in environment else None
+    if coverage:
+        coverage.start()
+        measuring.leave_out_the_sandbox()
     with ExitStack() as stack:
         if pace:
             stack.enter_context(use(pace))
@@ -212,6 +222,6 @@ def _run(
             for stream in (sys.stdout, sys.stderr):
                 with suppress(OSError, ValueError):
                     stream.flush()
-            if measuring:
-                measuring.stop()
-                measuring.save()
+            if coverage:
+                coverage.stop()
+                coverage.save()

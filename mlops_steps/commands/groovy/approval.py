@@ -15,13 +15,16 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
 from mlops_steps.config import Settings
-from mlops_steps.delivery.record import Bundle, ReleaseRecord
-from mlops_steps.errors import ConfigError
+from mlops_steps.delivery.approving import in_words, reference
+from mlops_steps.delivery.record import Bundle, Package, ReleaseRecord
+from mlops_steps.errors import ConfigError, MlopsError
+from mlops_steps.steps.registry import Step
 from mlops_steps.system.text import one_line
 
 VARIABLE = "MLOPS_APPROVAL"
@@ -30,16 +33,29 @@ _MOST_CHANGES = 20
 _WIDTH = 160
 
 
-def given(environ: Mapping[str, str], stage: str | None) -> dict[str, str]:
-    """Who approved the release to the stage in this build: ``by``, ``sha256``, ``at``, ``among``; empty: nobody.
+def stages_of(settings: Settings, step: Step, stage: str | None) -> set[str | None]:
+    """The stages whose approval counts for this step's stage: one question may be about a bundle and a service.
 
-    Raises :class:`ConfigError` when the variable holds anything else than approvals.
+    Then it names the project's release stage; that of the service may have another name.
+    """
+    found = {stage}
+    if step.of_service and stage and settings.api.is_release_stage(stage):
+        with suppress(MlopsError):
+            found.add(settings.release_stage().name)
+    return found
+
+
+def given(environ: Mapping[str, str], stages: Collection[str | None]) -> dict[str, str]:
+    """Who approved the release to one of the stages in this build; empty: nobody did.
+
+    The keys are ``by``, ``sha256``, ``at`` and ``among``. Raises :class:`ConfigError` when the variable holds
+    anything else than approvals.
     """
     build = environ.get("BUILD_URL") or environ.get("BUILD_NUMBER")
     found: dict[str, str] = {}
     try:
         for answer in map(json.loads, filter(None, (environ.get(VARIABLE) or "").split("\n"))):
-            if (_text(answer["stage"]), _text(answer["build"])) == (stage, build):
+            if _text(answer["stage"]) in stages and _text(answer["build"]) == build:
                 found = {
                     "by": _text(answer["by"]),
                     "sha256": _sha256(answer["asked"]),
@@ -57,12 +73,31 @@ def question(
     """What the Groovy step needs to ask. ``details`` has line ends as the two characters ``\\n``."""
     options = {"--config": config, "--project": project}
     found = {"options": "".join(f" {name} {shlex.quote(value)}" for name, value in options.items() if value)}
-    if record is not None and record.bundle is not None:
-        found["asked"] = record.bundle.sha256
-        found["question"] = f"Release bundle {record.bundle.id} of project {settings.project}"
+    if record is None or (asked := reference(record)) is None:
+        return found
+    archives = [archive for archive in (record.bundle, record.package) if archive]
+    what = " and ".join(map(in_words, archives))
+    found["asked"] = asked
+    found["subject"] = " ".join("bundle" if isinstance(archive, Bundle) else "service" for archive in archives)
+    found["question"] = f"Release {what} of project {settings.project}"
+    lines: list[str] = []
+    if record.bundle is not None:
         found["live"] = _live(settings, record.bundle)
-        found["details"] = "\\n".join(line.replace("\\", "/") for line in _details(settings, record, record.bundle))
+        lines += _details(settings, record, record.bundle)
+    if record.package is not None:
+        lines += _of_service(record, record.package)
+    found["details"] = "\\n".join(line.replace("\\", "/") for line in lines)
     return found
+
+
+def _of_service(record: ReleaseRecord, package: Package) -> list[str]:
+    lines = [f"New: {in_words(package)}, packaged {package.created}, SHA-256 {package.sha256[:12]}…"]
+    lines += [
+        f"Tests of the service on {name}: {part.test.result}"
+        for name, part in record.api_stages.items()
+        if part.test is not None and part.test.bundle == package.version
+    ]
+    return lines
 
 
 def _details(settings: Settings, record: ReleaseRecord, bundle: Bundle) -> list[str]:

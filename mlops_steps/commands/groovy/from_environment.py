@@ -17,7 +17,7 @@ import click
 
 from mlops_steps.commands.groovy import approval
 from mlops_steps.commands.groovy import request as requests
-from mlops_steps.commands.groovy.outcome import Before, noted, outcome
+from mlops_steps.commands.groovy.outcome import Before, noted, outcome, what_there_is
 from mlops_steps.commands.groovy.request import Arguments, Request
 from mlops_steps.commands.groovy.travel import Travel
 from mlops_steps.commands.runner import run_step
@@ -31,6 +31,9 @@ from mlops_steps.system.files import current_folder
 from mlops_steps.system.streams import leave
 
 Say = Callable[[str, str], None]
+
+#: The steps that need an approval, and those that note it.
+_APPROVAL = {"release": "approve", "api-release": "api-approve"}
 
 
 @dataclass(frozen=True)
@@ -48,20 +51,23 @@ class _Configuration:
 
 
 @click.command("from-environment", hidden=True)
-@click.argument("what", type=click.Choice(["plan", "note", "run", "recover"]))
+@click.argument("what", type=click.Choice(["look", "plan", "note", "run", "recover"]))
 def from_environment(what: str) -> None:
     """Run the step of the Jenkins library that the environment variable MLOPS_STEP describes.
 
-    `plan` says which keys it needs; `note` writes down what is live before it is changed; `run` runs it; `recover`,
-    after a run that was interrupted, puts in order what it left and says what came of it. Lines NAME=VALUE on standard
-    output are for the library.
+    `look` says what mlops.yml has to release; `plan` says which keys the step needs; `note` writes down what is live
+    before it is changed; `run` runs it; `recover`, after a run that was interrupted, puts in order what it left and
+    says what came of it. Lines NAME=VALUE on standard output are for the library.
     """
     with _lines_for_groovy() as say:
         try:
             request = requests.read(os.environ)
         except ConfigError as error:
             raise click.UsageError(error.message) from None
-        if what == "plan":
+        if what == "look":
+            _look(request, say)
+            code = 0
+        elif what == "plan":
             _plan(request, say)
             code = 0
         elif what == "note":
@@ -96,13 +102,20 @@ def _lines_for_groovy() -> Iterator[Say]:
             ours.close()
 
 
+def _look(request: Request, say: Say) -> None:
+    """For a pipeline, before its first step. A mistake is not told here: that step tells it, in its report too."""
+    with suppress(MlopsError):
+        _say_all(say, what_there_is(_settings(request)))
+
+
 def _plan(request: Request, say: Say) -> None:
     """What the Groovy step must know beforehand. A mistake is not told here: `run` tells it, in the report too."""
     with suppress(MlopsError):
         settings = _settings(request)
         say("unstash", ",".join(Travel(settings, os.environ).missing))
         nodes = request.step.nodes(settings, request.stage)
-        say("keys", ",".join(f"{node.name} {node.variable}_API_KEY" for node in nodes))
+        keys = [f"{node.name} {node.variable}_API_KEY" for node in nodes]
+        say("keys", ",".join([*keys, *requests.key_of_service(request)]))
         changes = request.step.changes_production(settings, request.stage, _flags(request))
         if changes and request.step.name != request.step.recovery:
             say("note", "true")
@@ -124,7 +137,7 @@ def _note(request: Request, say: Say) -> None:
 
 def _forget_reports(settings: Settings, request: Request) -> None:
     """A report of an earlier build, in this workspace or in what was unstashed, must not pass for one of this build."""
-    for step in ("approve", request.step.name, request.step.recovery):
+    for step in (*_APPROVAL.values(), request.step.name, request.step.recovery):
         with suppress(OSError):
             (settings.reports / Report("", step, request.stage).file_name).unlink()
 
@@ -144,14 +157,15 @@ def _run(request: Request, say: Say) -> int:
             if settings and request.stage:
                 request.step.check_stage(settings, request.stage)
             given = requests.arguments(request, settings.nodes if settings else None)
-            answer = approval.given(os.environ, request.stage)
+            stages = approval.stages_of(settings, request.step, request.stage) if settings else {request.stage}
+            answer = approval.given(os.environ, stages)
         except ConfigError as problem:
             error = problem
     if error is not None:
         code = _refuse(request, configuration, error)
     else:
         code = _approved(request, configuration, answer) or _call(request.step.name, request, configuration, given)
-    steps = ("approve", "release") if request.step.name == "release" else (request.step.name,)
+    steps = (*_approval_of(request), request.step.name)
     _say_all(say, outcome(code, request, settings, steps, before, travel))
     return code
 
@@ -175,9 +189,14 @@ def _recover(request: Request, say: Say) -> int:
         code = _refuse(request, configuration, configuration.error)
     elif settings and request.step.changes_production(settings, request.stage, _flags(request)):
         code = _call(request.step.recovery, request, configuration, Arguments())
-    steps = ("approve", request.step.name, request.step.recovery)
+    steps = (*_approval_of(request), request.step.name, request.step.recovery)
     _say_all(say, outcome(code, request, settings, steps, before, travel, interrupted=True))
     return code
+
+
+def _approval_of(request: Request) -> tuple[str, ...]:
+    """The step that notes the approval of this one, if there is one."""
+    return (_APPROVAL[request.step.name],) if request.step.name in _APPROVAL else ()
 
 
 def _flags(request: Request) -> dict[str, bool]:
@@ -199,7 +218,7 @@ def _check_credentials() -> None:
 def _approved(request: Request, configuration: _Configuration, answer: dict[str, str]) -> int:
     """Before a release: notes the approval that the pipeline has got, or checks that none is needed."""
     settings = configuration.get()
-    if request.step.name != "release" or _flags(request)["dry_run"]:
+    if request.step.name not in _APPROVAL or _flags(request)["dry_run"]:
         return 0
     try:
         automation = resolve(settings).automation
@@ -207,7 +226,7 @@ def _approved(request: Request, configuration: _Configuration, answer: dict[str,
         return _refuse(request, configuration, error)
     if automation == "full" and not answer:
         return 0
-    return _call("approve", request, configuration, Arguments(dict(answer)))
+    return _call(_APPROVAL[request.step.name], request, configuration, Arguments(dict(answer)))
 
 
 def _say_all(say: Say, found: dict[str, str]) -> None:

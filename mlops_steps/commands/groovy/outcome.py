@@ -11,6 +11,7 @@ from mlops_steps.commands.groovy.request import Request
 from mlops_steps.commands.groovy.travel import Travel
 from mlops_steps.config import Settings
 from mlops_steps.config.policy import GROUP
+from mlops_steps.delivery.approving import in_words
 from mlops_steps.delivery.record import Bundle, ReleaseRecord, build_from
 from mlops_steps.errors import MlopsError
 from mlops_steps.policy.effective import resolve
@@ -84,15 +85,7 @@ def outcome(
         found["reports"] = ",".join(dict.fromkeys(name for name in all_reports if name))
     if settings is None:
         return found
-    with suppress(MlopsError):
-        policy = resolve(settings)
-        found["automation"] = policy.automation
-        found["approvers"] = ",".join(name.removeprefix(GROUP) for name in policy.approvers)
-    with suppress(MlopsError):
-        release = settings.release_stage().name
-        stages = [stage.name for stage in settings.stages()]
-        found["releaseStage"] = release
-        found["testStages"] = " ".join(stages[: stages.index(release)])
+    found |= what_there_is(settings)
     record = _record(settings, before)
     with suppress(MlopsError):
         found |= approval.question(settings, record, request.text("config"), request.project)
@@ -105,10 +98,35 @@ def outcome(
         archived += store.paths(store.folder(settings.record, settings.project))
         with suppress(OSError):
             archived.append(_checksum(settings, record.bundle))
+    elif record and record.package:
+        found["bundle"] = record.package.version
     if travel is not None:
         found |= _stash(travel, all_reports, with_record=record is not None)
     found["archive"] = _there([_relative(path) for path in archived])
     found["description"] = _description(code, settings, record, last, interrupted=interrupted or code >= _SIGNALLED)
+    return found
+
+
+def what_there_is(settings: Settings) -> dict[str, str]:
+    """What the project has to release, to which stages, and how far it goes by itself."""
+    found = {}
+    with suppress(MlopsError):
+        policy = resolve(settings)
+        found["automation"] = policy.automation
+        found["approvers"] = ",".join(name.removeprefix(GROUP) for name in policy.approvers)
+    with suppress(MlopsError):
+        release = settings.release_stage().name
+        stages = [stage.name for stage in settings.stages()]
+        found["releaseStage"] = release
+        found["testStages"] = " ".join(stages[: stages.index(release)])
+    api = settings.api
+    service = next((name for name in api.stages if api.is_release_stage(name)), None) if api.service else None
+    if service:
+        names = list(api.stages)
+        found["apiReleaseStage"] = service
+        found["apiTestStages"] = " ".join(names[: names.index(service)])
+    # A service may go to production alone: then no node has an infrastructure for bundles.
+    found["units"] = " ".join(["bundle"] * bool(settings.stages() or not service) + ["service"] * bool(service))
     return found
 
 
@@ -178,6 +196,10 @@ def _description(
     parts.append(f"{settings.project}, bundle {bundle}" if bundle else settings.project)
     if record:
         parts += [f"{name}: {state}" for name, stage in record.stages.items() if (state := stage.summary(bundle))]
+    if record and (package := record.package):
+        parts.append(in_words(package))
+        states = {name: stage.summary(package.version) for name, stage in record.api_stages.items()}
+        parts += [f"{name}: {state}" for name, state in states.items() if state]
     if code in (4, 5) and "live" in last:
         parts.append(f"live now: {last['live']}")
     return one_line(" | ".join(parts), _LONGEST)

@@ -14,12 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlops_steps.config.api import SERVICE_KEY
 from mlops_steps.errors import ConfigError
 from mlops_steps.steps.registry import COMMON, STEPS, Kind, Option, Step
 from mlops_steps.system.text import nearest
 from mlops_steps.version import __version__
 
 VARIABLE = "MLOPS_STEP"
+
+#: Among the credentials, what stands for the key of the API service.
+SERVICE = "service"
 
 #: Parameters that the Groovy step itself acts on, with what their help says.
 OF_THE_LIBRARY = {
@@ -95,6 +99,13 @@ def check_library(request: Request) -> None:
         )
 
 
+def key_of_service(request: Request) -> list[str]:
+    """The binding of the key of the API service, where the Jenkinsfile names a credential for it: many have no key."""
+    given = request.parameters.get("credentials")
+    named = isinstance(given, dict) and SERVICE in given
+    return [f"{SERVICE} {SERVICE_KEY}"] if request.step.of_service and named else []
+
+
 @dataclass(frozen=True)
 class Arguments:
     """What a request comes to: the keyword arguments of the step's ``run``, and two options of every step."""
@@ -166,5 +177,5 @@ def _check_own(step: str, name: str, value: Any, nodes: Mapping[str, object] | N
                 "such as [prod: 'mlops-prod'], or false when the agent has the keys"
             )
         for node in value:
-            if nodes is not None and node not in nodes:
+            if nodes is not None and node not in nodes and node != SERVICE:
                 raise ConfigError(f"{step}: credentials: unknown node {node!r}{nearest(node, nodes)}")

@@ -121,8 +121,8 @@ def apply_revision(node: DesignNode, number: int, say: Say | None = None) -> App
     return Applied(wanted, _tag(node, wanted), version, metrics)
 
 
-def install(sandbox: Sandbox, say: Say | None = None) -> None:
-    """Gives a running sandbox that has no churn project its first revision, and every node its variables.
+def install(sandbox: Sandbox, say: Say | None = None, first: int = 1) -> None:
+    """Gives a running sandbox that has no churn project the ``first`` revision, and every node its variables.
 
     A sandbox that has the project, at whatever revision, stays as it is.
     """
@@ -132,7 +132,7 @@ def install(sandbox: Sandbox, say: Say | None = None) -> None:
     for node_id, variables in NODE_VARIABLES.items():
         path = sandbox.nodes[node_id].config_dir / "variables.json"
         write_json(path, {**variables, **read_json(path, {})})
-    apply_revision(node, 1, say)
+    apply_revision(node, first, say)
 
 
 def _build_flow(node: DesignNode) -> None:

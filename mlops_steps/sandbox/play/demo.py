@@ -37,9 +37,9 @@ from mlops_steps.system.waiting import duration
 DEVELOP = "develop"
 
 # What a build server says of its own build is not about the demo's.
-_NOT_INHERITED = ("MLOPS_CONFIG", "GIT_COMMIT", "JOB_NAME", "BUILD_URL")
-_TAIL_LINES = 25
-_TABLE_WIDTH = 100
+NOT_INHERITED = ("MLOPS_CONFIG", "GIT_COMMIT", "JOB_NAME", "BUILD_URL")
+TAIL_LINES = 25
+TABLE_WIDTH = 100
 
 
 @dataclass
@@ -63,8 +63,8 @@ def run_demo(story: Story, out: Path, console: Console, signals: Signals) -> int
     """
     started = time.monotonic()
     out = out.absolute()
-    _prepare(out)
-    with running(None, None, console) as sandbox:
+    prepare(out)
+    with running(None, None, console, first=story.revisions[0].number) as sandbox:
         demo = _Demo(story, sandbox, out, console, signals)
         problem: MlopsError | None = None
         try:
@@ -86,9 +86,9 @@ class _Demo:
         self.outcomes = [Outcome(revision) for revision in story.revisions]
         self._design = DesignNode.of(sandbox)
         self._signals = signals
-        inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         self._environment = command_environment(sandbox, inherited)
-        self._board = Board([_label(revision) for revision in story.revisions], [DEVELOP, *story.steps], console)
+        self._board = Board([label(revision) for revision in story.revisions], [DEVELOP, *story.steps], console)
         urls = {node_id: node.url for node_id, node in sandbox.nodes.items()}
         config = story.config.format(
             project=PROJECT_KEY, design=urls["design"], test=urls["auto-test"], prod=urls["auto-prod"]
@@ -109,7 +109,7 @@ class _Demo:
                     self._keep(folder)
 
     def _develop(self, outcome: Outcome, folder: Path) -> None:
-        row, number = _label(outcome.revision), outcome.revision.number
+        row, number = label(outcome.revision), outcome.revision.number
         log = folder / f"{DEVELOP}.log"
         self._board.start(row, DEVELOP, log)
         try:
@@ -123,11 +123,11 @@ class _Demo:
 
     def _apply(self, number: int, say: Any) -> Applied:
         # The sandbox has just been made with the first revision in it.
-        known = self._design.current() if number == 1 else None
+        known = self._design.current() if number == self.story.revisions[0].number else None
         return known or apply_revision(self._design, number, say)
 
     def _step(self, outcome: Outcome, step: str, arguments: list[str], folder: Path) -> None:
-        row, number = _label(outcome.revision), outcome.revision.number
+        row, number = label(outcome.revision), outcome.revision.number
         log = folder / f"{step}.log"
         self._board.start(row, step, log)
         with log.open("wb") as file:
@@ -148,7 +148,7 @@ class _Demo:
         if code != wanted:
             raise CheckFailed(
                 f"revision {number}: mlops-steps {' '.join(arguments)} ended with {code} instead of {wanted}",
-                details=[f"the end of {_short(log)}:", *log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]],
+                details=[f"the end of {short(log)}:", *log.read_text(errors="replace").splitlines()[-TAIL_LINES:]],
             )
 
     def _read(self, outcome: Outcome, step: str, code: int) -> tuple[State, str]:
@@ -185,8 +185,8 @@ class _Demo:
             table.add_column(column, no_wrap=True)
         for outcome in self.outcomes:
             quality = (f"{outcome.metrics[name]:.2f}" if outcome.metrics else "-" for name in ("auc", "f1"))
-            table.add_row(_label(outcome.revision), *quality, outcome.bundle, outcome.tests, _fate(outcome, live))
-        screen = RichConsole(file=sys.stdout, width=None if sys.stdout.isatty() else _TABLE_WIDTH)
+            table.add_row(label(outcome.revision), *quality, outcome.bundle, outcome.tests, _fate(outcome, live))
+        screen = RichConsole(file=sys.stdout, width=None if sys.stdout.isatty() else TABLE_WIDTH)
         screen.print(table)
         for outcome in self.outcomes:
             if outcome.release == ROLLED_BACK:
@@ -195,7 +195,7 @@ class _Demo:
             for gate in outcome.gates:
                 line = f"revision {outcome.revision.number} was stopped by {gate}"
                 screen.print(line, markup=False, highlight=False, soft_wrap=True)
-        folder = _short(self.out)
+        folder = short(self.out)
         for line in (
             f"live on auto-prod, as the node itself says: {live or 'nothing'}",
             f"reports:  {folder}/revision-*/reports",
@@ -205,7 +205,7 @@ class _Demo:
             screen.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _prepare(out: Path) -> None:
+def prepare(out: Path) -> None:
     """Makes the folder, and removes what an earlier demo left in it. Raises :class:`ConfigError`."""
     config = out / "mlops.yml"
     try:
@@ -213,6 +213,8 @@ def _prepare(out: Path) -> None:
             raise ConfigError(f"{out} is not empty and holds no earlier demo: choose another folder with --out")
         for old in ("reports", ".mlops", *(path.name for path in out.glob("revision-*"))):
             shutil.rmtree(out / old, ignore_errors=True)
+        for old in ("records.jsonl", "users.xml"):
+            (out / old).unlink(missing_ok=True)
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{out} cannot be used: {error.strerror}") from error
@@ -292,10 +294,10 @@ def _fate(outcome: Outcome, live: str | None) -> str:
     return f"{word}, live" if outcome.bundle == live else word
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
     """The path as one would type it here."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _label(revision: Revision) -> str:
+def label(revision: Revision) -> str:
     return f"{revision.number} {revision.title}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +60,8 @@ class Board:
     columns: list[str]
     console: Console
     _cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
+    #: What is said below the table, besides the last line of the log.
+    footer: Callable[[], str] = str
     _log: Path | None = None
     _live: Live | None = None
     _spinner: Spinner = field(default_factory=lambda: Spinner("dots"))
@@ -100,7 +102,8 @@ class Board:
             table.add_column(column, no_wrap=True)
         for row in self.rows:
             table.add_row(row, *(self._shown_cell(self._cells[row, column]) for column in self.columns))
-        return Group(table, Text(last_line(self._log), style="dim", no_wrap=True, overflow="ellipsis"))
+        below = [line for line in (self.footer(), last_line(self._log)) if line]
+        return Group(table, *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in below or [""]))
 
     def _shown_cell(self, cell: Cell) -> RenderableType:
         if cell.state == "running":

@@ -222,7 +222,10 @@ class _Rehearsal:
 
     def _keep_reports(self, folder: Path) -> None:
         for path in (self.out / "reports").glob("*"):
-            shutil.copy(path, folder)
+            if path.is_dir():
+                shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
+            else:
+                shutil.copy(path, folder)
 
 
 def _prepare(out: Path) -> None:

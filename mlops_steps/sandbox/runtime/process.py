@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,13 +17,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-CHILD_SCRIPT = Path(__file__).parent / "lib" / "dku_child.py"
+from mlops_steps.sandbox.runtime.forks import FORKS, LIBRARY, Forked, child_environment, libraries_of
+
 # Seconds that a process has between SIGTERM and SIGKILL.
 GRACE_SECONDS = 2.0
 DEFAULT_LIMIT_SECONDS = 900.0
-
-# A child gets these from the node's environment, and nothing else: no keys, no MLOPS_ variables.
-_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 
 
 class End(str, Enum):
@@ -63,7 +60,7 @@ class Child:
     pytest_root: Path | None = None
     pytest_arguments: Sequence[str] = ()
     limit: float = DEFAULT_LIMIT_SECONDS
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _process: Forked | None = field(default=None, init=False)
     _aborted: threading.Event = field(default_factory=threading.Event, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -90,15 +87,9 @@ class Child:
             with self._lock:
                 if self._aborted.is_set():
                     return ChildResult(End.ABORTED, -1, 0.0, _error("Aborted", "aborted before it started"))
-                self._process = process = subprocess.Popen(
-                    [sys.executable, "-u", str(CHILD_SCRIPT)],
-                    stdin=subprocess.PIPE,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    cwd=folder,
-                    env=self._environment(folder, context_file),
-                    start_new_session=True,
-                )
+                environment = self._environment(folder, context_file)
+                libraries = libraries_of([self.script], self.library)
+                self._process = process = FORKS.child(environment, folder, self.library, output, libraries)
             timed_out = False
             try:
                 process.wait(timeout=self.limit)
@@ -106,17 +97,19 @@ class Child:
                 timed_out = True
             # Also after a good end: processes that the code started do not outlive it.
             _end_group(process)
-            if process.stdin is not None:
-                process.stdin.close()
+            status = process.poll()
+            process.close()
+            if status is None:
+                status = -signal.SIGKILL
         seconds = time.monotonic() - started
         if self._aborted.is_set():
-            return ChildResult(End.ABORTED, process.returncode, seconds, _error("Aborted", "aborted"))
+            return ChildResult(End.ABORTED, status, seconds, _error("Aborted", "aborted"))
         if timed_out:
             why = f"the time limit of {self.limit:g} s was reached"
-            return ChildResult(End.TIMEOUT, process.returncode, seconds, _error("TimeLimitReached", why))
-        if process.returncode == 0:
+            return ChildResult(End.TIMEOUT, status, seconds, _error("TimeLimitReached", why))
+        if status == 0:
             return ChildResult(End.DONE, 0, seconds)
-        return ChildResult(End.FAILED, process.returncode, seconds, _read_error(error_file, process.returncode))
+        return ChildResult(End.FAILED, status, seconds, _read_error(error_file, status))
 
     def _write_task(self, folder: Path) -> tuple[Path, Path]:
         script, error_file, context_file = folder / "code.py", folder / "error.json", folder / "context.json"
@@ -138,29 +131,14 @@ class Child:
             **child_environment(),
             "HOME": str(folder),
             "TMPDIR": str(folder),
-            "PYTHONPATH": os.pathsep.join([str(CHILD_SCRIPT.parent), *map(str, self.library)]),
+            "PYTHONPATH": os.pathsep.join([str(LIBRARY), *map(str, self.library)]),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "DKU_SANDBOX_CONTEXT": str(context_file),
             **self.environment,
         }
 
 
-def child_environment() -> dict[str, str]:
-    """The environment that every child process has: nothing of the node's own but where programs are."""
-    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {
-        "LANG": "C.UTF-8",
-        **kept,
-        "PYTHONIOENCODING": "utf-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        # Two recipes run side by side: one thread each is faster than many that fight for two cores.
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MPLBACKEND": "Agg",
-    }
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def _end_group(process: Forked) -> None:
     _signal_group(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=GRACE_SECONDS)

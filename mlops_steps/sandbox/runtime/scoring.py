@@ -1,7 +1,7 @@
 """Scoring processes: models and functions of API services run outside of the sandbox's own process.
 
-One process imports the libraries when the first package is scored; each package has workers forked from it, which start
-in milliseconds. See ``lib/dku_scorer.py`` for the other side.
+Each package has workers, forked from a process that has imported the libraries. See ``lib/dku_scorer.py`` for the other
+side.
 """
 
 from __future__ import annotations
@@ -12,18 +12,14 @@ import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-from mlops_steps.sandbox.runtime.process import CHILD_SCRIPT, GRACE_SECONDS, child_environment
+from mlops_steps.sandbox.runtime.forks import FORKS, Forks, libraries_of
 
-SCRIPT = CHILD_SCRIPT.parent / "dku_scorer.py"
-START_SECONDS = 60.0
 #: Seconds that a request to a package may take.
 ANSWER_SECONDS = 30.0
 # Workers of one package: requests beyond that wait for each other.
@@ -100,18 +96,10 @@ class Pool:
 class Scoring:
     """The scoring processes of this Python process. Safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, forks: Forks) -> None:
+        self._forks = forks
         self._lock = threading.Lock()
-        self._starting = threading.Lock()
         self._pools: OrderedDict[Path, Pool] = OrderedDict()
-        self._users: set[Hashable] = set()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether the process runs that workers are forked from."""
-        return self._process is not None and self._process.poll() is None
 
     def ask(
         self, user: Hashable, root: Path, header: dict[str, Any], body: bytes = b"", seconds: float = ANSWER_SECONDS
@@ -148,23 +136,11 @@ class Scoring:
     def leave(self, user: Hashable, root: Path) -> None:
         """Ends the packages below ``root``, and all processes when ``user`` was the last one who needed them."""
         self.forget(root)
-        with self._starting, self._lock:
-            self._users.discard(user)
-            process, control = (None, None) if self._users else (self._process, self._control)
-            if not self._users:
-                self._process = self._control = None
-        if control is not None:
-            control.close()
-        if process is not None:
-            try:
-                process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self._forks.leave((Scoring, user))
 
     def _pool(self, user: Hashable, root: Path) -> Pool:
+        self._forks.join((Scoring, user))
         with self._lock:
-            self._users.add(user)
             pool = self._pools.setdefault(root, Pool())
             self._pools.move_to_end(root)
             old = [known for known, other in self._pools.items() if not other.busy and other is not pool]
@@ -197,16 +173,16 @@ class Scoring:
 
     def _fork(self, worker: Worker, root: Path, seconds: float) -> None:
         task = {
+            "kind": "worker",
             "root": str(root),
             "library": [str(root / "lib" / "python")],
             "log": str(root.parent / f"{root.name}.log"),
         }
-        with self._starting:
-            with worker.other_end as other_end:
-                control = self._started()
-                socket.send_fds(control, [json.dumps(task).encode()], [other_end.fileno()])
-            worker.line.settimeout(seconds)
-            worker.pid = int(worker.receive()[0]["pid"])
+        libraries = libraries_of([_text(root / "service.json")], [root / "lib" / "python"])
+        with worker.other_end as other_end:
+            self._forks.send(task, [other_end.fileno()], libraries)
+        worker.line.settimeout(seconds)
+        worker.pid = int(worker.receive()[0]["pid"])
 
     @staticmethod
     def _lost(pool: Pool, worker: Worker, at_work: bool = False) -> None:
@@ -215,27 +191,13 @@ class Scoring:
             pool.free.notify()
         worker.end(at_work)
 
-    def _started(self) -> socket.socket:
-        """The control line of the process that workers are forked from, which is started when it does not run."""
-        if self.running and self._control is not None:
-            return self._control
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, str(SCRIPT), str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=child_environment(),
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        ours.settimeout(START_SECONDS)
-        if ours.recv(1) != b".":
-            raise ScoringError("the process that scores did not start")
-        self._control = ours
-        return ours
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
-#: One for all sandboxes of this process: the libraries are imported once.
-SCORING = Scoring()
+#: One for all sandboxes of this process.
+SCORING = Scoring(FORKS)

@@ -33,7 +33,7 @@ from mlops_steps.system.secrets import register
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mlops.yml").write_text("project: MINE\n")
     with pytest.raises(ConfigError, match="is not empty and holds no earlier demo"):
-        demo._prepare(tmp_path)
+        demo.prepare(tmp_path)
     assert (tmp_path / "mlops.yml").read_text() == "project: MINE\n"
 
 
@@ -41,7 +41,7 @@ def test_what_an_earlier_demo_left_is_replaced_and_nothing_else(tmp_path: Path) 
     (tmp_path / "mlops.yml").write_text(MARK)
     for name in ("reports", ".mlops", "revision-1", "mine"):
         (tmp_path / name).mkdir()
-    demo._prepare(tmp_path)
+    demo.prepare(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mlops.yml"]
 
 

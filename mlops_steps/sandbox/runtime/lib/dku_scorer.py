@@ -1,8 +1,7 @@
-"""Scores with packages of API services: ``python dku_scorer.py FD``.
+"""Scores with packages of API services: the work of a process that ``dku_forks.py`` has forked.
 
-The process imports what models need, once, and forks a worker for each request on the socket ``FD``: a worker starts in
-milliseconds, shares the memory of the libraries, and has modules of its own, so that two generations of a service never
-see each other's code. A worker answers on the socket that came with the request, until the other side closes it.
+A process has modules of its own, so that two generations of a service never see each other's code. It answers on the
+socket that came with the request for it, until the other side closes it.
 
 A message is eight bytes with two lengths, a header (JSON), and a body (JSON text, as it came and as it goes out).
 """
@@ -10,12 +9,9 @@ A message is eight bytes with two lengths, a header (JSON), and a body (JSON tex
 from __future__ import annotations
 
 import contextlib
-import gc
-import importlib
 import json
 import math
 import os
-import signal
 import socket
 import struct
 import sys
@@ -23,16 +19,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-# What models of the sandbox are made of; one that is missing is not an error before a model needs it.
-_LIBRARIES = (
-    "numpy",
-    "pandas",
-    "joblib",
-    "sklearn.pipeline",
-    "sklearn.preprocessing",
-    "sklearn.linear_model",
-    "sklearn.ensemble",
-)
 _LENGTHS = struct.Struct(">II")
 ESTIMATOR_FILE = "model.joblib"
 VERSION_FILE = "version.json"
@@ -251,37 +237,3 @@ def work(line: socket.socket, task: dict[str, Any]) -> None:
         return
     while message := receive(line):
         send(line, *service.answer(*message))
-
-
-def main() -> int:
-    """Forks a worker for each request, until the sandbox has closed the control line."""
-    control = socket.socket(fileno=int(sys.argv[1]))
-    for name in _LIBRARIES:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sandbox, which closes the lines
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended workers are not waited for
-    gc.freeze()
-    control.sendall(b".")
-    while True:
-        content, handles, _flags, _address = socket.recv_fds(control, 65536, 1)
-        if not content:
-            return 0
-        if os.fork() == 0:
-            control.close()
-            status = 1
-            try:
-                with socket.socket(fileno=handles[0]) as line:
-                    work(line, json.loads(content))
-                status = 0
-            except OSError:
-                pass  # the sandbox has gone
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
-        os.close(handles[0])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

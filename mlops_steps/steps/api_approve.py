@@ -1,0 +1,31 @@
+"""api-approve: note in the release record who approved the release of its version of the API service, or check it."""
+
+from __future__ import annotations
+
+from mlops_steps.delivery.approving import Answer, check_approved
+from mlops_steps.steps.context import Context
+
+
+def run(
+    context: Context,
+    stage: str,
+    *,
+    by: str | None = None,
+    sha256: str | None = None,
+    at: str | None = None,
+    among: str | None = None,
+) -> None:
+    """Returns when the record says who approved the release of its version to the stage; ``by`` is noted first.
+
+    ``sha256`` is that of the archive that was approved (the record's, unless it is given), ``at`` the UTC time,
+    ``among`` whom Jenkins has put the question to (users and groups, with commas).
+
+    An approval is one of an archive (by its SHA-256) for a stage in a build: for another archive, or in another build,
+    somebody must be asked again. Raises :class:`CheckFailed` when the approval that is required is missing, or is not
+    of one who may approve.
+    """
+    settings = context.settings
+    infra = settings.api.stage(stage).infra
+    asked = [name for name in (among or "").split(",") if name]
+    answer = Answer(by, sha256, at, asked) if by else None
+    check_approved(settings, context.report, context.console, context.build, stage, "api service", infra, answer)
