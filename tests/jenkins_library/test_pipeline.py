@@ -336,6 +336,13 @@ def test_record_checksum_and_page_are_archived(ran: dict[str, Build]) -> None:
         ".mlops/statements/DKU_CHURN/test-test.intoto.json",
         "reports/html/index.html",
         "reports/html/page.css",
+        "reports/mlops-approve-prod.xml",
+        "reports/mlops-deploy-test.xml",
+        "reports/mlops-doctor.xml",
+        "reports/mlops-package.xml",
+        "reports/mlops-release-prod.xml",
+        "reports/mlops-test-test.xml",
+        "reports/mlops-validate.xml",
     ]
     bundle = build.record["bundle"]
     assert build.artifact(".mlops/bundle.sha256") == f"{bundle['sha256']}  {bundle['id']}.zip\n"
