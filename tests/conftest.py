@@ -41,6 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Commands that measure gates import the statistics: once, where there are such tests, and not in each command."""
+    if any(word in item.path.name for item in session.items for word in ("gates", "canary")):
+        from tests.support.commands import import_first
+
+        import_first("scipy.stats")
+
+
 def _turn(item: pytest.Item) -> int:
     found = next((at for at, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(f"tests/{name}")), None)
     if found is not None:

@@ -20,7 +20,11 @@ SERVICE_KEY = "MLOPS_API_SERVICE_KEY"
 
 
 class ApiNodeSettings(Section):
-    """An API node. Calls of the service take the service's key, if it has one: MLOPS_API_SERVICE_KEY."""
+    """An API node. Calls of the service take the service's key, if it has one: MLOPS_API_SERVICE_KEY.
+
+    A key of the node's administration, in MLOPS_<NODE>_API_KEY or the file that MLOPS_<NODE>_API_KEY_FILE names, lets a
+    canary read what the node reports of the calls of users. Nothing else uses it.
+    """
 
     name: Annotated[NodeName, SkipJsonSchema()]
     url: Url = Field(description="Address of the API node, for example https://api-1.example.com:12443.")
@@ -37,10 +41,21 @@ class ApiNodeSettings(Section):
         description="Path of the client certificate's private key, if it is not in the same file.",
     )
 
+    _admin_key: SecretStr | None = PrivateAttr(default=None)
+
     @property
     def variable(self) -> str:
         """The prefix of the environment variables of this node."""
         return variable_prefix(self.name)
+
+    @property
+    def admin_key(self) -> SecretStr | None:
+        """The key of the node's administration, if there is one."""
+        return self._admin_key
+
+    def set_admin_key(self, key: str | None) -> None:
+        """Stores what was found for the key. Called once, when the settings are built."""
+        self._admin_key = SecretStr(key) if key else None
 
 
 class ApiStageSettings(Section):

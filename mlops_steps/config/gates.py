@@ -21,6 +21,8 @@ StandardsSeverity = Literal["lowest", "low", "medium", "high", "critical"]
 
 #: The steps that measure gates.
 GateStep = Literal["test", "release"]
+#: The steps that call a function of the team's own: those of the API service too.
+AnyGateStep = Literal["test", "release", "api-test", "api-release"]
 
 _BOTH = "The steps that measure it: test, release, or both."
 
@@ -201,6 +203,9 @@ class CustomGate(GateSettings):
     """A function of the team's own."""
 
     gate: Literal["custom"] = Field(description="Kind of the gate.")
+    steps: list[AnyGateStep] = Field(  # type: ignore[assignment]
+        default=["test"], min_length=1, description="The steps that call it: test, release, api-test, api-release."
+    )
     function: RuleReference = Field(description="path/to/file.py:function or package.module:function.")
     options: dict[str, Any] = Field(default={}, description="What the function is given besides.")
 

@@ -357,6 +357,10 @@ def _read_keys(settings: Settings, environ: Mapping[str, str]) -> None:
         )
         node.set_api_key(*found)
     api = settings.api
+    for name, api_node in api.nodes.items():
+        variable = f"{api_node.variable}_API_KEY"
+        # One that cannot be read is one that is not there: only what a canary may see depends on it.
+        api_node.set_admin_key(_find_key(f"the key of API node {name}", variable, variable, None, environ)[0])
     what = f"the key of API service {api.service}"
     api.set_service_key(*_find_key(what, SERVICE_KEY, "api.service_key_file", api.service_key_file, environ))
 

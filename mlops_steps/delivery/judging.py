@@ -12,9 +12,10 @@ from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import before_release
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Bundle, load_for
-from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.targets.base import Live, Target
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
 from mlops_steps.delivery.unit import Measured
+from mlops_steps.dss.session import Dss
 from mlops_steps.errors import CheckFailed, NodeError
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
@@ -119,7 +120,7 @@ def judge_release(change: Change, target: ProjectDeployerTarget, bundle: Bundle,
     known = part.test.gates if part and part.test else {}
     results = _measure(change, target, bundle, live, gates, known)
     _note(change, measured(results))
-    _raise_for(results, change.report, bundle, target.stage)
+    raise_for(results, change.report, f"bundle {bundle.id}", target.stage)
     compares = [gate for gate in gates if gate.gate in ("champion", "custom")]
     return Judged(tuple(f"gate {gate.name}" for gate in compares), live.version)
 
@@ -210,24 +211,58 @@ def _samples(target: ProjectDeployerTarget, bundle: Bundle, live: Live, gates: S
         yield Samples(candidate, target.deployer, lambda: champion)
 
 
+def judge_service(
+    settings: Settings, step: str, stage: str, version: str, deployer: Dss, report: Report, console: Console
+) -> list[GateResult]:
+    """Measures the gates of a step of the API service on a version of it."""
+    gates = gates_of(settings, step)
+    if not gates:
+        return []
+    from mlops_steps.gates.samples import ServiceSamples, Version
+
+    return judge(
+        gates, settings, ServiceSamples(Version(version, stage, deployer, settings.project), deployer), report, console
+    )
+
+
+def judge_service_release(change: Change, target: Target, version: str, deployer: Dss) -> None:
+    """Measures the gates of `api-release`, before anything is changed; a dry run calls no function of the team's.
+
+    What an earlier attempt has begun is not judged again. Raises :class:`CheckFailed` when a gate does not let the
+    version through.
+    """
+    settings, report = target.settings, change.report
+    if change.pending:
+        return
+    if change.dry_run:
+        gates = gates_of(settings, "api-release")
+        note_cases([found for gate in gates if (found := _not_run(gate))], settings, report, change.console)
+        return
+    results = judge_service(settings, "api-release", target.stage, version, deployer, report, change.console)
+    if results:
+        _note(change, measured(results))
+        raise_for(results, report, f"version {version}", target.stage)
+
+
 def _note(change: Change, found: dict[str, Measured]) -> None:
     """Writes into the record what was measured, and nothing of a change that has not begun."""
-    stage = change.target.stage
-    change.record.stage(stage).gates = found
+    stage, kind = change.target.stage, change.target.words.kind
+    change.record.stage(stage, kind).gates = found
     if not change.dry_run:
         record = load_for(change.record_path, change.record.project)
-        record.stage(stage).gates = found
+        record.stage(stage, kind).gates = found
         record.save(change.record_path)
 
 
-def _raise_for(results: Sequence[GateResult], report: Report, bundle: Bundle, stage: str) -> None:
+def raise_for(results: Sequence[GateResult], report: Report, what: str, stage: str) -> None:
+    """Raises the error with which a release ends that a gate does not let through; ``what`` names the version."""
     names = {f"gate {found.name}" for found in results}
     failed = [case for case in report.failed if case.name in names]
     if not failed:
         return
     details = [f"{case.name}: {_first_line(case)}" for case in failed]
     unreachable = [found.error for found in results if isinstance(found.error, NodeError)]
-    text = f"{len(failed)} of {len(results)} gates do not let bundle {bundle.id} go to {stage}"
+    text = f"{len(failed)} of {len(results)} gates do not let {what} go to {stage}"
     error: CheckFailed | NodeError
     if unreachable:
         error = NodeError(

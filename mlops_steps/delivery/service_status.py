@@ -8,7 +8,9 @@ from datetime import datetime, timezone
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.delivery.service_gate import open_service, recorded_package
+from mlops_steps.delivery.targets.api_deployer import ApiDeployerTarget
 from mlops_steps.delivery.targets.live_service import LiveService
+from mlops_steps.dss.api_deployer import form_of_shares
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
@@ -19,7 +21,8 @@ class ServiceStatus:
 
     ``version``: the one that answers alone; ``shares``: those that share the calls, with their shares (0 to 1).
     ``nodes``: for each API node what it answers, by its own word. ``since``: the last update that made a version live
-    alone. ``problem``: why the rest is not known.
+    alone. ``shareable``: whether it is known how a canary tells the API Deployer to share the calls; ``None`` where
+    there is none. ``problem``: why the rest is not known.
     """
 
     service: str
@@ -30,6 +33,7 @@ class ServiceStatus:
     health: str | None = None
     since: str | None = None
     nodes: dict[str, str] = field(default_factory=dict)
+    shareable: bool | None = None
     problem: str | None = None
 
     @property
@@ -59,7 +63,19 @@ def service_status(settings: Settings, record: ReleaseRecord, stage: str) -> Ser
             health=live.health.status if live.health else None,
             since=_text(newest.started) if newest and newest.version == live.version else None,
             nodes=_by_node(live),
+            shareable=_shareable(target, live),
         )
+
+
+def _shareable(target: ApiDeployerTarget, live: LiveService) -> bool | None:
+    release = target.settings.api.release
+    if (
+        release.strategy != "canary"
+        or live.deployment is None
+        or not target.settings.api.is_release_stage(target.stage)
+    ):
+        return None
+    return form_of_shares(target.deployer, live.deployment, release.canary.mode) is not None
 
 
 def _by_node(live: LiveService) -> dict[str, str]:

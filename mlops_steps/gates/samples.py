@@ -92,3 +92,21 @@ class Samples:
             if not done.passed and done.outcome != "WARNING":
                 raise CheckFailed(f"scenario {scenario} of {version}: {done.outcome}: {done.message}")
             self._scored.add((version.stage, scenario))
+
+
+class ServiceSamples(Samples):
+    """What a gate of an API service is given in their place: the service has no datasets."""
+
+    def read(
+        self,
+        version: Version,
+        dataset: str,
+        columns: Sequence[str],  # noqa: ARG002
+        deadline: Deadline,  # noqa: ARG002
+        scenario: str | None = None,  # noqa: ARG002
+    ) -> dict[str, list[Any]]:
+        """Raises :class:`CheckFailed`."""
+        raise CheckFailed(
+            f"dataset {dataset} cannot be read: {version} is of an API service, which has no datasets",
+            next_step="measure it in the steps test and release, or ask the API nodes",
+        )

@@ -7,6 +7,7 @@ from functools import partial
 
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.exclusive import claimed, infra_lock
+from mlops_steps.delivery.judging import judge_service_release
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.policing import check_release
 from mlops_steps.delivery.record import load_for
@@ -17,6 +18,7 @@ from mlops_steps.delivery.targets.api_deployer import ApiDeployerTarget
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.dss.api_deployer import ServiceDeployment
 from mlops_steps.dss.api_node import connect_api_node
+from mlops_steps.dss.api_traffic import users_traffic
 from mlops_steps.steps.context import Context
 from mlops_steps.system.extras import require
 from mlops_steps.system.interrupts import Stop
@@ -28,10 +30,10 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
 
     ``force`` is the reason for a release during a freeze. The version is live when the API Deployer says HEALTHY and
     each API node answers every test query with it. Raises :class:`CheckFailed` when the version may not be released
-    (now) or is damaged (nothing was changed), :class:`NodeError` when there is not one version that is live (nothing
-    was changed), :class:`RolledBack` when the release failed and the version before is live again,
-    :class:`ProductionInDoubt` when it is not, :class:`Interrupted` after a signal, when the version before is live
-    again.
+    (now) or is damaged, or when a gate does not let it through (nothing was changed), :class:`NodeError` when there is
+    not one version that is live (nothing was changed), :class:`RolledBack` when the release failed and the version
+    before is live again, :class:`ProductionInDoubt` when it is not, :class:`Interrupted` after a signal, when the
+    version before is live again.
     """
     settings, report, console = context.settings, context.report, context.console
     infra = settings.api.stage(stage).infra
@@ -54,6 +56,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
         try:
             with report.case("archive"):
                 check_same_package(target, package, console)
+            judge_service_release(change, target, package.version, target.deployer)
             if dry_run:
                 live, _ = look(change, package.version, deadline)
                 if release_settings.strategy == "canary":
@@ -90,8 +93,10 @@ def _canary(context: Context, stack: ExitStack, target: ApiDeployerTarget, live:
     def start(deployment: ServiceDeployment, before: str, new: str) -> Compare:
         # A failed call counts: it is not made again.
         connect = partial(connect_api_node, settings, service=deployment.deployed, retries=0)
-        nodes = [stack.enter_context(connect(node=node)) for node in target.node_settings(deployment)]
-        return Comparison(nodes, records, api.release.canary, live=before, new=new).step
+        known = target.node_settings(deployment)
+        nodes = [stack.enter_context(connect(node=node)) for node in known]
+        traffic = partial(users_traffic, settings, known, deployment.deployed)
+        return Comparison(nodes, records, api.release.canary, live=before, new=new, traffic=traffic).step
 
     canary = Canary(target, api.release.canary, start)
     canary.check(live)

@@ -266,6 +266,20 @@ def _check_service(settings: Settings, deployer: Examined) -> None:
             deployer.failed(check, f"{found.infra}: {found.live} is {found.health}", "look at the API Deployer")
         else:
             deployer.passed(check, f"{found.infra}: {found.live} on {len(found.nodes)} API nodes")
+        if isinstance(found, ServiceStatus) and found.shareable is not None:
+            _check_canary(deployer, f"canary on {stage}", found)
+
+
+def _check_canary(deployer: Examined, check: str, found: ServiceStatus) -> None:
+    """Whether a canary can tell the API Deployer that versions share the calls."""
+    if found.shareable:
+        deployer.passed(check, "the API Deployer's word for several versions is known")
+    else:
+        deployer.failed(
+            check,
+            "the API Deployer's word for several versions is not known: this deployment has never had several",
+            "set api.release.canary.mode in mlops.yml, or let two versions share the calls once, by hand",
+        )
 
 
 def _case(node: NodeSettings, finding: Finding) -> Case:

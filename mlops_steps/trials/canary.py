@@ -10,8 +10,9 @@ from functools import partial
 from mlops_steps.config.canary import CanarySettings
 from mlops_steps.dss.api_node import ScoringClient
 from mlops_steps.dss.api_services import Endpoint
+from mlops_steps.dss.api_traffic import Traffic
 from mlops_steps.errors import CheckFailed, NodeError
-from mlops_steps.gates.canary import LOOKS, Call, Evidence, Limits, Pair, judge
+from mlops_steps.gates.canary import LOOKS, Call, Counts, Evidence, Limits, Pair, judge
 from mlops_steps.gates.model import GateResult, GateVerdict, worst_of
 from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import Deadline
@@ -35,7 +36,10 @@ def records_of(queries: Sequence[Query], endpoints: Sequence[Endpoint]) -> list[
 
 
 class Comparison:
-    """The calls of both versions so far. They go to each of ``nodes`` in turn, which must not repeat failed calls."""
+    """The calls of both versions so far. They go to each of ``nodes`` in turn, which must not repeat failed calls.
+
+    ``traffic``: what the API nodes report of the calls of users.
+    """
 
     def __init__(
         self,
@@ -45,11 +49,14 @@ class Comparison:
         *,
         live: str,
         new: str,
+        traffic: Callable[[], Traffic | None] = lambda: None,
     ) -> None:
         self._nodes = nodes
         self._records = records
         self._settings = settings
         self._versions = (live, new)
+        self._traffic = traffic
+        self._before = traffic()
         self._evidence = Evidence()
         self._limits = Limits(
             calls=settings.calls,
@@ -75,12 +82,22 @@ class Comparison:
         for look in range(1, LOOKS + 1):
             wanted = self._settings.calls * look // LOOKS - self._settings.calls * (look - 1) // LOOKS
             complete = self._send(wanted, deadline)
+            self._count_users()
             number = (self._step - 1) * LOOKS + look
             results = judge(self._evidence, self._limits, number, enough=complete and look == LOOKS)
             say(f"{self._evidence.calls} calls of each version: {worst_of(results).value}")
             if not complete or any(result.verdict is GateVerdict.FAILED for result in results):
                 break
         return results
+
+    def _count_users(self) -> None:
+        """What the API nodes report of the calls of users since the canary began, where they do."""
+        now = self._traffic() if self._before else None
+        if now is None or self._before is None:
+            return
+        since, (live, new) = now.since(self._before), self._versions
+        self._evidence.live = Counts(since.calls[live], since.errors[live])
+        self._evidence.new = Counts(since.calls[new], since.errors[new])
 
     def _send(self, wanted: int, deadline: Deadline) -> bool:
         """Sends so many pairs of calls; whether they were sent before the deadline."""

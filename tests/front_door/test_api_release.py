@@ -81,6 +81,46 @@ def test_a_policy_holds_for_the_service_too(api: ApiWorkspace) -> None:
     assert api.record["api_stages"]["prod"]["forced"]["reason"] == "wrong answers"
 
 
+def test_a_function_of_the_teams_own_judges_a_version_before_it_is_released(api: ApiWorkspace) -> None:
+    (api.folder / "checks.py").write_text(
+        "from mlops_steps import GateResult, GateVerdict\n"
+        "def judge(context):\n"
+        "    good = context.candidate == 'v1'\n"
+        "    verdict = GateVerdict.PASSED if good else GateVerdict.FAILED\n"
+        "    return GateResult(verdict, f'{context.candidate} on {context.stage}', 0.5)\n"
+        "def read(context):\n"
+        "    return context.rows('scored', 'label')\n"
+    )
+
+    def gate(function: str) -> dict[str, Any]:
+        steps = ["api-test", "api-release"]
+        return {"gate": "custom", "name": "ours", "function": f"checks.py:{function}", "steps": steps}
+
+    def configure(*gates: dict[str, Any]) -> None:
+        api.configure()
+        path = api.folder / "mlops.yml"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "gates": list(gates)}))
+
+    configure(gate("judge"))
+    api.deployed("v1")
+    tested = api.run("api-test", "--stage", "dev")
+    assert tested.properties("api-test-dev")["gate.ours.verdict"] == "passed", tested.err
+    assert api.record["api_stages"]["dev"]["test"]["gates"]["ours"]["value"] == 0.5
+    api.ok("api-release", "--stage", "prod")
+    assert api.record["api_stages"]["prod"]["gates"]["ours"]["message"] == "v1 on prod"
+    api.deployed("v2")
+    dry = api.ok("api-release", "--stage", "prod", "--dry-run")
+    assert dry.case("api-release-prod", "gate ours").find("skipped") is not None
+    stopped = api.run("api-release", "--stage", "prod")
+    assert stopped.code == 1, stopped.err
+    assert "1 of 1 gates do not let version v2 go to prod; prod is untouched" in stopped.err
+    configure(gate("read"))
+    unmeasured = api.run("api-release", "--stage", "prod")
+    assert unmeasured.code == 1, unmeasured.err
+    assert "of an API service, which has no datasets" in unmeasured.err
+    assert api.serving("api-prod") == on_prod("v1")
+
+
 def test_what_was_not_tried_on_the_stage_before_is_refused(api: ApiWorkspace) -> None:
     missing = api.run("api-release", "--stage", "prod")
     assert missing.code == 1

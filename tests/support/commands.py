@@ -43,6 +43,11 @@ _LOCK = threading.Lock()
 _MEASURING = measuring.prepared()
 
 
+def import_first(*modules: str) -> None:
+    """Has the process that commands are forked from import these too, if it does not run yet."""
+    _CONTEXT.set_forkserver_preload(["tests.support.commands", *modules])
+
+
 @functools.cache
 def _start_server() -> None:
     """Once. It measures no coverage; the processes that it forks may."""

@@ -110,7 +110,8 @@ def page(found: Found, facts: Facts | None = None) -> Page:
     steps = _steps(reports)
     attached = [report.attachments for report in reports if report.attachments]
     figures: dict[str, list[FigureView]] = {}
-    for figure in (figure for each in attached for figure in each.figures):
+    # Gates may run in `test` and in `release`: the later figure of a name counts.
+    for figure in {figure.name: figure for each in attached for figure in each.figures}.values():
         figures.setdefault(TOPICS[figure.topic], []).append(figure_view(figure))
     differences = [one for each in attached for one in each.differences]
     return Page(

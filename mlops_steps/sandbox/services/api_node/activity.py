@@ -33,11 +33,15 @@ class Answered:
 
 @dataclass
 class Counts:
-    """The calls that one generation of an endpoint has answered. ``forced`` are among ``calls``, as are ``errors``."""
+    """The calls that one generation of an endpoint has answered. ``forced`` are among ``calls``, as are ``errors``.
+
+    ``forced_errors`` are among both.
+    """
 
     calls: int = 0
     forced: int = 0
     errors: int = 0
+    forced_errors: int = 0
     records: int = 0
     ignored: int = 0
     times: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_TIMES))
@@ -50,6 +54,7 @@ class Counts:
             "calls": self.calls,
             "forcedCalls": self.forced,
             "errors": self.errors,
+            "forcedErrors": self.forced_errors,
             "records": self.records,
             "ignoredRecords": self.ignored,
             "responseTimeMs": {name: round(value, 3) for name, value in latency.items()} if times else {},
@@ -75,6 +80,7 @@ class Activity:
             counts.calls += 1
             counts.forced += answered.forced
             counts.errors += answered.status >= 400
+            counts.forced_errors += answered.forced and answered.status >= 400
             counts.records += answered.records
             counts.ignored += answered.ignored
             counts.times.append(answered.milliseconds)
@@ -112,7 +118,7 @@ class Activity:
             for (name, _endpoint, generation), counts in self._counts.items():
                 if name == service:
                     total = found.setdefault(generation, Counts())
-                    for item in ("calls", "forced", "errors", "records", "ignored"):
+                    for item in ("calls", "forced", "errors", "forced_errors", "records", "ignored"):
                         setattr(total, item, getattr(total, item) + getattr(counts, item))
                     total.times.extend(counts.times)
             return found

@@ -1,0 +1,82 @@
+"""What API nodes report of the calls of users: how many each version of a service has answered, and how many failed.
+
+Source: ``APINodeAdminClient.get_metrics`` of the client, which says that it is a JSON object, and no more. The form
+that is read here is that of the sandbox; an answer in another form counts as no report.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dataikuapi import APINodeAdminClient
+
+from mlops_steps.config import Settings
+from mlops_steps.config.api import ApiNodeSettings
+from mlops_steps.dss.http import HttpLimits, NodeSession
+from mlops_steps.dss.session import Dss, expect
+from mlops_steps.errors import NodeError
+from mlops_steps.system.pace import pace
+from mlops_steps.system.waiting import Deadline
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Calls of users by version, and how many of them failed, since the nodes were started."""
+
+    calls: Counter[str]
+    errors: Counter[str]
+
+    def since(self, before: Traffic) -> Traffic:
+        """What has come since then. A node that was restarted meanwhile begins again: its calls are left out."""
+        return Traffic(self.calls - before.calls, self.errors - before.errors)
+
+
+def users_traffic(settings: Settings, nodes: Sequence[ApiNodeSettings], service: str) -> Traffic | None:
+    """The traffic on all nodes together; ``None`` where one has no key of its administration, or reports nothing.
+
+    Raises nothing for a node that does not answer: it is logged.
+    """
+    if not nodes or not all(node.admin_key for node in nodes):
+        return None
+    calls, errors = Counter[str](), Counter[str]()
+    for node in nodes:
+        try:
+            with _connect(settings, node) as dss, dss.within(Deadline(pace().look)):
+                with dss.asking("read the metrics of the API node"):
+                    for version, counts in _generations(dss.client.get_metrics(), service):
+                        calls[version] += counts["calls"] - counts["forcedCalls"]
+                        errors[version] += counts["errors"] - counts["forcedErrors"]
+        except NodeError as error:
+            log.warning("%s; going on without the calls of users", error)
+            return None
+    return Traffic(calls, errors)
+
+
+def _generations(metrics: Any, service: str) -> list[tuple[str, dict[str, int]]]:
+    """The counts of each version, one entry for each endpoint. Raises ``KeyError`` and the like for another form."""
+    endpoints = expect(expect(metrics, dict, "the metrics")["services"], dict, "services").get(service, {})
+    found = []
+    for endpoint in endpoints.get("endpoints", {}).values():
+        for version, counts in endpoint["generations"].items():
+            names = ("calls", "forcedCalls", "errors", "forcedErrors")
+            found.append((str(version), {name: expect(counts[name], int, name) for name in names}))
+    return found
+
+
+def _connect(settings: Settings, node: ApiNodeSettings) -> Dss:
+    key, http = node.admin_key, settings.http
+    client = APINodeAdminClient(node.url.rstrip("/"), key.get_secret_value() if key else "")
+    session = NodeSession(HttpLimits(http.connect_timeout, http.read_timeout, http.retries, http.max_wait))
+    session.auth = client._session.auth
+    session.verify = node.verify if isinstance(node.verify, bool) else str(node.verify)
+    if node.client_certificate:
+        certificate = str(node.client_certificate)
+        session.cert = (certificate, str(node.client_key)) if node.client_key else certificate
+    client._session = session
+    return Dss(node.name, node.url, client, session, key_variable=f"{node.variable}_API_KEY")
