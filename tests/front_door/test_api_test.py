@@ -294,7 +294,7 @@ def test_a_load_is_measured_and_judged(api: ApiWorkspace) -> None:
     measured = api.record["api_stages"]["dev"]["test"]["gates"]["load p95"]
     assert (measured["verdict"], measured["limit"]) == ("passed", "at most 10000 ms")
     page = (result.reports / "html" / "index.html").read_text()
-    assert "<h3>Latency under load</h3>" in page
+    assert "<h3>Latency under load on dev</h3>" in page
     assert "load p95" in page
     assert "<script" not in page
 
