@@ -18,6 +18,7 @@ import dataikuapi
 import pytest
 from dataikuapi.utils import DataikuException
 
+from mlops_steps.report import attachments
 from tests.front_door.api_workspace import ApiWorkspace, api
 from tests.front_door.test_api_release import deployment, on_prod, unit
 
@@ -98,6 +99,13 @@ def test_a_good_version_gets_all_calls_step_by_step(canary: ApiWorkspace) -> Non
     assert (unit(canary)["phase"], unit(canary)["share"]) == ("live", 50.0)
     gates = canary.record["api_stages"]["prod"]["gates"]
     assert gates["canary 50 %: errors"]["verdict"] == "passed"
+    shares, latency = attachments.read(result.reports / "mlops-api-release-prod.xml").figures
+    assert shares.series[0].y == (5, 5, 50, 50)
+    assert "got 5 %, 50 % of the calls" in shares.about
+    assert [line.name for line in latency.series] == ["new version", "live version"]
+    page = (result.reports / "html" / "index.html").read_text()
+    assert f"Version {unit(canary)['version']} has been live on prod since" in page
+    assert "canary 50 %: latency" in page
 
 
 @pytest.mark.parametrize(
