@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
+import shutil
 import signal
 import threading
 import time
@@ -256,3 +258,24 @@ def _at_work(api: ApiWorkspace) -> Any:
         assert process.poll() is None, api.finish(process).err
         time.sleep(0.05)
     return process
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["same agent", "another agent"])
+def test_of_two_releases_at_once_the_second_changes_nothing(
+    canary: ApiWorkspace, tmp_path_factory: pytest.TempPathFactory, elsewhere: bool
+) -> None:
+    configure(canary, calls=100_000)
+    canary.deployed("v2")
+    process = _at_work(canary)
+    other, variables = copy.copy(canary), {}
+    if elsewhere:
+        other.folder = tmp_path_factory.mktemp("agent") / "workspace"
+        shutil.copytree(canary.folder, other.folder)
+        variables = {"TMPDIR": str(tmp_path_factory.mktemp("locks"))}
+    second = other.run("api-release", "--stage", "prod", **variables)
+    assert second.code == 3, second.err
+    assert "at work on" in second.err
+    assert sorted(canary.serving("api-prod")["api-prod-1"]) == ["v1", "v2"]
+    process.send_signal(signal.SIGTERM)
+    assert canary.finish(process).code == 143
+    assert canary.serving("api-prod") == on_prod("v1")
