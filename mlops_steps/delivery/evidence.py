@@ -87,6 +87,8 @@ def to_recover(change: Change, live: Live) -> Situation:
     unit = change.unit
     if unit.pending and not superseded(change, live):
         return Situation(Phase.RESTORING, unit.previous, recorded=True)
+    if unit.verified and live.is_healthy(unit.verified):
+        return Situation(Phase.LIVE, recorded=True)
     return _by_the_nodes(change.target, live, _noted_before(change, live))
 
 

@@ -7,12 +7,11 @@ build, and who approved. Knows no node and no clock: everything is given.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal
 
-from mlops_steps.delivery.record import Build, ReleaseRecord
-from mlops_steps.delivery.unit import Outcome
+from mlops_steps.delivery.recorded_changes import Recorded
 from mlops_steps.report.attachments import PastRelease
 
 What = Literal["released", "released again", "rolled back", "updated again", "failed"]
@@ -34,21 +33,6 @@ class Update:
     succeeded: bool
     version: str | None
     who: str = ""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What a release record says of a change: of the version, between two moments."""
-
-    project: str
-    version: str | None
-    began: float
-    ended: float
-    restore: bool
-    why: str = ""
-    who: str = ""
-    build: str = ""
-    commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,44 +68,6 @@ class PastChange:
 def in_utc(seconds: float) -> str:
     """``2026-01-31 12:00:00Z``."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def recorded(record: ReleaseRecord, stage: str) -> list[Recorded]:
-    """The changes of the stage that the record tells of."""
-    part = record.stages.get(stage)
-    found = []
-    for unit in part.units.values() if part else ():
-        approved = part.approval.by if part and part.approval and part.approval.bundle == unit.version else ""
-        base = Recorded(
-            record.project, unit.version, 0.0, 0.0, False, who=approved,
-            build=_build(record.build), commit=record.project_commit or "",
-        )  # fmt: skip
-        if unit.deploy:
-            began, ended = _times(unit.deploy, unit.since)
-            found.append(replace(base, began=began, ended=ended))
-        if unit.restore:
-            began, ended = _times(unit.restore, unit.since)
-            before = unit.previous.version if unit.previous else None
-            found.append(
-                replace(base, version=before, began=began, ended=ended, restore=True, why=unit.why, commit="", who="")
-            )
-    return found
-
-
-def _build(build: Build) -> str:
-    name = f"{build.job} #{build.number}" if build.job and build.number else build.number or ""
-    return build.url or name
-
-
-def _times(part: Outcome, since: str) -> tuple[float, float]:
-    return _seconds(part.started), _seconds(part.ended or since)
-
-
-def _seconds(moment: str) -> float:
-    try:
-        return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def changes(updates: Iterable[Update], records: Sequence[Recorded]) -> list[PastChange]:

@@ -15,12 +15,13 @@ from typing import Any
 from mlops_steps.config import Settings
 from mlops_steps.delivery import release_notes
 from mlops_steps.delivery.record import LARGEST, ReleaseRecord
+from mlops_steps.delivery.recorded_changes import Recorded, recorded
 from mlops_steps.dss import bundles, deployments, updates
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.insight import delivery_figures
 from mlops_steps.insight.delivery_figures import Commit, Figures
-from mlops_steps.insight.history import PastChange, Recorded, Update, changes, recorded
+from mlops_steps.insight.history import PastChange, Update, changes
 from mlops_steps.jenkins import access
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console

@@ -150,9 +150,11 @@ class TestRender:
         path = tmp_path / "mlops.yml"
         path.write_text(render(Found("P", "https://design.example.com")), encoding="utf-8")
         settings = load(path, {})
-        for section in ("validation", "package", "test", "release", "automation"):
+        for section in ("validation", "package", "test", "release"):
             default = Settings.model_fields[section].default
             assert getattr(settings, section) == default, section
+        (tmp_path / "short.yml").write_text("project: P")
+        assert settings.automation == load(tmp_path / "short.yml", {}).automation
 
     def test_odd_names_do_not_break_the_file(self) -> None:
         odd = 'a: b #\n"c" {d} \u2028\x1b[31m'
@@ -181,7 +183,7 @@ class TestSchema:
         assert result.returncode == 0
         schema = json.loads(result.stdout)
         assert set(schema["properties"]) == {
-            "project", "automation", "nodes", "validate", "package", "deploy", "test", "compare", "release", "gates",
+            "project", "criticality", "automation", "policy", "nodes", "validate", "package", "deploy", "test", "compare", "release", "gates",
             "api", "http", "reports", "record",
         }  # fmt: skip
         assert set(schema["$defs"]["NodeSettings"]["properties"]) == {

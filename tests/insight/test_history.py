@@ -8,9 +8,10 @@ import pytest
 
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Approval, Build, Bundle, ReleaseRecord, Stage
+from mlops_steps.delivery.recorded_changes import Recorded, recorded
 from mlops_steps.delivery.unit import Outcome, Previous, Unit
 from mlops_steps.insight.delivery_figures import Commit, Figures, figures, in_words
-from mlops_steps.insight.history import PastChange, Recorded, Update, changes, recorded
+from mlops_steps.insight.history import PastChange, Update, changes
 
 DAY = 86_400.0
 START = 1_000 * DAY
