@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlops_steps.gates.model import GateResult, GateVerdict
+from mlops_steps.report.attachments import Figure, Series
 
 #: Looks at each step: after each quarter of the calls that it needs.
 LOOKS = 4
@@ -117,7 +118,14 @@ def _settled(result: GateResult, enough: bool) -> GateResult:
 
 def _result(name: str, verdict: GateVerdict, message: str, like: GateResult | None = None, **more: Any) -> GateResult:
     if like is not None:
-        more = {"value": like.value, "limit": like.limit, "rows": like.rows, "details": like.details, **more}
+        more = {
+            "value": like.value,
+            "limit": like.limit,
+            "rows": like.rows,
+            "details": like.details,
+            "figures": like.figures,
+            **more,
+        }
     return GateResult(verdict, message, name=name, source="calls of both versions", **more)
 
 
@@ -163,7 +171,7 @@ def _latency(evidence: Evidence, limits: Limits, level: float) -> GateResult:
     p95, live_p95 = _quantile(new, 0.95), _quantile(live, 0.95)
     message = f"95th percentile {_ms(p95)}; live version: {_ms(live_p95)}"
     limit = f"calls above the live version's percentiles: at most {limits.slower:g} times as many"
-    common: dict[str, Any] = {"value": p95, "limit": limit, "rows": len(both)}
+    common: dict[str, Any] = {"value": p95, "limit": limit, "rows": len(both), "figures": (_figure(new, live),)}
     if limits.max_latency is not None:
         common["limit"] = f"95th percentile at most {_ms(limits.max_latency)}; {limit}"
         if p95 > limits.max_latency and len(both) >= limits.calls:
@@ -182,6 +190,30 @@ def _latency(evidence: Evidence, limits: Limits, level: float) -> GateResult:
             )
             return _result("latency", GateVerdict.FAILED, text, **common)
     return _result("latency", GateVerdict.PASSED, message, **common)
+
+
+def _figure(new: list[float], live: list[float]) -> Figure:
+    """Which share of the calls took at most so long, for both versions; the times are sorted."""
+    places = [1, *range(5, 100, 5), 96, 97, 98, 99, 100]
+    lines = [
+        Series(
+            name=name,
+            x=tuple(round(1000 * _quantile(times, place / 100), 3) for place in places),
+            y=tuple(place / 100 for place in places),
+        )
+        for name, times in (("new version", new), ("live version", live))
+    ]
+    said = f"{_ms(_quantile(new, 0.95))} with the new version, {_ms(_quantile(live, 0.95))} with the live one"
+    return Figure(
+        name="canary latency",
+        topic="service",
+        title="Latency of both versions",
+        about=f"95 % of the calls took at most {said}; {len(new)} calls of each.",
+        x="ms",
+        y="share of the calls",
+        series=tuple(lines),
+        limits=(0.95,),
+    )
 
 
 def _answers(evidence: Evidence, limits: Limits, level: float) -> GateResult:

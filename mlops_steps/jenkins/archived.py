@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import requests
 
 from mlops_steps.errors import ControllerError
-from mlops_steps.jenkins.builds import Build, place_of
+from mlops_steps.jenkins.builds import Build, ask_of_build, place_of
 from mlops_steps.jenkins.session import Session, errors_in_words
 
 #: Builds of a job that are looked at.
@@ -30,22 +32,33 @@ def files(session: Session, job: str, path: str, since: float, largest: int) -> 
     """
     with errors_in_words(f"job {job}"):
         address = session.build_job_url(job).removesuffix("build")
-        tree = f"builds[number,url,timestamp,building,artifacts[relativePath]]{{0,{MOST}}}"
+        tree = f"builds[number,url,timestamp,artifacts[relativePath]]{{0,{MOST}}}"
         answer = session.jenkins_request(requests.Request("GET", f"{address}api/json", params={"tree": tree})).json()
         builds = [
             (Build(job, int(one["number"]), str(one["url"])), float(one["timestamp"]) / 1000)
             for one in answer["builds"]
             if any(artifact.get("relativePath") == path for artifact in one.get("artifacts") or [])
         ]
-    found = []
-    for build, at in builds:
-        if at < since:
-            continue
-        with errors_in_words(f"{path} of {build}"):
-            data = session.jenkins_request(
-                requests.Request("GET", f"{place_of(session, build)}artifact/{path}")
-            ).content
-        if len(data) > largest:
-            raise ControllerError(f"{path} of {build} has {len(data)} bytes; more than {largest} are too many")
-        found.append(Archived(build, at, data))
-    return found
+    return [Archived(build, at, _file(session, build, path, largest)) for build, at in builds if at >= since]
+
+
+def of_build(session: Session, build: Build, wanted: re.Pattern[str], largest: int) -> dict[str, bytes]:
+    """The files of a build whose path matches as a whole, by their paths; none where it has archived none.
+
+    Raises :class:`ControllerError` when there is no such build or it cannot be read.
+    """
+    found = ask_of_build(session, build, "", "artifacts[relativePath]")
+    if found is None:
+        raise ControllerError(f"{build}: not found")
+    with errors_in_words(f"the artifacts of {build}"):
+        paths = [str(one["relativePath"]) for one in found.get("artifacts") or []]
+    return {path: _file(session, build, path, largest) for path in paths if wanted.fullmatch(path)}
+
+
+def _file(session: Session, build: Build, path: str, largest: int) -> bytes:
+    with errors_in_words(f"{path} of {build}"):
+        request = requests.Request("GET", f"{place_of(session, build)}artifact/{quote(path)}")
+        data: bytes = session.jenkins_request(request).content
+    if len(data) > largest:
+        raise ControllerError(f"{path} of {build} has {len(data)} bytes; more than {largest} are too many")
+    return data

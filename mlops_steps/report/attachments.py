@@ -44,12 +44,13 @@ class Figure(_Part):
     """A picture of numbers, which has a table of the same numbers too.
 
     ``about`` says in one sentence what it shows, with the numbers that matter: it stands in for the picture. ``limits``
-    are lines across, or, in a figure of bars, the limit of each bar. ``diagonal``: a line from 0, 0 to 1, 1.
+    are lines across, or, in a figure of bars, the limit of each bar. ``steps``: each value holds until the next one.
+    ``diagonal``: a line from 0, 0 to 1, 1.
     """
 
     name: Line
     topic: Literal["champion", "drift", "service", "other"] = "other"
-    kind: Literal["lines", "bars"] = "lines"
+    kind: Literal["lines", "steps", "bars"] = "lines"
     title: Line
     about: Line
     x: Line = ""

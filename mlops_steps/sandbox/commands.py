@@ -200,7 +200,7 @@ def demo(out: Path, story: str) -> None:
 @click.option(
     "--faults",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Fault plan (YAML or JSON); each of its faults is one release.  [default: a list of nineteen]",
+    help="Fault plan (YAML or JSON); each of its faults is one release.  [default: a list of some twenty]",
 )
 @click.option(
     "--out",
@@ -209,8 +209,11 @@ def demo(out: Path, story: str) -> None:
     show_default=True,
     help="Folder for the logs and reports of each release.",
 )
-def rehearse(faults: Path | None, out: Path) -> None:
+@click.argument("what", type=click.Choice(["release", "api"]), default="release")
+def rehearse(faults: Path | None, out: Path, what: str) -> None:
     """Rehearse the worst day: releases to production, each under one fault.
+
+    release: a project's bundle, to the Automation node. api: a version of the API service, to the API nodes.
 
     One bundle is live, another one has passed its tests. For each fault the table at the end shows what the user saw,
     the exit code, and what the production node has active. The exit code is 0 when every release ended as it said.
@@ -218,9 +221,10 @@ def rehearse(faults: Path | None, out: Path) -> None:
     console = Console()
 
     def work(signals: Signals) -> int:
-        from mlops_steps.sandbox.play.rehearsal import run_rehearsal
+        from mlops_steps.sandbox.play.rehearsal import Rehearsal, run_rehearsal
+        from mlops_steps.sandbox.play.rehearsal_api import ServiceRehearsal
 
-        return run_rehearsal(out, faults, console, signals)
+        return run_rehearsal(out, faults, console, signals, ServiceRehearsal if what == "api" else Rehearsal)
 
     _finish(console, work, lambda number: 128 + number)
 

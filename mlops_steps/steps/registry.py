@@ -464,8 +464,9 @@ STEPS: dict[str, Step] = {
         Step(
             "report",
             "Make the page of the release, from the release record and the reports: reports/html/index.html.",
-            "Each step makes it too, without pictures; those need the extra `report`. Asks no node. With --from: the "
-            "page of an old build, from a folder with its artifacts (Jenkins: Build Artifacts, all files in a zip).",
+            "Each step makes it too, without pictures; those need the extra `report`. Asks no node. The page of an old "
+            "build: with --from of a folder with its artifacts (Jenkins: Build Artifacts, all files in a zip), or with "
+            "--build of the build itself (JENKINS_URL, JENKINS_USER, JENKINS_API_TOKEN).",
             has_stage=False,
             options=(
                 Option(
@@ -473,6 +474,13 @@ STEPS: dict[str, Step] = {
                     "A folder with the reports and the record of another build.",
                     default="those of mlops.yml",
                     metavar="FOLDER",
+                ),
+                Option(
+                    "build",
+                    "An old build, as JOB#NUMBER; its page is made in reports/builds/.",
+                    metavar="JOB#NUMBER",
+                    pattern=r"[^#\s][^#\n]*#[1-9][0-9]{0,8}",
+                    form="JOB#NUMBER, such as churn/main#128",
                 ),
             ),
             asks=(),

@@ -28,6 +28,8 @@ _LATE, _LATE_SHARE = 0.05, 0.1
 _SEED = 20
 # Seconds after which a wait looks whether it is over.
 _PIECE = 0.5
+# Seconds between two states that are shown.
+_SAY = 10.0
 _MOST_TEXTS = 20
 
 
@@ -122,7 +124,8 @@ class Load:
         self._first = begin + self._warm_up / self._settings.rate
         # Not earlier, however soon the last call comes.
         self._last = self._first + self._settings.measured_seconds
-        every = max(1, round(self._settings.rate))
+        # Off a terminal each state is a line of the log.
+        every = max(1, min(round(self._settings.rate * _SAY), len(times) // 10))
         try:
             for due in times:
                 if not self._waited_until(begin + due):

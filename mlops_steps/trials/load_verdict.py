@@ -93,7 +93,7 @@ def add_to(report: Report, settings: LoadSettings, found: Measurement, seconds: 
     report.set(**dict(_properties(settings, found)))
     times = latencies(found.samples)
     if times:
-        report.attach().figures.append(_histogram(settings, found, times))
+        report.attach().figures.append(_histogram(settings, found, times, report.stage or ""))
     return judged
 
 
@@ -176,7 +176,7 @@ def _properties(settings: LoadSettings, found: Measurement) -> Iterator[tuple[st
         yield "load_throughput", _short(throughput)
 
 
-def _histogram(settings: LoadSettings, found: Measurement, times: Sequence[float]) -> Figure:
+def _histogram(settings: LoadSettings, found: Measurement, times: Sequence[float], stage: str) -> Figure:
     edges = _edges(times[0], times[-1])
     counts = [0] * (len(edges) - 1)
     at = 0
@@ -186,10 +186,10 @@ def _histogram(settings: LoadSettings, found: Measurement, times: Sequence[float
         counts[at] += 1
     names = tuple(f"{_short(low)} to {_short(high)}" for low, high in pairwise(edges))
     return Figure(
-        name="latency under load",
+        name=f"latency under load on {stage}",
         topic="service",
         kind="bars",
-        title="Latency under load",
+        title=f"Latency under load on {stage}",
         about=f"{summary(settings, found)}. Each bar is the number of calls that took so many milliseconds.",
         x="ms",
         y="calls",

@@ -44,7 +44,6 @@ class QueryRun:
         self._parallel = parallel
         self._gone: dict[str, NodeError] = {}
         self._lock = threading.Lock()
-        self._answered = 0
 
     @property
     def unreachable(self) -> NodeError | None:
@@ -60,11 +59,18 @@ class QueryRun:
         """
         calls = [partial(self._ask, node, query, may_ignore) for query in queries for node in self._nodes]
 
+        # Off a terminal each state is a line of the log.
+        every = max(1, len(calls) // 10)
+        answered = 0
+
         def counted(call: Callable[[], Asked]) -> Asked:
+            nonlocal answered
             asked = call()
             with self._lock:
-                self._answered += 1
-            say(f"{self._answered} of {len(calls)} calls")
+                answered += 1
+                number = answered
+            if number % every == 0:
+                say(f"{number} of {len(calls)} calls")
             return asked
 
         answers = gather([partial(counted, call) for call in calls], workers=self._parallel)

@@ -294,7 +294,7 @@ def test_a_load_is_measured_and_judged(api: ApiWorkspace) -> None:
     measured = api.record["api_stages"]["dev"]["test"]["gates"]["load p95"]
     assert (measured["verdict"], measured["limit"]) == ("passed", "at most 10000 ms")
     page = (result.reports / "html" / "index.html").read_text()
-    assert "<h3>Latency under load</h3>" in page
+    assert "<h3>Latency under load on dev</h3>" in page
     assert "load p95" in page
     assert "<script" not in page
 
@@ -366,3 +366,18 @@ def test_a_load_without_a_record_to_send_is_a_mistake_of_the_configuration(api: 
     assert "api.test.load: has 60 calls, too few for p99: 300 at least" in wrong.err
     load(api, p59="1s")
     assert "api.test.load.p59: unknown key; did you mean p99?" in api.run("api-test", "--stage", "dev").err
+
+
+def test_a_policy_that_names_approvers_holds_for_the_service_too(api: ApiWorkspace) -> None:
+    api.configure(policy={"approvers": ["jane"]}, api={"release": {"tests": "off"}})
+    unapproved = api.run("api-release", "--stage", "prod")
+    assert unapproved.code == 1, unapproved.err
+    assert "nobody has approved this release to prod" in unapproved.err
+    assert "`mlops-steps api-approve --stage prod --by NAME`" in unapproved.err
+    assert api.run("api-approve", "--stage", "prod", "--by", "joe").code == 1
+    api.ok("api-approve", "--stage", "prod", "--by", "jane")
+    approval = api.record["api_stages"]["prod"]["approval"]
+    assert (approval["by"], approval["bundle"]) == ("jane", "v1")
+    released = api.ok("api-release", "--stage", "prod")
+    assert released.properties("api-release-prod")["approved_by"] == "jane"
+    assert api.serving("api-prod") == {"api-prod-1": ["v1"], "api-prod-2": ["v1"]}

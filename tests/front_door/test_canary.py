@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
+import shutil
 import signal
 import threading
 import time
@@ -16,6 +18,7 @@ import dataikuapi
 import pytest
 from dataikuapi.utils import DataikuException
 
+from mlops_steps.report import attachments
 from tests.front_door.api_workspace import ApiWorkspace, api
 from tests.front_door.test_api_release import deployment, on_prod, unit
 
@@ -96,6 +99,13 @@ def test_a_good_version_gets_all_calls_step_by_step(canary: ApiWorkspace) -> Non
     assert (unit(canary)["phase"], unit(canary)["share"]) == ("live", 50.0)
     gates = canary.record["api_stages"]["prod"]["gates"]
     assert gates["canary 50 %: errors"]["verdict"] == "passed"
+    shares, latency = attachments.read(result.reports / "mlops-api-release-prod.xml").figures
+    assert shares.series[0].y == (5, 5, 50, 50)
+    assert "got 5 %, 50 % of the calls" in shares.about
+    assert [line.name for line in latency.series] == ["new version", "live version"]
+    page = (result.reports / "html" / "index.html").read_text()
+    assert f"Version {unit(canary)['version']} has been live on prod since" in page
+    assert "canary 50 %: latency" in page
 
 
 @pytest.mark.parametrize(
@@ -248,3 +258,24 @@ def _at_work(api: ApiWorkspace) -> Any:
         assert process.poll() is None, api.finish(process).err
         time.sleep(0.05)
     return process
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["same agent", "another agent"])
+def test_of_two_releases_at_once_the_second_changes_nothing(
+    canary: ApiWorkspace, tmp_path_factory: pytest.TempPathFactory, elsewhere: bool
+) -> None:
+    configure(canary, calls=100_000)
+    canary.deployed("v2")
+    process = _at_work(canary)
+    other, variables = copy.copy(canary), {}
+    if elsewhere:
+        other.folder = tmp_path_factory.mktemp("agent") / "workspace"
+        shutil.copytree(canary.folder, other.folder)
+        variables = {"TMPDIR": str(tmp_path_factory.mktemp("locks"))}
+    second = other.run("api-release", "--stage", "prod", **variables)
+    assert second.code == 3, second.err
+    assert "at work on" in second.err
+    assert sorted(canary.serving("api-prod")["api-prod-1"]) == ["v1", "v2"]
+    process.send_signal(signal.SIGTERM)
+    assert canary.finish(process).code == 143
+    assert canary.serving("api-prod") == on_prod("v1")

@@ -328,6 +328,7 @@ class FakeController:
                     "duration": 0 if build.building else 184000,
                     "number": build.number,
                     "description": build.description,
+                    "artifacts": [{"relativePath": path} for path in build.artifacts],
                     "url": self._build_url(job, build),
                     "previousBuild": previous and {"number": previous.number, "url": self._build_url(job, previous)},
                 }

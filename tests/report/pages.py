@@ -128,8 +128,8 @@ def canary() -> tuple[list[Report], Facts]:
         for name, slow in (("new", 2), ("old", 3))
     )
     release.attach().figures += [
-        Figure(name="canary", topic="service", title="Canary", about="10 %, then 50 %, then all of the calls.",
-               x="seconds", y="% of the calls", series=(steps,)),
+        Figure(name="canary", topic="service", kind="steps", title="Canary",
+               about="10 %, then 50 %, then all of the calls.", x="seconds", y="% of the calls", series=(steps,)),
         Figure(name="latency", topic="service", title="Latency", about="95 % of the calls take less than 57 ms.",
                x="ms", y="share of calls", series=latency, limits=(0.95,)),
     ]  # fmt: skip

@@ -152,6 +152,15 @@ def test_gates_are_shown_with_measured_against_limit() -> None:
     assert [cell.text_content() for cell in row][:4] == ["auc", "failed", "0.71", "at least 0.8"]
 
 
+def test_what_a_canary_has_measured_is_among_the_gates() -> None:
+    report = Report("P", "api-release", "live")
+    report.set(**{"canary.0.5.latency.value": "0.04", "canary.0.5.latency.verdict": "passed"})
+    document = document_of([report])
+    (row,) = document.findall(".//section[@id='gates']//tbody/tr")
+    assert [cell.text_content() for cell in row][:3] == ["canary 0.5 %: latency", "passed", "0.04"]
+    assert "canary.0.5" not in lxml_html.tostring(document).decode()
+
+
 def test_figures_differences_and_past_releases_are_shown_as_texts() -> None:
     document = document_of(everything())
     assert [text for text in texts(document, ".//h2") if text not in ("What failed", "Stages", "Gates")] == [

@@ -128,10 +128,10 @@ def test_what_ends_it_from_outside_ends_its_calls() -> None:
     def stop(_state: str) -> None:
         raise KeyboardInterrupt
 
-    running = load(settings(rate=50, calls=1000), node)
+    running = load(settings(rate=200, calls=1000), node)
     with pytest.raises(KeyboardInterrupt):
         running.run(stop)
-    assert len(node.records) <= 51
+    assert len(node.records) <= 110
     for thread in threading.enumerate():
         if thread.name == "load":
             thread.join(10)
@@ -193,7 +193,8 @@ def test_the_histogram_holds_every_answered_call() -> None:
     (series,) = figure.series
     assert sum(series.y) == 6
     assert len(series.x) == len(series.y)
-    assert (figure.topic, figure.kind) == ("service", "bars")
+    # One for each stage: of two figures of one name the page shows the later one.
+    assert (figure.name, figure.topic, figure.kind) == ("latency under load on dev", "service", "bars")
     _, same = judged(measured(5, 5, 5))
     assert sum(same.attach().figures[0].series[0].y) == 3
 

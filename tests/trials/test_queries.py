@@ -211,3 +211,11 @@ def test_after_the_limit_nothing_is_asked() -> None:
     cases = judged(node, limit=0)
     assert node.calls == 0
     assert cases[2].message == "not asked: all queries together have had their 0s"
+
+
+def test_the_progress_of_many_calls_is_a_few_lines() -> None:
+    queries = [Query(name=str(number), endpoint="score", features={}) for number in range(500)]
+    said: list[str] = []
+    QueryRun([Node("one", P)], "v1", Deadline(60), 4).cases(queries, "x", said.append)  # type: ignore[list-item]
+    assert sorted(said, key=len)[-1] == "500 of 500 calls"
+    assert len(said) == 10

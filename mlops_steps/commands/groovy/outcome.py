@@ -89,7 +89,8 @@ def outcome(
     record = _record(settings, before)
     with suppress(MlopsError):
         found |= approval.question(settings, record, request.text("config"), request.project)
-    archived = [*([settings.record] if record else []), *_page(folder)]
+    # Reports too: `mlops-steps report` makes the page of an old build of them.
+    archived = [*([settings.record] if record else []), *reports, *attached, *_page(folder)]
     if record:
         found["record"] = _relative(settings.record)
     if record and record.bundle:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +20,7 @@ from mlops_steps.dss.api_deployer import ServiceDeployment
 from mlops_steps.errors import CheckFailed, InternalError, MlopsError
 from mlops_steps.gates.model import GateResult, GateVerdict, worst_of
 from mlops_steps.system.interrupts import Interrupts, Stop
-from mlops_steps.system.waiting import Deadline
+from mlops_steps.system.waiting import Deadline, duration
 
 #: Compares both versions at one step, until the deadline; is given what to say meanwhile.
 Compare = Callable[[Deadline, Callable[[str], None]], list[GateResult]]
@@ -57,9 +58,11 @@ class Canary:
         """The steps below 100 %. Returns what is live after the last one."""
         new, before = str(change.unit.version), str(change.unit.previous and change.unit.previous.version)
         compare: Compare | None = None
+        drawn = _Drawn(change)
         for percent in self.settings.steps:
             with change.report.case(f"canary {percent:g} %") as case:
                 change.shift(percent)
+                drawn.shifted(percent)
                 live = share(
                     self.target,
                     {before: 1 - percent / 100, new: percent / 100},
@@ -73,8 +76,10 @@ class Canary:
                 assert compare
                 with change.console.waiting(f"comparing version {new} at {percent:g} % with {before}") as wait:
                     results = compare(Deadline(self.settings.step_timeout), wait.state)
+                drawn.compared(results)
                 for result in results:
                     facts = {f"canary.{percent:g}.{result.name}.{name}": text for name, text in result.facts().items()}
+                    facts[f"canary.{percent:g}.{result.name}.verdict"] = result.verdict.value
                     change.report.properties.update(facts)
                 case.stdout += "".join(
                     f"{result.name}: {result.verdict.value}: {result.message}\n" for result in results
@@ -100,6 +105,44 @@ class Canary:
                 details=[*details, "api.release.canary.inconclusive of mlops.yml says what follows: rollback"],
             )
         change.console.warn(f"canary {percent:g} % is inconclusive: {text}; going on, as mlops.yml says")
+
+
+class _Drawn:
+    """The figures of a canary for the page: kept after each step, so that one that fails has them too."""
+
+    def __init__(self, change: Change) -> None:
+        self._report = change.report
+        self._begin = time.monotonic()
+        self._shares: list[tuple[float, float]] = []
+
+    def shifted(self, percent: float) -> None:
+        """So many percent of the calls are about to go to the new version."""
+        self._shares.append((round(time.monotonic() - self._begin, 1), percent))
+        self._keep([])
+
+    def compared(self, results: Sequence[GateResult]) -> None:
+        """What a step has found; the step has lasted until now."""
+        self._shares.append((round(time.monotonic() - self._begin, 1), self._shares[-1][1]))
+        self._keep(results)
+
+    def _keep(self, results: Sequence[GateResult]) -> None:
+        from mlops_steps.report.attachments import Figure, Series
+
+        seconds, percents = zip(*self._shares, strict=True)
+        steps = ", ".join(dict.fromkeys(f"{percent:g} %" for percent in percents))
+        shares = Figure(
+            name="canary",
+            topic="service",
+            kind="steps",
+            title="Calls to the new version",
+            about=f"The new version got {steps} of the calls, for {duration(round(seconds[-1]))} in all.",
+            x="seconds",
+            y="% of the calls",
+            series=(Series(name="new version", x=seconds, y=percents),),
+        )
+        new = {figure.name: figure for figure in (shares, *(one for result in results for one in result.figures))}
+        figures = self._report.attach().figures
+        figures[:] = [*(one for one in figures if one.name not in new), *new.values()]
 
 
 def compare_only(change: Change, canary: Canary, live: Live, situation: Situation, signals: Interrupts) -> None:

@@ -108,6 +108,7 @@ def _draw_lines(axes: Axes, figure: Figure) -> None:
             marker=_MARKERS[number % len(_MARKERS)] if few else "",
             markersize=3.5,
             linewidth=1.6,
+            drawstyle="steps-post" if figure.kind == "steps" else "default",
             zorder=2 + number,
         )
     axes.set_xlabel(figure.x)
@@ -137,7 +138,7 @@ def _draw_bars(axes: Axes, figure: Figure) -> None:
     axes.set_xlim(min(0.0, *(value for line in figure.series for value in line.y)), most * 1.15 or 1.0)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"{figure.y}; the line across a bar is its limit" if figure.limits else figure.y)
+    axes.set_xlabel(f"{figure.y} (line: limit)" if figure.limits else figure.y)
 
 
 def _short(name: str, limit: int) -> str:

@@ -29,6 +29,8 @@ NEXT = "next"
 WORDS = {Outcome.PASSED: "passed", Outcome.FAILURE: "failed", Outcome.ERROR: "error", Outcome.SKIPPED: "skipped"}
 _ORDER = [Outcome.FAILURE, Outcome.ERROR, Outcome.SKIPPED, Outcome.PASSED]
 _IN_GENERAL = "look at what failed, put it right on the Design node, then run the pipeline again"
+#: What the names of properties begin with that hold what was measured.
+_MEASURED = ("gate", "canary")
 _GATE_FIELDS = ("verdict", "value", "limit", "interval", "rows", "source")
 TOPICS = {
     "champion": "Candidate against champion",
@@ -110,7 +112,8 @@ def page(found: Found, facts: Facts | None = None) -> Page:
     steps = _steps(reports)
     attached = [report.attachments for report in reports if report.attachments]
     figures: dict[str, list[FigureView]] = {}
-    for figure in (figure for each in attached for figure in each.figures):
+    # Gates may run in `test` and in `release`: the later figure of a name counts.
+    for figure in {figure.name: figure for each in attached for figure in each.figures}.values():
         figures.setdefault(TOPICS[figure.topic], []).append(figure_view(figure))
     differences = [one for each in attached for one in each.differences]
     return Page(
@@ -169,7 +172,7 @@ def _step(report: Report, number: int, limit: int) -> StepView:
         tuple(
             (_line(name), _line(value, 2_000))
             for name, value in report.properties.items()
-            if name not in (BEGAN, TOOK, NEXT) and not name.startswith("gate.")
+            if name not in (BEGAN, TOOK, NEXT) and name.partition(".")[0] not in _MEASURED
         ),
         tuple(_check(report, case, f"check-{number}-{index}", limit) for index, case in enumerate(shown, 1)),
         len(cases) - len(shown),
@@ -198,8 +201,12 @@ def _check(report: Report, case: Case, anchor: str, limit: int) -> Check:
 def _gates(report: Report) -> Iterable[dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for name, value in report.properties.items():
-        gate, _, what = name.removeprefix("gate.").rpartition(".")
-        if name.startswith("gate.") and gate and what in _GATE_FIELDS:
+        kind, _, inner = name.partition(".")
+        gate, _, what = inner.rpartition(".")
+        if kind == "canary":
+            step, _, gate = gate.rpartition(".")
+            gate = f"canary {step} %: {gate}"
+        if kind in _MEASURED and gate and what in _GATE_FIELDS:
             found.setdefault(gate, dict.fromkeys(_GATE_FIELDS, ""))[what] = _line(value, 500)
     said = {case.name: case.message or case.stdout.partition("\n")[0] for case in report.cases}
     for gate, values in found.items():

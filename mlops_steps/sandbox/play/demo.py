@@ -198,7 +198,7 @@ class _Demo:
         folder = short(self.out)
         for line in (
             f"live on auto-prod, as the node itself says: {live or 'nothing'}",
-            f"reports:  {folder}/revision-*/reports",
+            f"reports:  {folder}/revision-*/reports, pages: html/index.html in them",
             f"records:  {folder}/revision-*/release.json",
             f"logs:     {folder}/revision-*/*.log",
         ):

@@ -32,10 +32,10 @@ PLAN = "rehearsal.yml"
 RELEASE = ("release", "--stage", "prod")
 RECOVER = ("recover", "--stage", "prod")
 
-_MARK = "# Written by `mlops-steps sandbox rehearse`.\n"
+MARK = "# Written by `mlops-steps sandbox rehearse`.\n"
 # Patience is short, in seconds: what takes minutes in real life is over in seconds here.
 _CONFIG = (
-    _MARK
+    MARK
     + """\
 project: {project}
 http: {{read_timeout: {read}, retries: 3, max_wait: 8s}}
@@ -46,7 +46,7 @@ release: {{smoke_scenario: TEST_SMOKE, timeout: {update}, smoke_timeout: {smoke}
 )
 _LIMITS = {"read": 5.0, "update": 12.0, "smoke": 10.0, "restore": 25.0}
 # A smoke test takes about so long on a machine that these limits fit; on a slower or busier one they are stretched.
-_USUAL_SMOKE = 3.0
+USUAL_SMOKE = 3.0
 # Nothing is known of the machine yet.
 _AT_FIRST = 6.0
 _NOT_INHERITED = ("MLOPS_CONFIG", "GIT_COMMIT", "JOB_NAME", "BUILD_URL")
@@ -68,36 +68,46 @@ class Played:
     wrong: str = ""
 
 
-def run_rehearsal(out: Path, faults: Path | None, console: Console, signals: Signals) -> int:
+def run_rehearsal(out: Path, faults: Path | None, console: Console, signals: Signals, kind: type[Rehearsal]) -> int:
     """Plays the faults of a plan (the built-in one without ``faults``) and prints the table.
 
-    Returns 0. Raises :class:`CheckFailed` when a release said something else than what was true,
-    :class:`ConfigError` for a plan or a folder that cannot be used.
+    ``kind``: what is released. Returns 0. Raises :class:`CheckFailed` when a release said something else than what was
+    true, :class:`ConfigError` for a plan or a folder that cannot be used.
     """
     started = time.monotonic()
     out = out.absolute()
-    plan = _plan(faults)
+    plan = _plan(faults, kind.plan)
     _prepare(out)
     with running(None, None, console) as sandbox:
-        rehearsal = _Rehearsal(sandbox, out, console, signals)
+        rehearsal = kind(sandbox, out, console, signals)
         rehearsal.set_the_stage()
         played = [rehearsal.play(number, item) for number, item in enumerate(plan, 1)]
-    _print_table(played, time.monotonic() - started, out)
+    _print_table(played, time.monotonic() - started, out, kind.place)
     wrong = [f"{item.name}: {item.wrong}" for item in played if item.wrong]
     if wrong:
         raise CheckFailed(f"{len(wrong)} of {len(played)} releases did not end as they said", details=wrong)
     return 0
 
 
-def _plan(path: Path | None) -> list[Planned]:
+def _plan(path: Path | None, plan: str = PLAN) -> list[Planned]:
     names = [name for spec in NODES for name in (spec.id, spec.name)]
     if path is not None:
         return load(path, names)
-    with as_file(files(__package__).joinpath(PLAN)) as built_in:
+    with as_file(files(__package__).joinpath(plan)) as built_in:
         return load(built_in, names)
 
 
-class _Rehearsal:
+class Rehearsal:
+    """Releases of a project's bundle: how they are prepared, and how it is known what is live."""
+
+    plan = PLAN
+    config = _CONFIG
+    release: tuple[str, ...] = RELEASE
+    recover: tuple[str, ...] = RECOVER
+    rollback: tuple[str, ...] = ("rollback", "--stage", "prod", "--to")
+    #: What a version is called, and where it is live.
+    word, place = "bundle", "auto-prod"
+
     def __init__(self, sandbox: Sandbox, out: Path, console: Console, signals: Signals) -> None:
         self.sandbox = sandbox
         self.out = out
@@ -105,46 +115,50 @@ class _Rehearsal:
         self._signals = signals
         inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         self._environment = command_environment(sandbox, inherited)
-        self._record = out / ".mlops" / "release.json"
-        self._kept_record = out / "release-before.json"
-        self._set_patience(_AT_FIRST)
+        self.record = out / ".mlops" / "release.json"
+        self.kept_record = out / "release-before.json"
+        self.set_patience(_AT_FIRST)
         self.old = self.new = ""
 
     def set_the_stage(self) -> None:
         """One bundle is live on production; another one has passed its tests."""
-        self._must("package", build=1)
-        self._must("deploy", "--stage", "prod")
+        self.must("package", build=1)
+        self.must("deploy", "--stage", "prod")
         self.old = self._live()
         began = time.monotonic()
-        self._must("smoke-test", "--stage", "prod")
-        self._set_patience(max(1.0, (time.monotonic() - began) / _USUAL_SMOKE))
-        self._must("package", build=2)
-        self._must("deploy", "--stage", "test")
-        self._must("test", "--stage", "test")
-        shutil.copy(self._record, self._kept_record)
-        self.new = _properties(self.out / "reports" / "mlops-package.xml").get("bundle", "")
-        self.console.good(f"bundle {self.old} is live on auto-prod, and bundle {self.new} has passed its tests")
+        self.must("smoke-test", "--stage", "prod")
+        self.set_patience(max(1.0, (time.monotonic() - began) / USUAL_SMOKE))
+        self.must("package", build=2)
+        self.must("deploy", "--stage", "test")
+        self.must("test", "--stage", "test")
+        shutil.copy(self.record, self.kept_record)
+        self.new = properties_of(self.out / "reports" / "mlops-package.xml").get("bundle", "")
+        self.say_ready()
 
-    def _set_patience(self, times: float) -> None:
+    def say_ready(self) -> None:
+        ready = f"{self.word} {self.old} is live on {self.place}, and {self.word} {self.new} has passed its tests"
+        self.console.good(ready)
+
+    def set_patience(self, times: float) -> None:
         """Writes the configuration, with limits that many times as long as usual."""
         limits = {name: f"{seconds * times:.1f}s" for name, seconds in _LIMITS.items()}
-        (self.out / "mlops.yml").write_text(_CONFIG.format(project=PROJECT_KEY, **limits), encoding="utf-8")
+        (self.out / "mlops.yml").write_text(self.config.format(project=PROJECT_KEY, **limits), encoding="utf-8")
 
     def play(self, number: int, item: Planned) -> Played:
         """Releases under one fault, looks what is live, and puts things back."""
         name = item.fault.name or item.fault.describe()
-        shutil.copy(self._kept_record, self._record)
+        shutil.copy(self.kept_record, self.record)
         folder = self.out / f"{number:02d}-{_file_name(name)}"
         folder.mkdir()
         self.sandbox.node(item.node).faults.add(item.fault)
         start = time.monotonic()
-        code = self._run(RELEASE, folder / "release.log")
+        code = self._run(self.release, folder / "release.log")
         seconds, live = time.monotonic() - start, self._live()
         self._keep_reports(folder)
-        properties = _properties(folder / "mlops-release-prod.xml")
+        properties = properties_of(folder / f"mlops-{self.release[0]}-prod.xml")
         saw = self._in_short(properties.get("error", "")) or ("released" if code == 0 else "see the log")
         self._clear()
-        recovered = self._run(RECOVER, folder / "recover.log") if code == _IN_DOUBT else None
+        recovered = self._run(self.recover, folder / "recover.log") if code == _IN_DOUBT else None
         played = Played(name, code, saw, self._name_of(live), seconds, recovered)
         played.wrong = self._wrong(played, live, properties.get("live", ""))
         self.console.line(f"{number:2} {name:40} exit {code}, live: {played.live} ({duration(round(seconds, 1))})")
@@ -154,13 +168,13 @@ class _Rehearsal:
     def _wrong(self, played: Played, live: str, said: str) -> str:
         """What is not as it was said; empty when all is."""
         if played.code == 0:
-            return "" if live == self.new else f"released, and bundle {live} is live"
+            return "" if live == self.new else f"released, and {self.word} {live} is live"
         if played.code != _IN_DOUBT:
-            return "" if live == self.old else f"exit code {played.code}, and bundle {live} is live"
-        if "unknown" not in said and f"bundle {live} " not in said:
-            return f"it said {said}, and bundle {live} is live"
+            return "" if live == self.old else f"exit code {played.code}, and {self.word} {live} is live"
+        if "unknown" not in said and f"{self.word} {live} " not in said:
+            return f"it said {said}, and {self.word} {live} is live"
         if played.recovered != 0 or self._live() != self.old:
-            return f"recover ended with {played.recovered}, and bundle {self._live()} is live"
+            return f"{self.recover[0]} ended with {played.recovered}, and {self.word} {self._live()} is live"
         return ""
 
     def _clear(self) -> None:
@@ -173,7 +187,7 @@ class _Rehearsal:
     def _put_back(self, folder: Path) -> None:
         """The old bundle is live again, whatever happened."""
         if self._live() != self.old:
-            code = self._run(("rollback", "--stage", "prod", "--to", self.old), folder / "rollback.log")
+            code = self._run((*self.rollback, self.old), folder / "rollback.log")
             if code != 0:
                 raise self._failed("rollback", code, folder / "rollback.log")
         shutil.rmtree(self.out / "reports", ignore_errors=True)
@@ -182,18 +196,18 @@ class _Rehearsal:
         return active_bundle_id(self.sandbox.nodes["auto-prod"], PROJECT_KEY) or "nothing"
 
     def _name_of(self, bundle: str) -> str:
-        return {self.old: "the old bundle", self.new: "the new bundle"}.get(bundle, bundle)
+        return {self.old: f"the old {self.word}", self.new: f"the new {self.word}"}.get(bundle, bundle)
 
     def _in_short(self, error: str) -> str:
         """The first line of the error, without what is the same in all of them."""
         for bundle in filter(None, (self.old, self.new)):
-            error = error.replace(f"bundle {bundle}", self._name_of(bundle))
-        error = re.sub(r"^prod: the new bundle was not released: ", "rolled back: ", error)
+            error = error.replace(f"{self.word} {bundle}", self._name_of(bundle))
+        error = re.sub(rf"^prod: the new {self.word} was not released: ", "rolled back: ", error)
         return re.sub(
             r"^prod: the release failed and what was live before could not be restored: ", "in doubt: ", error
         )
 
-    def _must(self, *arguments: str, build: int = 0) -> None:
+    def must(self, *arguments: str, build: int = 0) -> None:
         log = self.out / "preparation.log"
         if build:
             self._environment["BUILD_NUMBER"] = str(build)
@@ -232,7 +246,7 @@ def _prepare(out: Path) -> None:
     """Makes the folder, and removes what an earlier rehearsal left in it. Raises :class:`ConfigError`."""
     config = out / "mlops.yml"
     try:
-        if out.is_dir() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(_MARK)):
+        if out.is_dir() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(MARK)):
             raise ConfigError(f"{out} is not empty and holds no earlier rehearsal: choose another folder with --out")
         for old in (out / "reports", out / ".mlops", *out.glob("[0-9][0-9]-*")):
             shutil.rmtree(old, ignore_errors=True)
@@ -242,7 +256,7 @@ def _prepare(out: Path) -> None:
         raise ConfigError(f"{out} cannot be used: {error.strerror}") from error
 
 
-def _properties(report: Path) -> dict[str, str]:
+def properties_of(report: Path) -> dict[str, str]:
     """What a report says of the step as such; nothing when there is none that can be read."""
     try:
         return junit.read(report).properties
@@ -254,12 +268,12 @@ def _file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:40]
 
 
-def _print_table(played: Sequence[Played], seconds: float, out: Path) -> None:
+def _print_table(played: Sequence[Played], seconds: float, out: Path, place: str = "auto-prod") -> None:
     table = Table(title=f"{len(played)} releases in {duration(round(seconds))}", title_justify="left", box=box.SIMPLE)
     table.add_column("fault", ratio=2)
     table.add_column("exit", justify="right")
     table.add_column("what the user saw", overflow="fold", ratio=4)
-    table.add_column("live on auto-prod", ratio=2)
+    table.add_column(f"live on {place}", ratio=2)
     table.add_column("took", justify="right")
     for item in played:
         live = item.live

@@ -18,9 +18,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 # A child gets these from the node's environment, and nothing else: no keys, no MLOPS_ variables.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
@@ -29,6 +29,7 @@ SCRIPT = LIBRARY / "dku_forks.py"
 START_SECONDS = 60.0
 # Seconds that the process has to end by itself.
 END_SECONDS = 2.0
+_T = TypeVar("_T")
 #: Bytes of a request.
 LONGEST = 65536
 _NUMBER = struct.Struct(">i")
@@ -147,6 +148,16 @@ class Forks:
         libraries: Sequence[str],
     ) -> Forked:
         """Runs ``lib/dku_child.py`` in ``folder``; what it prints goes to ``output``. Raises :class:`OSError`."""
+        return self._twice(lambda: self._child(environment, folder, library, output, libraries))
+
+    def _child(
+        self,
+        environment: Mapping[str, str],
+        folder: Path,
+        library: Sequence[Path],
+        output: IO[bytes],
+        libraries: Sequence[str],
+    ) -> Forked:
         task = {
             "kind": "child",
             "environment": dict(environment),
@@ -158,7 +169,7 @@ class Forks:
         held = open(lifeline, "wb", buffering=0)  # noqa: SIM115 - held until the process has ended
         try:
             try:
-                self.send(task, [theirs.fileno(), end, output.fileno()], libraries)
+                self._send(task, [theirs.fileno(), end, output.fileno()], libraries)
             finally:
                 theirs.close()
                 os.close(end)
@@ -170,6 +181,21 @@ class Forks:
 
     def send(self, task: Mapping[str, Any], handles: Sequence[int], libraries: Sequence[str]) -> None:
         """Asks for a process. Raises :class:`OSError`."""
+        self._twice(lambda: self._send(task, handles, libraries))
+
+    def _twice(self, ask: Callable[[], _T]) -> _T:
+        """Asks again when the process that forks has just ended: then another one is started."""
+        try:
+            return ask()
+        except (ConnectionError, StartError):
+            with self._lock:
+                process = self._process
+            if process is not None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(END_SECONDS)
+            return ask()
+
+    def _send(self, task: Mapping[str, Any], handles: Sequence[int], libraries: Sequence[str]) -> None:
         content = json.dumps({**task, "libraries": list(libraries)}).encode()
         if len(content) > LONGEST:
             raise StartError(f"a process cannot be given {len(content)} bytes of environment")
@@ -179,6 +205,8 @@ class Forks:
     def _started(self) -> socket.socket:
         if self.running and self._control is not None:
             return self._control
+        if self._control is not None:
+            self._control.close()
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(

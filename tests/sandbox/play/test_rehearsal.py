@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from mlops_steps.errors import ConfigError
 from mlops_steps.sandbox.play import rehearsal
-from mlops_steps.sandbox.play.rehearsal import Played, _Rehearsal
+from mlops_steps.sandbox.play.rehearsal import Played, Rehearsal
+from mlops_steps.sandbox.play.rehearsal_api import ServiceRehearsal
 
 OLD, NEW = "000001-aaaa", "000002-bbbb"
 
@@ -20,18 +22,19 @@ def played(code: int, recovered: int | None = None) -> Played:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> _Rehearsal:
+def stage(monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
     """A rehearsal without a sandbox, at whose end the old bundle is live."""
-    found = _Rehearsal.__new__(_Rehearsal)
+    found = Rehearsal.__new__(Rehearsal)
     found.old, found.new = OLD, NEW
-    monkeypatch.setattr(_Rehearsal, "_live", lambda self: OLD)
+    monkeypatch.setattr(Rehearsal, "_live", lambda self: OLD)
     return found
 
 
-def test_the_built_in_plan_names_each_of_its_faults() -> None:
-    plan = rehearsal._plan(None)
+@pytest.mark.parametrize(("kind", "least"), [(Rehearsal, 16), (ServiceRehearsal, 12)])
+def test_the_built_in_plan_names_each_of_its_faults(kind: type[Rehearsal], least: int) -> None:
+    plan = rehearsal._plan(None, kind.plan)
     names = [item.fault.name for item in plan]
-    assert len(plan) > 15
+    assert len(plan) >= least
     assert None not in names
     assert len(set(names)) == len(names)
 
@@ -52,14 +55,14 @@ def test_the_built_in_plan_names_each_of_its_faults() -> None:
     ],
 )
 def test_a_release_is_held_to_its_word(
-    stage: _Rehearsal, code: int, live: str, said: str, recovered: int | None, expected: str
+    stage: Rehearsal, code: int, live: str, said: str, recovered: int | None, expected: str
 ) -> None:
     verdict = stage._wrong(played(code, recovered), live, said)
     assert verdict.startswith(expected)
     assert bool(verdict) is bool(expected)
 
 
-def test_what_the_user_saw_is_told_in_short(stage: _Rehearsal) -> None:
+def test_what_the_user_saw_is_told_in_short(stage: Rehearsal) -> None:
     assert stage._in_short(f"prod: bundle {NEW} was not released: no luck") == "rolled back: no luck"
     doubt = f"prod: the release failed and what was live before could not be restored: bundle {OLD} is gone"
     assert stage._in_short(doubt) == "in doubt: the old bundle is gone"
@@ -97,3 +100,37 @@ faults:
     assert "no luck today" in " ".join(result.stdout.split())
     assert "the old bundle" in rows[1]
     assert len(list((tmp_path / "out").glob("0?-*/mlops-release-prod.xml"))) == 2
+
+
+class _Site:
+    """Two API nodes, of which each has a folder with the state of the service."""
+
+    def __init__(self, folder: Path, *mappings: dict[str, object] | None) -> None:
+        self.nodes = []
+        for number, mapping in enumerate(mappings):
+            node = type("Node", (), {"dir": folder / str(number), "id": f"api-prod-{number}"})()
+            if mapping is not None:
+                state = node.dir / "services" / "churn" / "state.json"
+                state.parent.mkdir(parents=True)
+                state.write_text(json.dumps({"serviceId": "churn", "enabled": True, "mapping": mapping}))
+            self.nodes.append(node)
+
+    def api_infrastructures(self) -> dict[str, tuple[list[object], str]]:
+        return {"api-prod": (self.nodes, "prod")}
+
+
+@pytest.mark.parametrize(
+    ("mappings", "live"),
+    [
+        (({"generation": "v1"}, {"generation": "v1"}), "v1"),
+        (({"generation": "v1"}, {"generation": "v2"}), "v1, v2"),
+        (({"generation": "v1"}, None), "v1, nothing"),
+        (({"entries": []}, {"entries": []}), "several versions"),
+    ],
+)
+def test_what_answers_is_what_each_api_node_has(
+    tmp_path: Path, mappings: tuple[dict[str, object] | None, ...], live: str
+) -> None:
+    found = ServiceRehearsal.__new__(ServiceRehearsal)
+    found.sandbox = _Site(tmp_path, *mappings)  # type: ignore[assignment]
+    assert found._live() == live
