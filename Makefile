@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Images often switch the bytecode cache off; without it each of thousands of processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage faults requests lint help-files format mutants benchmarks clean
+.PHONY: help demo prepare test coverage faults requests lint help-files format mutants benchmarks clean
 
 help:
 	@echo "make demo        take the churn project through the whole pipeline, on the sandbox"
@@ -35,14 +35,15 @@ $(VENV)/.collected: $(VENV)/.installed $(shell find mlops_steps tests -name '*.p
 demo: $(VENV)/.installed
 	$(RUN)/mlops-steps sandbox demo --out demo-out
 
-test: $(VENV)/.collected
+# What the tests need.
+prepare: $(VENV)/.collected
 	@tools/debian-packages groovy ant openssl
 	@tools/axe-core || true  # the tests that need it are skipped, and say so
+
+test: prepare
 	$(RUN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
-coverage: $(VENV)/.collected
-	@tools/debian-packages groovy ant openssl
-	@tools/axe-core || true  # the tests that need it are skipped, and say so
+coverage: prepare
 	rm -f .coverage .coverage.*
 	$(RUN)/coverage run -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 	$(RUN)/coverage combine --quiet
