@@ -75,7 +75,7 @@ def check_release(
     """Checks freezes, soak time and approval; ``force`` is the reason for a release during a freeze.
 
     Raises :class:`CheckFailed` when the policy forbids the release now; nothing was changed. A freeze that is forced is
-    noted in the record, unless it is a ``dry_run``, which needs no approval either.
+    noted in ``record``, which the caller saves before its first change. A ``dry_run`` needs no approval.
     """
     policy = resolve(settings)
     if not policy.in_force and force is None:
@@ -90,8 +90,6 @@ def check_release(
         if not dry_run:
             _check_approval(policy, record, part, build, stage, kind, report)
         _check_freeze(policy, part, stage, build, force, report, console, case)
-        if part.forced is not None and not dry_run:
-            record.save(settings.record)
 
 
 def _check_freeze(
