@@ -21,7 +21,7 @@ def test_a_bundle_is_exported_published_checked_and_recorded(workspace: Workspac
     record = workspace.record
     bundle = record["bundle"]
     assert re.fullmatch(r"000042-[0-9a-f]{8}", bundle["id"])
-    assert record["build"] == {"number": "42", "job": "churn", "url": None, "commit": "c0ffee"}
+    assert record["build"] == {"number": "42", "job": "churn", "url": None, "commit": "c0ffee", "started_by": None}
     project = workspace.client("design").get_project(workspace.project)
     assert [item["bundleId"] for item in project.list_exported_bundles()["bundles"]] == [bundle["id"]]
     published = workspace.client("design").get_projectdeployer().get_project(workspace.project)
