@@ -21,6 +21,7 @@ from mlops_steps.config.problems import all_keys
 from mlops_steps.dss.facts import ProjectFacts
 from mlops_steps.errors import ConfigError
 from mlops_steps.gates.model import GateContext, GateVerdict
+from mlops_steps.policy.effective import resolve
 from mlops_steps.rules.loading import BUILT_IN, load_rules
 from mlops_steps.system.team_code import team_function
 from tests.front_door.fake_node import KEY, FakeNode, Refusing
@@ -155,7 +156,7 @@ class TestRender:
             assert getattr(settings, section) == default, section
         short = [line for line in path.read_text().splitlines() if not line.startswith("automation:")]
         (tmp_path / "short.yml").write_text("\n".join(short))
-        assert settings.automation == load(tmp_path / "short.yml", {}).automation
+        assert settings.automation == resolve(load(tmp_path / "short.yml", {})).automation
 
     def test_odd_names_do_not_break_the_file(self) -> None:
         odd = 'a: b #\n"c" {d} \u2028\x1b[31m'
