@@ -65,10 +65,9 @@ def test_off_a_terminal_a_longer_wait_is_said_with_its_states(monkeypatch: pytes
             time.sleep(0.01)
         wait.state("running")
         wait.state("healthy")
-    assert [line.partition(" (")[0] for line in stream.getvalue().splitlines()] == [
-        "updating: running",
-        "updating: healthy",
-    ]
+    said = [line.partition(" (")[0] for line in stream.getvalue().splitlines()]
+    # On a busy machine the wait is long before it has a state.
+    assert said in (["updating: running", "updating: healthy"], ["updating", "updating: running", "updating: healthy"])
 
 
 def test_a_brief_console_leaves_out_details_and_short_waits(monkeypatch: pytest.MonkeyPatch) -> None:

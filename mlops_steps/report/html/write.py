@@ -29,7 +29,8 @@ def write(found: Found, facts: Facts | None, target: Path, *, pictures: bool = F
     page = view.page(found, facts)
     drawn = _draw(page) if pictures else {}
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        for folder in (target.parent, target):
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         for name, data in drawn.items():
             write_atomically(target / name, data)
         write_atomically(target / SHEET, stylesheet())
