@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 RUN = $(VENV)/bin
 # Much of a test is waiting: more workers than cores. A file stays with one of them, the cases of a matrix do not.
-JOBS ?= 10
+JOBS ?= 6
 SIDE_BY_SIDE = -n $(JOBS) --dist loadscope --no-loadscope-reorder
 # Tests with many cases outside of tests/faults: few of them in `make test`, all with the faults.
 MATRICES = $(shell grep -rlE "support.generated|faults.choice" tests --include='test_*.py' | grep -v ^tests/faults/)

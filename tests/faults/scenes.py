@@ -140,13 +140,13 @@ def _scenes() -> Iterator[Scene]:
     yield Scene("deploy", lambda context: deploy.run(context, "test"), 2 + 4 + 12, reads, old_on_test, _deployed)
     yield Scene("test", lambda context: test_step.run(context, "test"), 4 * 2 + 4, reads, new_on_test, _tested)
     yield Scene(
-        "rollback", lambda context: rollback.run(context, STAGE, to=NEW), 12 + 4, (0, 1, 3, 5), _nothing, _rolled_back
+        "rollback", lambda context: rollback.run(context, STAGE, to=NEW), 12 + 6, (0, 1, 3, 5), _nothing, _rolled_back
     )
-    yield Scene("recover", lambda context: recover.run(context, STAGE), 4 * 3 + 12, (0, 3, 5), World.cut_off, _restored)
+    yield Scene("recover", lambda context: recover.run(context, STAGE), 6 * 3 + 12, (0, 3, 5), World.cut_off, _restored)
     yield Scene(
         "api-release",
         lambda context: api_release.run(context, STAGE),
-        2 + 4 + 2 + 4,
+        2 + 4 + 2 + 6,
         (0, 1, 3, 4, 5),
         service.made,
         lambda world, attempt, _case: service.released(world, attempt),
@@ -154,7 +154,7 @@ def _scenes() -> Iterator[Scene]:
     yield Scene(
         "canary",
         lambda context: api_release.run(context, STAGE),
-        2 + 4 * 3 + 3 + 2 + 4,
+        2 + 4 * 3 + 3 + 2 + 6,
         (0, 1, 3, 4, 5),
         service.made,
         lambda world, attempt, _case: service.released(world, attempt),
@@ -163,7 +163,7 @@ def _scenes() -> Iterator[Scene]:
     yield Scene(
         "api-rollback",
         lambda context: api_rollback.run(context, STAGE, to=NEW),
-        12 + 4,
+        12 + 6,
         (0, 1, 3, 5),
         service.made,
         lambda world, attempt, _case: service.rolled_back(world, attempt),
@@ -171,7 +171,7 @@ def _scenes() -> Iterator[Scene]:
     yield Scene(
         "api-recover",
         lambda context: api_recover.run(context, STAGE),
-        4 * 3 + 12,
+        6 * 3 + 12,
         (0, 1, 3, 5),
         service.cut_off,
         lambda world, attempt, _case: service.restored(world, attempt),

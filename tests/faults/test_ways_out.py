@@ -42,7 +42,7 @@ def record_written_only(times: int) -> Iterator[None]:
 def test_what_a_node_says_does_not_keep_the_previous_bundle_from_being_restored(world: World) -> None:
     world.sandbox.nodes[INFRA].faults.add("scenario-ends", outcome="FAILED", target=SMOKE)
     with patch("mlops_steps.dss.scenarios._first_error", return_value=HALF_AN_EMOJI):
-        attempt = world.release()
+        attempt = world.release(world.patient)
     assert attempt.code == 4, attempt.said
     assert (world.active, world.health) == (OLD, "HEALTHY")
     assert world.settings.record.stat().st_size < 50_000

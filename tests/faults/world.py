@@ -46,14 +46,14 @@ LIMITS: dict[str, dict[str, Any]] = {
     "validate": {"timeout": "4s"},
     "test": {"timeout": "2s", "total_timeout": "4s"},
     "deploy": {"timeout": "4s", "health_timeout": "1.5s"},
-    "release": {"timeout": "4s", "smoke_timeout": "2s", "rollback_timeout": "4s"},
+    "release": {"timeout": "4s", "smoke_timeout": "2s", "rollback_timeout": "6s"},
     "api": {
         "service": "tiny",
         "stages": {"dev": {"infra": "api-dev"}, "prod": {"infra": "api-prod"}},
         "package_timeout": "2s",
         "health_timeout": "1.5s",
         "call_timeout": "1s",
-        "release": {"timeout": "4s", "verify_timeout": "2s", "rollback_timeout": "4s"},
+        "release": {"timeout": "4s", "verify_timeout": "2s", "rollback_timeout": "6s"},
     },
 }
 #: For what has to succeed, however busy the machine is.
@@ -78,7 +78,7 @@ CANARY: dict[str, Any] = {
     },
 }
 #: What a release may take at most: its archive check, its deployment, its smoke test, its restore, and 10 seconds.
-LONGEST = 2 + 4 + 2 + 4 + 10
+LONGEST = 2 + 4 + 2 + 6 + 10
 
 #: Worlds to begin with: a bundle is live and another one tested; or nothing was ever deployed to production.
 AGAIN, FIRST = "release again", "first release"
