@@ -21,7 +21,7 @@ from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.sandbox.content import PROJECT_KEY, DesignNode, Revision, apply_revision
 from mlops_steps.sandbox.content.revisions import revision
-from mlops_steps.sandbox.play.demo import DEVELOP, NOT_INHERITED, TABLE_WIDTH, TAIL_LINES, label, prepare, short
+from mlops_steps.sandbox.play.demo import DEVELOP, NOT_INHERITED, TAIL_LINES, label, prepare, short
 from mlops_steps.sandbox.play.demo_board import Board, State
 from mlops_steps.sandbox.play.demo_stories import MARK, ROLLED_BACK
 from mlops_steps.sandbox.play.users import Users
@@ -41,6 +41,7 @@ STEPS = {
 }
 # Customers of whom it is known whether they left, which both versions are asked; calls of users in a second.
 _RECORDS, _RATE = 600, 20.0
+_WIDTH = 120
 CONFIG = (
     MARK
     + """\
@@ -242,7 +243,7 @@ class _Demo:
             auc = "-" if outcome.auc is None else f"{outcome.auc:.2f}"
             canary = ", ".join(outcome.verdicts) or "-"
             table.add_row(label(outcome.revision), auc, outcome.version, canary, fate)
-        screen = RichConsole(file=sys.stdout, width=None if sys.stdout.isatty() else TABLE_WIDTH)
+        screen = RichConsole(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
         screen.print(table)
         lines = [
             f"revision {outcome.revision.number} was rolled back: {outcome.reason}"
