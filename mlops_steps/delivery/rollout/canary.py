@@ -17,7 +17,7 @@ from mlops_steps.delivery.targets.api_deployer import ApiDeployerTarget
 from mlops_steps.delivery.targets.base import Deployed, Live
 from mlops_steps.delivery.targets.shared_calls import check_form, share
 from mlops_steps.dss.api_deployer import ServiceDeployment
-from mlops_steps.errors import CheckFailed, InternalError, MlopsError
+from mlops_steps.errors import CheckFailed, InternalError, MlopsError, ProductionInDoubt
 from mlops_steps.gates.model import GateResult, GateVerdict, worst_of
 from mlops_steps.system.interrupts import Interrupts, Stop
 from mlops_steps.system.waiting import Deadline, duration
@@ -162,15 +162,18 @@ def compare_only(change: Change, canary: Canary, live: Live, situation: Situatio
         try:
             change.begin(version, live, previous)
             canary.compare(change, live)
+            why = f"version {version} was only compared"
+            with signals.shielded():
+                change.give_up(why)
+                now = restore(change, why, Deadline(target.limits.restore))
+                change.console.good(f"compared: version {version} passed; {now}, verified")
+        except ProductionInDoubt:
+            raise
         except (Exception, Stop) as failure:
+            # A signal between the comparison and the restore, too.
             known = failure if isinstance(failure, (MlopsError, Stop)) else InternalError.of(failure)
             with signals.shielded():
                 put_back(change, known)
-        why = f"version {version} was only compared"
-        with signals.shielded():
-            change.give_up(why)
-            now = restore(change, why, Deadline(target.limits.restore))
-    change.console.good(f"compared: version {version} passed; {now}, verified")
 
 
 def _unchanged(seen: Deployed | None, now: Deployed) -> bool:
