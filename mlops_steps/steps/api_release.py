@@ -65,9 +65,12 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
                 return
             with claimed(target, console, deadline):
                 live, situation = look(change, package.version, deadline)
-                rollout = _canary(context, stack, target, live) if release_settings.strategy == "canary" else None
+                # What was given up is restored, and what is live stays, whatever the canary's configuration says.
+                begins = situation.phase not in (Phase.RESTORING, Phase.LIVE)
+                canary = begins and release_settings.strategy == "canary"
+                rollout = _canary(context, stack, target, live) if canary else None
                 began = True
-                if rollout and rollout.settings.only_compares and situation.phase is not Phase.RESTORING:
+                if rollout and rollout.settings.only_compares:
                     compare_only(change, rollout, live, situation, context.signals)
                 else:
                     how = rollout or all_at_once
