@@ -140,5 +140,7 @@ def _call(node: ScoringClient, query: Query, version: str, deadline: Deadline) -
 def planned(settings: CanarySettings) -> Iterator[str]:
     """What the canary will do, a line for each step."""
     for share, after in itertools.zip_longest(settings.steps, settings.steps[1:]):
-        then = "then all" if after is None and not settings.only_compares else "then the next"
+        then = "then the next" if after else "then all"
+        if settings.only_compares:
+            then = "then the live version alone again"
         yield f"{share:g} % of the calls, {settings.calls} calls of each version compared; {then}"
