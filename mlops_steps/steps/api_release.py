@@ -19,6 +19,7 @@ from mlops_steps.delivery.targets.base import Live
 from mlops_steps.dss.api_deployer import ServiceDeployment
 from mlops_steps.dss.api_node import connect_api_node
 from mlops_steps.dss.api_traffic import users_traffic
+from mlops_steps.errors import MlopsError
 from mlops_steps.steps.context import Context
 from mlops_steps.system.extras import require
 from mlops_steps.system.interrupts import Stop
@@ -75,6 +76,13 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
                 else:
                     how = rollout or all_at_once
                     release(change, live, situation, package.version, deadline, context.signals, how)
+        except MlopsError as error:
+            if not began and change.pending:
+                error.next_step = (
+                    f"an earlier release was interrupted, and its restore is pending: run `mlops-steps api-recover "
+                    f"--stage {stage}`, then mend this"
+                )
+            raise
         except Stop as stop:
             if began:
                 raise

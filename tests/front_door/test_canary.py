@@ -279,3 +279,17 @@ def test_of_two_releases_at_once_the_second_changes_nothing(
     process.send_signal(signal.SIGTERM)
     assert canary.finish(process).code == 143
     assert canary.serving("api-prod") == on_prod("v1")
+
+
+def test_a_canary_that_cannot_begin_again_says_that_a_restore_is_pending(canary: ApiWorkspace) -> None:
+    configure(canary, calls=100_000)
+    canary.deployed("v2")
+    process = _at_work(canary)
+    process.send_signal(signal.SIGKILL)
+    canary.finish(process)
+    (canary.folder / "records.yml").write_text("queries: 7")
+    result = canary.run("api-release", "--stage", "prod")
+    assert result.code == 2, result.err
+    assert "its restore is pending: run `mlops-steps api-recover --stage prod`" in result.err
+    canary.ok("api-recover", "--stage", "prod")
+    assert canary.serving("api-prod") == on_prod("v1")
