@@ -33,6 +33,9 @@ def contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pro
                 name,
                 "infra" if node.infra else "deployment",
             )
+        if node.is_direct and (node.deployment or name in ("design", "deployer")):
+            key = "deployment" if node.deployment else "strategy"
+            yield problem("strategy direct is for stages, and has no deployment", "nodes", name, key)
         if node.client_key and not node.client_certificate:
             yield problem("requires client_certificate", "nodes", name, "client_key")
         if other := prefixes.get(node.variable):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from mlops_steps.config.durations import Duration
@@ -31,11 +31,25 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+class MappingSettings(Section):
+    """What a project on a node uses in the place of what its bundle names."""
+
+    connections: dict[str, str] = Field(default={}, description="Connection in the bundle: connection on the node.")
+    code_envs: dict[str, str] = Field(
+        default={}, description="Code environment in the bundle: code environment on the node."
+    )
+
+
 class NodeSettings(Section):
     """A DSS node. Its API key is in MLOPS_<NODE>_API_KEY, or in the file that MLOPS_<NODE>_API_KEY_FILE names."""
 
     name: Annotated[NodeName, SkipJsonSchema()]
     url: Url = Field(description="Address of the node, for example https://design.example.com:11200.")
+    strategy: Literal["deployer", "direct"] = Field(
+        default="deployer",
+        description="direct: bundles are imported and activated on this Automation node itself, which makes it a "
+        "stage, without a Project Deployer.",
+    )
     infra: Id | None = Field(
         default=None,
         description="Id of the infrastructure on the Project Deployer. A node that has one is a stage.",
@@ -63,6 +77,19 @@ class NodeSettings(Section):
 
     _key: SecretStr | None = PrivateAttr(default=None)
     _key_problem: str | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_unit(cls, node: object) -> object:
+        """What is deployed directly is named by its node, as what a deployer deploys is by its infrastructure."""
+        if isinstance(node, dict) and node.get("strategy") == "direct" and not node.get("infra"):
+            return {**node, "infra": node.get("name")}
+        return node
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether no deployer deploys there."""
+        return self.strategy == "direct"
 
     @property
     def variable(self) -> str:

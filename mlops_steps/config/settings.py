@@ -89,7 +89,7 @@ class Settings(Section):
         raise ConfigError(f"unknown node {name!r}{nearest(name, self.nodes)} (nodes: {', '.join(self.nodes)})")
 
     def stages(self) -> list[NodeSettings]:
-        """The nodes that have an infrastructure, in the order of the file."""
+        """The nodes that something is deployed to, in the order of the file."""
         return [node for node in self.nodes.values() if node.infra and node.name not in _NOT_STAGES]
 
     def stage(self, name: str) -> NodeSettings:
@@ -123,6 +123,15 @@ class Settings(Section):
     def deployer(self) -> NodeSettings:
         """The node that hosts the Project Deployer."""
         return self.nodes.get("deployer") or self.nodes["design"]
+
+    @property
+    def uses_deployer(self) -> bool:
+        """Whether there is a stage that the Project Deployer deploys to."""
+        return any(not stage.is_direct for stage in self.stages())
+
+    def archives(self) -> NodeSettings:
+        """The node that archives are read from: that with the deployer; the Design node, where no stage uses one."""
+        return self.deployer() if self.uses_deployer or not self.stages() else self.nodes["design"]
 
     def deployment_id(self, stage: str | NodeSettings) -> str:
         """Id of the stage's deployment. Raises :class:`ConfigError` for an unknown stage."""

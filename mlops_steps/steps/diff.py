@@ -9,9 +9,9 @@ from pathlib import Path
 from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import release_notes
-from mlops_steps.delivery.gate import archive_file
 from mlops_steps.delivery.record import load_for
-from mlops_steps.dss import bundles, deployments
+from mlops_steps.delivery.targets.archive_file import archive_file
+from mlops_steps.dss import automation, bundles, deployments
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
 from mlops_steps.insight.difference import compare, in_words
@@ -73,6 +73,10 @@ def _before(settings: Settings, newer: str) -> str | None:
     if record.bundle and record.bundle.id == newer and record.bundle.replaces:
         return record.bundle.replaces
     stage = settings.release_stage()
+    if stage.is_direct:
+        with connect(settings, stage) as node, node.within(Deadline(pace().look)):
+            active = automation.active_bundle(node, settings.project)
+        return active if active != newer else None
     with connect(settings, settings.deployer()) as deployer, deployer.within(Deadline(pace().look)):
         found = deployments.find(
             deployer, settings.project, str(stage.infra), stage.deployment, settings.deployment_id(stage)
@@ -91,7 +95,7 @@ def _archive(settings: Settings, name: str, console: Console) -> Iterator[Path]:
     bundle = valid_bundle_id(name)
     with archive_file(settings) as path:
         with (
-            connect(settings, settings.deployer()) as deployer,
+            connect(settings, settings.archives()) as deployer,
             console.waiting(f"downloading the archive of bundle {bundle}"),
         ):
             bundles.download(
@@ -101,6 +105,7 @@ def _archive(settings: Settings, name: str, console: Console) -> Iterator[Path]:
                 Deadline(settings.package.timeout),
                 into=path,
                 check=lambda path: bundles.check_archive(path, settings.project, bundle),
+                exported=not settings.uses_deployer,
             )
         yield path
 

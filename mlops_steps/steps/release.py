@@ -16,7 +16,8 @@ from mlops_steps.delivery.policing import check_release
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.release import interrupted_before, look, release
 from mlops_steps.delivery.targets.base import Live
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.errors import MlopsError
 from mlops_steps.needs.check import Place, check_needs
 from mlops_steps.needs.model import BundleNeeds
@@ -71,7 +72,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
             raise interrupted_before(change, stop) from None
 
 
-def _check_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Console) -> BundleNeeds | None:
+def _check_archive(target: BundleTarget, bundle: Bundle, console: Console) -> BundleNeeds | None:
     """Checks that the archive is the one that was tested; reads from it what the bundle needs, if that is asked for."""
     limit = target.settings.package.timeout
     if target.settings.compare.at_release == "off":
@@ -82,7 +83,7 @@ def _check_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Conso
 
 def _compare(
     change: Change,
-    target: ProjectDeployerTarget,
+    target: BundleTarget,
     needs: BundleNeeds | None,
     live: Live,
     situation: Situation,
@@ -104,9 +105,7 @@ def _compare(
 
 
 @contextmanager
-def _stated(
-    statements: Statements, target: ProjectDeployerTarget, bundle: Bundle, signals: Interrupts
-) -> Iterator[None]:
+def _stated(statements: Statements, target: BundleTarget, bundle: Bundle, signals: Interrupts) -> Iterator[None]:
     """States how the release in the block ended."""
     try:
         yield

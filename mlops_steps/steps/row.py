@@ -25,7 +25,7 @@ class Asks(Enum):
     """A node, or several, that a step asks."""
 
     DESIGN = "the Design node"
-    DEPLOYER = "the node with the Project Deployer"
+    DEPLOYER = "the node with the Project Deployer, or, where no stage uses one, the Design node"
     STAGE = "the Automation node of the stage"
     STAGES = "all Automation nodes"
     CHAMPION = "the Automation node of the release stage, where a gate compares with what is live there"
@@ -201,7 +201,7 @@ def _asked(what: Asks, settings: Settings, stage: str | None, step: str) -> list
     if what is Asks.DESIGN:
         return [settings.node("design")]
     if what is Asks.DEPLOYER:
-        return [settings.deployer()]
+        return [settings.archives()]
     if what is Asks.CHAMPION:
         return [settings.release_stage()] if any(gate.gate == "champion" for gate in gates) else []
     if what is Asks.GOVERN:

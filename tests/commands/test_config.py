@@ -190,7 +190,7 @@ class TestSchema:
             "api", "http", "reports", "record",
         }  # fmt: skip
         assert set(schema["$defs"]["NodeSettings"]["properties"]) == {
-            "url", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",
+            "url", "strategy", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",
         }  # fmt: skip
         for name, definition in schema["$defs"].items():
             assert definition["additionalProperties"] is False, name

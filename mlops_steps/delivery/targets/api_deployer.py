@@ -21,6 +21,7 @@ from mlops_steps.dss.deployers import SERVICES, Deployer
 from mlops_steps.dss.deployments import changed_by_another
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, DeadlineExceeded, NodeError, SomebodyElse
+from mlops_steps.report.model import Case
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.parallel import gather
@@ -55,6 +56,7 @@ class ApiDeployerTarget:
         self.endpoints = endpoints
         self.claim: Claim | None = None
         self.takes_over = False
+        self.later: Claim | None = None
         self.found_dead = False
         self._stack = stack
         self._nodes: dict[str, ScoringClient] = {}
@@ -63,6 +65,15 @@ class ApiDeployerTarget:
     @property
     def owner(self) -> str:
         return f"API service {self.service}"
+
+    def finding_cases(self) -> list[Case]:
+        """None: the API Deployer names nothing."""
+        return []
+
+    @property
+    def notes(self) -> Dss:
+        """The deployer keeps the note of who is at work on the stage."""
+        return self.deployer
 
     @property
     def limits(self) -> Limits:
