@@ -70,8 +70,9 @@ def write_activation(
 ) -> None:
     """Writes into the note that the bundle is about to be activated, or was.
 
-    ``taken_back``: whether what is active is out of service; ``None`` leaves that as it is. ``initial`` are local variables that the project begins with. ``variables`` are set, and those named in ``without``
-    are removed, with the same request. Raises :class:`NodeError`.
+    ``taken_back``: whether what is active is out of service; ``None`` leaves that as it is. ``initial`` are local
+    variables that the project begins with. ``variables`` are set, and those named in ``without`` are removed, with the
+    same request. Raises :class:`NodeError`.
     """
 
     def edit(local: dict[str, Any]) -> None:

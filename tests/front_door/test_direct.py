@@ -56,7 +56,8 @@ def test_a_bundle_goes_to_production_and_back_without_a_deployer(direct: Workspa
 
     rows = {row["stage"]: row for row in json.loads(direct.ok("status", "--json").out)}
     assert (rows["prod"]["bundle"], rows["prod"]["health"]) == (second, "HEALTHY")
-    assert rows["prod"]["since"] and rows["prod"]["tested"] == "passed on test"
+    assert rows["prod"]["since"]
+    assert rows["prod"]["tested"] == "passed on test"
     assert "2 imported" in direct.ok("doctor").err
     assert "SUCCESS" in direct.ok("smoke-test", "--stage", "prod").err
     assert "nothing is pending" in direct.ok("recover", "--stage", "prod").err
@@ -137,7 +138,8 @@ def test_what_the_node_lacks_is_a_test_case_by_name(
     assert result.code == 1, result.err
     assert direct.live() == first
     assert name in result.case("deploy-prod", name).find("failure").get("message")  # type: ignore[union-attr]
-    assert name in result.err and first in result.err
+    assert name in result.err
+    assert first in result.err
 
 
 def test_what_somebody_else_activates_meanwhile_is_not_overwritten(direct: Workspace) -> None:
