@@ -6,25 +6,29 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from mlops_steps.config.api import SERVICE_KEY, ApiNodeSettings
 from mlops_steps.config.fields import is_plain_http
 from mlops_steps.config.file import Document, Key, Problem, read, shown
+from mlops_steps.config.nodes import ConnectionSettings, name_at, variable_prefix, wave_problems
 from mlops_steps.config.policy import MinimumSource
 from mlops_steps.config.problems import COMMAND_LINE, explain, misplaced_key
-from mlops_steps.config.sections import NodeSettings, variable_prefix
 from mlops_steps.config.settings import DEFAULT_FILE, Settings
 from mlops_steps.errors import ConfigError
 from mlops_steps.system import secrets
 from mlops_steps.system.files import current_folder
 from mlops_steps.system.text import nearest
 
+_Connection = TypeVar("_Connection", bound=ConnectionSettings)
+
 _NO_FILE = "environment"
 _NODE_URL = re.compile(r"^MLOPS_([A-Z][A-Z0-9_]*)_URL$")
 _NODE_VARIABLES = {"_URL": "url", "_INFRA": "infra"}
+# The stage that an Automation node belongs to, which has several; or the infrastructure that has, as STAGE/NAME.
+_STAGE = "_STAGE"
 _API_NODE_VARIABLES = {"_URL": "url", "_API_INFRA": "infra"}
 
 #: The paths of the keys of statements: of the private one that signs them, and of the public one that checks them.
@@ -144,7 +148,7 @@ def _without_empty(data: Mapping[str, object]) -> dict[str, Any]:
     """The data without the keys that have no value, which stand for the default. A node may be all empty."""
     result: dict[str, Any] = {}
     for key, value in data.items():
-        if key in ("nodes", "stages") and isinstance(value, dict):
+        if key in ("nodes", "stages", "infras") and isinstance(value, dict):
             result[key] = {
                 name: _without_empty(node or {}) if isinstance(node, dict | None) else node
                 for name, node in value.items()
@@ -157,7 +161,11 @@ def _without_empty(data: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _internal_keys(document: Document) -> list[Problem]:
-    names = {key for key in document.lines if key[-1] == "name" and key[:-2] in _MAPS_OF_NODES}
+    names = {
+        key
+        for key in document.lines
+        if key[-1] in ("name", "place") and (key[:-2] in _MAPS_OF_NODES or key[-3:-2] in (("infras",), ("nodes",)))
+    }
     found = [key for key in document.lines if key in _INTERNAL | names]
     return [Problem(document.lines[key], misplaced_key(key)) for key in found]
 
@@ -169,7 +177,7 @@ def _apply_environment(data: dict[str, Any], places: dict[Key, str], environ: Ma
     if environ.get(PUBLIC_KEY) and isinstance(release := data.setdefault("release", {}), dict):
         release["public_key"] = current_folder() / environ[PUBLIC_KEY]
         places[("release", "public_key")] = PUBLIC_KEY
-    nodes = data.setdefault("nodes", {name: {} for name in _nodes_of_environment(environ)})
+    nodes = data.setdefault("nodes", _sections_of_environment(environ))
     _apply_to_nodes(nodes, ("nodes",), _NODE_VARIABLES, places, environ)
     api = data.get("api")
     if isinstance(api, dict):
@@ -181,12 +189,43 @@ def _apply_to_nodes(
     nodes: object, key: Key, fields: Mapping[str, str], places: dict[Key, str], environ: Mapping[str, str]
 ) -> None:
     for name, node in nodes.items() if isinstance(nodes, dict) else ():
+        parts = [part for part in ("infras", "nodes") if isinstance(node, dict) and node.get(part)]
+        for part in parts:
+            _apply_to_nodes(node[part], (*key, str(name), part), fields, places, environ)
         for suffix, field in fields.items():
-            variable = f"{variable_prefix(name)}{suffix}"
+            variable = f"{variable_prefix(name_at((*key, str(name))))}{suffix}"
+            if (
+                "infras" in parts
+                or (parts and field == "url")
+                or (key[-1] == "nodes" and len(key) > 2 and field == "infra")
+            ):
+                continue  # of each of its parts, or of what it is a part of
             if environ.get(variable) and isinstance(node, dict):
                 node[field] = environ[variable]
                 place: Key = (*key, name, field)
                 places[place] = variable
+
+
+def _sections_of_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The sections of the nodes that the environment names; MLOPS_<NODE>_STAGE says what a node is a part of."""
+    found: dict[str, Any] = {}
+    for name in _nodes_of_environment(environ):
+        stage = environ.get(f"{variable_prefix(name)}{_STAGE}", "")
+        words = [word for word in stage.split("/") if word]
+        owner = "-".join(words)
+        if not words or not name.startswith(f"{owner}-"):
+            found.setdefault(name, {})
+            continue
+        infras = found.setdefault(words[0], {}).setdefault("infras", {})
+        own = name.removeprefix(f"{owner}-")
+        if len(words) == 1:
+            infras[own] = {}
+        else:
+            unit = infras.setdefault(words[1], {})
+            unit.setdefault("nodes", {})[own] = {}
+            if infra := environ.get(f"{variable_prefix(name)}_INFRA"):
+                unit["infra"] = infra
+    return found
 
 
 def _nodes_of_environment(environ: Mapping[str, str], *, api: bool = False) -> list[str]:
@@ -242,17 +281,20 @@ def _contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pr
                 "nothing is deployed to this node",
                 "nodes",
                 name,
-                "infra" if node.infra else "deployment",
+                "infras" if node.infras else "infra" if node.infra else "deployment",
             )
-        if node.client_key and not node.client_certificate:
-            yield problem("requires client_certificate", "nodes", name, "client_key")
-        if other := prefixes.get(node.variable):
-            yield problem(
-                f"has the environment variables of node {other} ({node.variable}_…)",
-                "nodes",
-                name,
-            )
-        prefixes[node.variable] = name
+        for below, one in node.connections():
+            if one.client_key and not one.client_certificate:
+                yield problem("requires client_certificate", "nodes", name, *below, "client_key")
+            if other := prefixes.get(one.variable):
+                yield problem(
+                    f"has the environment variables of node {other} ({one.variable}_…)",
+                    "nodes",
+                    name,
+                    *below,
+                )
+            prefixes[one.variable] = one.name
+        yield from (problem(text, "nodes", name, "rollout", "waves") for text in wave_problems(node))
     for name, api_node in settings.api.nodes.items():
         if other := prefixes.get(api_node.variable):
             yield problem(
@@ -266,14 +308,16 @@ def _contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pr
     if settings.api.release_stage and settings.api.release_stage not in settings.api.stages:
         yield problem(f"no such stage of api.stages: {settings.api.release_stage}", "api", "release_stage")
     for stage in settings.stages():
-        deployment = settings.deployment_id(stage)
-        if other := deployments.get(deployment):
-            yield problem(
-                f"deployment {deployment} is that of stage {other}; set deployment",
-                "nodes",
-                stage.name,
-            )
-        deployments[deployment] = stage.name
+        for unit in stage.units():
+            deployment = settings.deployment_id(unit)
+            if other := deployments.get(deployment):
+                yield problem(
+                    f"deployment {deployment} is that of stage {other}; set deployment",
+                    "nodes",
+                    stage.name,
+                    *(("infras", unit.place) if unit.place else ()),
+                )
+            deployments[deployment] = unit.name
     for number, gate in enumerate(settings.gates):
         if gate.gate == "governance" and gate.govern and gate.govern not in settings.nodes:
             known = f"{gate.govern}{nearest(gate.govern, settings.nodes)}"
@@ -289,17 +333,18 @@ def _with_absolute_paths(settings: Settings, root: Path) -> Settings:
     def absolute(path: Path | None) -> Path | None:
         return None if path is None else root / path
 
-    def certificates(node: NodeSettings | ApiNodeSettings) -> dict[str, Any]:
+    def certificates(node: ConnectionSettings | ApiNodeSettings) -> dict[str, Any]:
         return {
             "verify": root / node.verify if isinstance(node.verify, Path) else node.verify,
             "client_certificate": absolute(node.client_certificate),
             "client_key": absolute(node.client_key),
         }
 
-    nodes = {
-        name: node.model_copy(update={**certificates(node), "api_key_file": absolute(node.api_key_file)})
-        for name, node in settings.nodes.items()
-    }
+    def with_parts(node: _Connection) -> _Connection:
+        parts = {key: {place: with_parts(part) for place, part in found.items()} for key, found in node.parts().items()}
+        return node.model_copy(update={**certificates(node), "api_key_file": absolute(node.api_key_file), **parts})
+
+    nodes = {name: with_parts(node) for name, node in settings.nodes.items()}
     test = settings.test.model_copy(update={"pytest": absolute(settings.test.pytest)})
     api = settings.api.model_copy(
         update={
@@ -342,20 +387,22 @@ def _missing_files(settings: Settings, lines: Mapping[Key, int]) -> list[Problem
     return problems
 
 
-def _all_nodes(settings: Settings) -> Iterable[tuple[Key, NodeSettings | ApiNodeSettings]]:
+def _all_nodes(settings: Settings) -> Iterable[tuple[Key, ConnectionSettings | ApiNodeSettings]]:
     """Every node, with the place of its section."""
-    yield from ((("nodes", name), node) for name, node in settings.nodes.items())
+    yield from (
+        (("nodes", name, *below), one) for name, node in settings.nodes.items() for below, one in node.connections()
+    )
     yield from ((("api", "nodes", name), node) for name, node in settings.api.nodes.items())
 
 
 def _read_keys(settings: Settings, environ: Mapping[str, str]) -> None:
     """Finds the keys. What is wrong with one is said when it is asked for: not every step needs every key."""
     for name, node in settings.nodes.items():
-        variable = f"{node.variable}_API_KEY"
-        found = _find_key(
-            f"the API key of node {name}", variable, f"nodes.{name}.api_key_file", node.api_key_file, environ
-        )
-        node.set_api_key(*found)
+        for below, one in node.connections():
+            variable = f"{one.variable}_API_KEY"
+            setting = ".".join(("nodes", name, *below, "api_key_file"))
+            one.set_api_key(*_find_key(f"the API key of node {one.name}", variable, setting, one.api_key_file, environ))
+        node.share_key()
     api = settings.api
     for name, api_node in api.nodes.items():
         variable = f"{api_node.variable}_API_KEY"
