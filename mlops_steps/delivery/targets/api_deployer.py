@@ -293,7 +293,7 @@ class ApiDeployerTarget:
         prefix: str | None,  # noqa: ARG002
         alone: bool,  # noqa: ARG002
     ) -> SmokeResult:
-        """Sends every test query of each endpoint to each API node; all must be answered, by the version that is live."""
+        """Sends every test query of each endpoint to each API node; the version that is live must answer all."""
         start, deadline = time.monotonic(), Deadline(limit)
         with self.within(deadline):
             live = self.observe()
