@@ -205,14 +205,14 @@ def wave_problems(stage: NodeSettings) -> Iterator[str]:
     for number, (patterns, wave) in enumerate(zip(rollout.waves, found, strict=False), 1):
         for pattern in patterns:
             if not any(fnmatchcase(place, pattern) for place in places):
-                yield f"no infrastructure {pattern}{nearest(pattern, places)}"
+                yield f"waves: no infrastructure {pattern}{nearest(pattern, places)}"
         if not wave:
-            yield f"wave {number} has no infrastructure of its own: {', '.join(patterns)}"
+            yield f"waves: wave {number} has no infrastructure of its own: {', '.join(patterns)}"
     missing = [place for place in places if place not in [unit.place for wave in found for unit in wave]]
     if missing:
-        yield f"in no wave: {', '.join(missing)}"
+        yield f"waves: in no wave: {', '.join(missing)}"
     if late := [number for number in rollout.approval if number > len(found)]:
-        yield f"there is no wave {late[0]} for rollout.approval"
+        yield f"approval: there is no wave {late[0]}"
 
 
 def _with_parts(data: object, key: str) -> object:

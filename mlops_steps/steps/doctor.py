@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from mlops_steps.config import NodeSettings, Settings
+from mlops_steps.config import ConnectionSettings, InfraSettings, NodeSettings, Settings
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.service_status import ServiceStatus, service_status
 from mlops_steps.dss import discovery, projects
