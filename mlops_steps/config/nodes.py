@@ -160,7 +160,9 @@ class NodeSettings(InfraSettings):
         default={},
         description="The infrastructures of a stage that has several, under names of your own.",
     )
-    rollout: RolloutSettings = RolloutSettings()
+    rollout: RolloutSettings = Field(
+        default=RolloutSettings(), description="How a release goes over the infrastructures of the stage."
+    )
 
     @model_validator(mode="before")
     @classmethod

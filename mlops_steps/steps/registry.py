@@ -44,6 +44,15 @@ APPROVAL = (
     Option("among", "With --by: whom Jenkins has put the question to, with commas.", metavar="NAMES"),
 )
 
+#: Of the steps that work on the infrastructures of a stage.
+INFRA = Option(
+    "infra",
+    "One infrastructure of a stage that has several.",
+    default="all of them",
+    metavar="NAME",
+    jenkins_help="One infrastructure of a stage that has several, by its name in mlops.yml.",
+)
+
 #: In the order of the pipeline.
 STEPS: dict[str, Step] = {
     step.name: step
@@ -54,6 +63,7 @@ STEPS: dict[str, Step] = {
             "Reachable, TLS, key accepted, DSS version, project, infrastructure and the right to deploy to it, clock. "
             "Run it first: it changes nothing, and each line that fails says what to do.",
             has_stage=False,
+            options=(INFRA,),
             asks=(Asks.ALL,),
             reads_record=False,
         ),

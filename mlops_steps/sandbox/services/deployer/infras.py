@@ -32,9 +32,13 @@ class Infras:
         with self.places.lock:
             if (self.places.root / "infras").exists():
                 return
-            for infra_id, (node, stage) in self.places.node.site.infrastructures().items():
+            for infra_id, (nodes, stage) in self.places.node.site.infrastructures().items():
                 settings = _new_settings(infra_id, stage, "NO_CHECK")
-                settings.update(autoconfigureFromNodesDirectory=True, nodeId=node.id)
+                settings.update(autoconfigureFromNodesDirectory=True, nodeId=nodes[0].id)
+                if len(nodes) > 1:
+                    # Inferred: the client only names "multi automation node infrastructures".
+                    members = [{"automationNodeId": node.id} for node in nodes]
+                    settings.update(type="MULTI_AUTOMATION_NODE", automationNodes=members)
                 write_json(self.places.infra(infra_id), settings)
 
     def ids(self) -> list[str]:
@@ -95,8 +99,14 @@ class Infras:
         names = ("id", "stage", "governCheckPolicy", "automationNodeUrl", "automationNodeExternalUrl", "type")
         return {name: settings[name] for name in names if name in settings}
 
+    def automation_nodes(self, infra_id: str) -> list[AutomationNode]:
+        """A client of each node of the infrastructure. Raises 404, and 409 when it stands for none."""
+        settings = self._load(infra_id)
+        members = [self.places.node.site.nodes[one["automationNodeId"]] for one in settings.get("automationNodes", [])]
+        return [AutomationNode(node.id, node.url, node.api_key) for node in members] or [self.automation_node(infra_id)]
+
     def automation_node(self, infra_id: str) -> AutomationNode:
-        """A client of the node. Raises 404, and 409 when the infrastructure stands for none."""
+        """A client of the node, or of the first one. Raises 404, and 409 when the infrastructure stands for none."""
         settings = self._load(infra_id)
         url, key = self._endpoint(settings)
         if not url or not key:
