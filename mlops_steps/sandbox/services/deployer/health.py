@@ -9,8 +9,9 @@ from mlops_steps.sandbox.node.errors import DssError
 from mlops_steps.sandbox.node.messages import message, report
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
 from mlops_steps.sandbox.services.deployer.findings import Finding, check_updates
-from mlops_steps.sandbox.services.deployer.remote import AutomationNode, RemoteError
+from mlops_steps.sandbox.services.deployer.remote import AutomationNode
 from mlops_steps.sandbox.services.deployer.updates import Updates
+from mlops_steps.sandbox.services.deployers.remote import RemoteError
 
 # Lists that a sound project can give.
 _LISTS = ("datasets", "managedfolders", "recipes", "savedmodels", "scenarios")
