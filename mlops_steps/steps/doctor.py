@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from mlops_steps.config import NodeSettings, Settings
+from mlops_steps.config import ConnectionSettings, InfraSettings, NodeSettings, Settings
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.service_status import ServiceStatus, service_status
 from mlops_steps.dss import automation, direct, discovery, projects
@@ -52,7 +52,7 @@ class Finding:
 class Examined:
     """A node, what was found, and what it answered as deployer. ``exit_code`` is the worst of what failed."""
 
-    node: NodeSettings
+    node: ConnectionSettings
     findings: list[Finding] = field(default_factory=list)
     infrastructures: dict[str, bool | None] | None = None
     exit_code: int = 0
@@ -70,8 +70,8 @@ class Examined:
         self.exit_code = max(self.exit_code, exit_code)
 
 
-def run(context: Context) -> None:
-    """Checks the nodes. Changes nothing.
+def run(context: Context, *, infra: str | None = None) -> None:
+    """Checks the nodes; of those with infrastructures only that of ``infra``, if it is given. Changes nothing.
 
     Raises :class:`NodeError` when a node is not reached or refuses the key, :class:`ConfigError` when a key is missing,
     :class:`CheckFailed` when another check fails; in this order.
@@ -80,11 +80,16 @@ def run(context: Context) -> None:
     # A node that is down is reported at once, not after many tries.
     impatient = settings.http.model_copy(update={"retries": min(1, settings.http.retries)})
     settings = settings.model_copy(update={"http": impatient})
-    with console.waiting(f"asking {len(settings.nodes)} nodes"):
-        examined = gather([partial(_examine, settings, node) for node in settings.nodes.values()])
+    nodes = _chosen(settings, infra)
+    with console.waiting(f"asking {len(nodes)} nodes"):
+        examined = gather([partial(_examine, settings, node) for node in nodes])
     by_name = {one.node.name: one for one in examined}
-    for stage in [stage for stage in settings.stages() if not stage.is_direct]:
-        _check_infrastructure(settings, stage, by_name[stage.name], by_name[settings.deployer().name])
+    for stage in settings.stages():
+        for unit in stage.units():
+            if unit.witnesses[0].name in by_name and not unit.is_direct:
+                _check_infrastructure(
+                    settings, stage, unit, by_name[unit.witnesses[0].name], by_name[settings.deployer().name]
+                )
     if settings.api.service and by_name[settings.deployer().name].infrastructures is not None:
         _check_service(settings, by_name[settings.deployer().name])
     width = max(len(f"{one.node.name} {finding.check}") for one in examined for finding in one.findings)
@@ -95,7 +100,19 @@ def run(context: Context) -> None:
     _conclude(examined, console)
 
 
-def _examine(settings: Settings, node: NodeSettings) -> Examined:
+def _chosen(settings: Settings, infra: str | None) -> list[ConnectionSettings]:
+    """The nodes to be checked. Raises :class:`ConfigError` when no stage has that infrastructure."""
+    if infra is None:
+        return [found for _, found in settings.all_nodes()]
+    units = [unit for stage in settings.stages() for unit in stage.units()]
+    names = [name for unit in units for name in (unit.place, unit.infra) if name]
+    if infra not in names:
+        raise ConfigError(f"no stage has an infrastructure {infra!r}{nearest(infra, names)}")
+    hosts = {settings.node("design").name: settings.node("design"), settings.deployer().name: settings.deployer()}
+    return [*hosts.values(), *(node for unit in units if infra in (unit.place, unit.infra) for node in unit.witnesses)]
+
+
+def _examine(settings: Settings, node: ConnectionSettings) -> Examined:
     """All checks of one node. Raises nothing for what may be wrong with it."""
     examined = Examined(node)
     checks = [*_CHECKS]
@@ -103,7 +120,7 @@ def _examine(settings: Settings, node: NodeSettings) -> Examined:
         checks.append("project")
     if node.name == settings.deployer().name and settings.uses_deployer:
         checks.append("deployer")
-    if node.is_direct:
+    if isinstance(node, InfraSettings) and node.is_direct:
         checks.append("bundles")
     try:
         connection = connect(settings, node)
@@ -128,7 +145,7 @@ def _examine(settings: Settings, node: NodeSettings) -> Examined:
     return examined
 
 
-def _types(settings: Settings, node: NodeSettings) -> tuple[str, ...]:
+def _types(settings: Settings, node: ConnectionSettings) -> tuple[str, ...]:
     """The types of node that this one may be."""
     if any(gate.gate == "governance" and gate.govern == node.name for gate in settings.gates):
         return ("GOVERN",)
@@ -229,15 +246,18 @@ def _check_deployer(examined: Examined, connection: Dss) -> None:
     examined.passed("deployer", f"infrastructures: {', '.join(sorted(examined.infrastructures)) or 'none'}")
 
 
-def _check_infrastructure(settings: Settings, stage: NodeSettings, examined: Examined, deployer: Examined) -> None:
-    infra, known = str(stage.infra), deployer.infrastructures
+def _check_infrastructure(
+    settings: Settings, stage: NodeSettings, unit: InfraSettings, examined: Examined, deployer: Examined
+) -> None:
+    infra, known = str(unit.infra), deployer.infrastructures
+    setting = f"nodes.{stage.name}.infras.{unit.place}.infra" if unit.place else f"nodes.{stage.name}.infra"
     if known is None:
         examined.skipped("infrastructure", f"node {deployer.node.name} could not be asked for {infra}")
     elif infra not in known:
         examined.failed(
             "infrastructure",
             f"there is no infrastructure {infra} that this key may see{nearest(infra, known)}",
-            f"check nodes.{stage.name}.infra, and the rights of the key of node {deployer.node.name}",
+            f"check {setting}, and the rights of the key of node {deployer.node.name}",
         )
     elif known[infra] is None:
         examined.skipped(
@@ -250,7 +270,7 @@ def _check_infrastructure(settings: Settings, stage: NodeSettings, examined: Exa
             f"have the right to deploy to {infra} given to the group of that key (Project Deployer, permissions)",
         )
     else:
-        deployment = settings.deployment_id(stage)
+        deployment = settings.deployment_id(unit)
         examined.passed("infrastructure", f"{infra}, may deploy (deployment {deployment})")
 
 
@@ -296,7 +316,7 @@ def _check_canary(deployer: Examined, check: str, found: ServiceStatus) -> None:
         )
 
 
-def _case(node: NodeSettings, finding: Finding) -> Case:
+def _case(node: ConnectionSettings, finding: Finding) -> Case:
     case = Case(f"{node.name} {finding.check}", finding.outcome)
     if finding.outcome is Outcome.PASSED:
         case.stdout = finding.text
@@ -306,7 +326,7 @@ def _case(node: NodeSettings, finding: Finding) -> Case:
     return case
 
 
-def _say(node: NodeSettings, finding: Finding, width: int, console: Console) -> None:
+def _say(node: ConnectionSettings, finding: Finding, width: int, console: Console) -> None:
     words = {Outcome.PASSED: "ok", Outcome.SKIPPED: "skipped"}
     line = f"{words.get(finding.outcome, 'FAILED'):7} {f'{node.name} {finding.check}':{width}}  {finding.text}"
     if finding.next_step:

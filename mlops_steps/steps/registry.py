@@ -22,6 +22,15 @@ FORCE = Option(
     jenkins_help="Release during a freeze, for this reason; the record keeps it with who has started the build.",
 )
 
+#: Of the steps that release.
+PLAN = Option(
+    "plan",
+    "Do exactly what this plan says; refuse when the version or what is live has changed since.",
+    default="the plan that was approved, if there is one",
+    metavar="FILE",
+    jenkins_help="File of a plan that the release is held to: it refuses when the version or what is live has changed.",
+)
+
 #: Of the steps that note an approval.
 APPROVAL = (
     Option("by", "Who approves.", default="only check that somebody has", metavar="NAME"),
@@ -44,6 +53,15 @@ APPROVAL = (
     Option("among", "With --by: whom Jenkins has put the question to, with commas.", metavar="NAMES"),
 )
 
+#: Of the steps that work on the infrastructures of a stage.
+INFRA = Option(
+    "infra",
+    "One infrastructure of a stage that has several.",
+    default="all of them",
+    metavar="NAME",
+    jenkins_help="One infrastructure of a stage that has several, by its name in mlops.yml.",
+)
+
 #: In the order of the pipeline.
 STEPS: dict[str, Step] = {
     step.name: step
@@ -54,6 +72,7 @@ STEPS: dict[str, Step] = {
             "Reachable, TLS, key accepted, DSS version, project, infrastructure and the right to deploy to it, clock. "
             "Run it first: it changes nothing, and each line that fails says what to do.",
             has_stage=False,
+            options=(INFRA,),
             asks=(Asks.ALL,),
             reads_record=False,
         ),
@@ -155,12 +174,30 @@ STEPS: dict[str, Step] = {
             asks=(Asks.DEPLOYER, Asks.STAGES),
         ),
         Step(
+            "plan",
+            "Show exactly what a release to a stage would do; change nothing.",
+            "The deployment, what differs from the bundle that is live, what disappears, gates, the approval that is "
+            "needed, what would refuse it now. Its SHA-256 is what is approved, and `release --plan` does exactly what "
+            "it says. Right after a release it is empty. Makes the checks that `release` makes before its first "
+            "change.",
+            options=(
+                Option(
+                    "out",
+                    "The file that the plan is written to, as JSON.",
+                    default="reports/plan-<stage>.json",
+                    metavar="FILE",
+                ),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGE, Asks.CANDIDATE, Asks.GOVERN),
+        ),
+        Step(
             "release",
             "Make the tested bundle live on a stage, smoke-test it there, and roll back when that fails.",
             "Refuses a bundle whose tests did not pass on the stage before, whose archive is not the one that was "
             "tested, or that a gate does not let through. Ends with 0 when it is live and verified, with 4 when the "
             "previous bundle is live again and verified, and with 5 when a person must act.",
             options=(
+                PLAN,
                 Option(
                     "dry_run",
                     "Print what would happen; change nothing.",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlops_steps.delivery.targets.base import Limits, Live, SmokeResult, Words, no_canary
@@ -17,10 +19,11 @@ from mlops_steps.dss.session import Dss
 from mlops_steps.errors import SomebodyElse
 from mlops_steps.report.model import Case, Outcome
 from mlops_steps.system.console import Console
+from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import Deadline
 
 if TYPE_CHECKING:
-    from mlops_steps.config import Settings
+    from mlops_steps.config import InfraSettings, Settings
 
 
 def _case(name: str, found: list[Finding]) -> Case:
@@ -39,14 +42,24 @@ class BundleTarget(ABC):
     of: Deployer = PROJECTS
     words: Words
 
-    def __init__(self, settings: Settings, stage: str, deployer: Dss, node: Dss) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stage: str,
+        deployer: Dss,
+        nodes: Sequence[Dss],
+        unit: InfraSettings | None = None,
+    ) -> None:
+        self.unit = unit or settings.stage(stage)
         self.settings = settings
         self.stage = stage
         self.project = settings.project
-        self.infra = str(settings.stage(stage).infra)
-        self.default_deployment = settings.deployment_id(stage)
+        self.infra = str(self.unit.infra)
+        self.default_deployment = settings.deployment_id(self.unit)
         self.deployer = deployer
-        self.node = node
+        # All must say that a bundle is active; what only one can be asked is asked of the first.
+        self.nodes = tuple(nodes)
+        self.node = self.nodes[0]
         self.exported = not settings.uses_deployer
         # The claim that this process holds, and whether it may take another one's place (`delivery/exclusive.py`).
         self.claim: Claim | None = None
@@ -86,9 +99,16 @@ class BundleTarget(ABC):
 
     @contextmanager
     def within(self, deadline: Deadline) -> Iterator[None]:
-        """Requests to both nodes end at the deadline."""
-        with self.deployer.within(deadline), self.node.within(deadline):
+        """Requests to all nodes end at the deadline."""
+        with ExitStack() as stack:
+            for node in (self.deployer, *self.nodes):
+                stack.enter_context(node.within(deadline))
             yield
+
+    @property
+    def witnesses(self) -> str:
+        """The Automation nodes, for people."""
+        return ", ".join(map(str, self.nodes))
 
     @property
     def deployed_key(self) -> str:
@@ -132,8 +152,15 @@ class BundleTarget(ABC):
 
     def verdicts(self) -> dict[int, bool]:
         """How the smoke tests on the Automation node have ended."""
+        each = gather([partial(self._verdicts, node) for node in self.nodes])
+        # On every node, where there are several: one without a smoke test has verified nothing.
+        known = set.intersection(*(set(found) for found in each))
+        failed = {started: False for found in each for started, passed in found.items() if not passed}
+        return {started: all(found[started] for found in each) for started in known} | failed
+
+    def _verdicts(self, node: Dss) -> dict[int, bool]:
         found: dict[int, bool] = {}
-        for token, outcome in fires.outcomes(self.node, self.deployed_key, self.settings.release.smoke_scenario):
+        for token, outcome in fires.outcomes(node, self.deployed_key, self.settings.release.smoke_scenario):
             started = token.partition(".")[0]
             if started.isdecimal():
                 found[int(started)] = found.get(int(started), False) or outcome in self._accepted
@@ -152,12 +179,39 @@ class BundleTarget(ABC):
     def run_smoke_test(
         self, limit: float, say: Callable[[str], None], *, token: str | None, prefix: str | None, alone: bool
     ) -> SmokeResult:
-        """Runs the smoke scenario on the stage's Automation node."""
+        """Runs the smoke scenario on each Automation node of the infrastructure, side by side."""
         deadline = Deadline(limit)
         with self.within(deadline):
             self.known_deployment()
+
+        def smoke(node: Dss) -> SmokeResult:
+            return self._smoke(node, deadline, say, token=token, prefix=prefix, alone=alone)
+
+        results = gather([partial(smoke, node) for node in self.nodes])
+        if len(results) == 1:
+            return results[0]
+        pairs = list(zip(self.nodes, results, strict=True))
+        worst = next((pair for pair in pairs if not pair[1].passed), pairs[0])
+        logs = "\n".join(f"{node.name}: {result.outcome}\n{result.log}" for node, result in pairs)
+        return replace(
+            worst[1],
+            message=worst[1].message if worst[1].passed else f"on {worst[0].name}: {worst[1].message}",
+            log=logs,
+            seconds=max(result.seconds for result in results),
+        )
+
+    def _smoke(
+        self,
+        node: Dss,
+        deadline: Deadline,
+        say: Callable[[str], None],
+        *,
+        token: str | None,
+        prefix: str | None,
+        alone: bool,
+    ) -> SmokeResult:
         outcome = scenarios.run_scenario(
-            self.node,
+            node,
             self.deployed_key,
             self.settings.release.smoke_scenario,
             limit=max(deadline.remaining, 1.0),

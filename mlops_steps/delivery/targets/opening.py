@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.targets.direct import DirectTarget
 from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
-from mlops_steps.dss.session import connect
+from mlops_steps.dss.session import Dss, connect
 
 StageTarget = ProjectDeployerTarget | DirectTarget
 
 
 @contextmanager
-def open_target(settings: Settings, stage: str) -> Iterator[StageTarget]:
-    """The stage with its connections, closed at the end. Raises :class:`ConfigError` before anything is asked."""
-    node_settings = settings.stage(stage)
-    with connect(settings, settings.archives()) as archives, connect(settings, node_settings) as node:
-        if node_settings.is_direct:
-            yield DirectTarget(settings, stage, archives, node)
-        else:
-            yield ProjectDeployerTarget(settings, stage, archives, node)
+def open_target(
+    settings: Settings, stage: str, infra: str | None = None, deployer: Dss | None = None
+) -> Iterator[StageTarget]:
+    """An infrastructure of the stage with its connections, closed at the end: ``infra``, or the first one.
+
+    ``deployer`` is a connection to be shared. Raises :class:`ConfigError` before anything is asked.
+    """
+    unit = settings.units(stage, infra)[0]
+    kind: type[StageTarget] = DirectTarget if unit.is_direct else ProjectDeployerTarget
+    with ExitStack() as stack:
+        shared = deployer or stack.enter_context(connect(settings, settings.archives()))
+        nodes = [stack.enter_context(connect(settings, node)) for node in unit.witnesses]
+        yield kind(settings, stage, shared, nodes, unit)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from mlops_steps.delivery.targets.base import (
@@ -21,10 +22,11 @@ from mlops_steps.dss.session import Dss
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
+from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import BackgroundCall, Deadline, duration, poll
 
 if TYPE_CHECKING:
-    from mlops_steps.config import Settings
+    from mlops_steps.config import InfraSettings, Settings
 
 # So many past updates are looked at.
 _MOST = 30
@@ -36,9 +38,16 @@ class ProjectDeployerTarget(BundleTarget):
     of: Deployer = PROJECTS
     words = BUNDLE
 
-    def __init__(self, settings: Settings, stage: str, deployer: Dss, node: Dss) -> None:
-        super().__init__(settings, stage, deployer, node)
-        self.configured_deployment = settings.stage(stage).deployment
+    def __init__(
+        self,
+        settings: Settings,
+        stage: str,
+        deployer: Dss,
+        nodes: Sequence[Dss],
+        unit: InfraSettings | None = None,
+    ) -> None:
+        super().__init__(settings, stage, deployer, nodes, unit)
+        self.configured_deployment = self.unit.deployment
         # The deployment, once it was found: it is not looked for again, only its settings are read.
         self._found: Deployment | None = None
         # When the update before this process's own began (milliseconds since 1970).
@@ -63,15 +72,21 @@ class ProjectDeployerTarget(BundleTarget):
         return self._found or self.find_deployment()
 
     def observe(self) -> LiveBundle:
-        """Asks the deployer and the node, side by side, what is live. Raises :class:`NodeError`."""
+        """Asks the deployer and the nodes, side by side, what is live. Raises :class:`NodeError`."""
         key = self.deployed_key
-        active = BackgroundCall(lambda: automation.active_bundle(self.node, key))
+        active = BackgroundCall(lambda: self._active(key))
         deployment = self.find_deployment()
         health = deployments.health(self.deployer, deployment.id) if deployment else None
-        bundle = active.result()
+        found = active.result()
         if deployment and deployment.project_key != key:
-            bundle = automation.active_bundle(self.node, deployment.project_key)
-        return LiveBundle(self.infra, bundle, deployment, health)
+            found = self._active(deployment.project_key)
+        bundle = found[0] if len(set(found)) == 1 else None
+        said = {node.name: one for node, one in zip(self.nodes, found, strict=True)} if len(found) > 1 else {}
+        return LiveBundle(self.infra, bundle, deployment, health, said)
+
+    def _active(self, key: str) -> list[str | None]:
+        """The bundle that each node says is active."""
+        return gather([partial(automation.active_bundle, node, key) for node in self.nodes])
 
     def look(
         self,
@@ -105,7 +120,7 @@ class ProjectDeployerTarget(BundleTarget):
                 raise NodeError(
                     f"{self.stage}: the Project Deployer and the Automation node contradict each other about project "
                     f"{self.project} on {self.infra}; nothing was changed",
-                    details=[f"{self.deployer}: {live.answers[0]}", f"{self.node}: {live.answers[1]}"],
+                    details=[f"{self.deployer}: {live.answers[0]}", f"{self.witnesses}: {live.answers[1]}"],
                     next_step="check what is live there, the rights of both keys (`mlops-steps doctor`) and any proxy "
                     "before them, then run the step again. A project that is live without a deployment needs one "
                     "(same bundle, updated)",
@@ -119,6 +134,8 @@ class ProjectDeployerTarget(BundleTarget):
                 updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
 
     def _contradictory(self, live: LiveBundle) -> bool:
+        if len(set(live.said.values())) > 1:
+            return True
         deployment, healthy = live.deployment, live.health is not None and live.health.healthy
         if deployment is None:
             return live.version is not None
