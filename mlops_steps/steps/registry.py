@@ -58,6 +58,28 @@ STEPS: dict[str, Step] = {
             reads_record=False,
         ),
         Step(
+            "accept",
+            "Try what the steps assume of DSS on your own nodes, with a throwaway project that it removes again.",
+            "Once per site, and after each upgrade of DSS. Says first what it makes and which rights the keys need. Each "
+            "assumption holds, differs (and how), or could not be tried (and why): one test case each. Touches no other "
+            "project. mlops-accepted.yml notes the version that was accepted.",
+            options=(
+                Option(
+                    "yes",
+                    "On the release stage: do not ask.",
+                    Kind.FLAG,
+                    jenkins_help="On the release stage: needed, as nobody can be asked there.",
+                ),
+                Option(
+                    "clean_",
+                    "Only remove what a run that was killed has left; not while another one runs.",
+                    Kind.FLAG,
+                ),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGE),
+            reads_record=False,
+        ),
+        Step(
             "policy",
             "Show how far the project goes by itself: what applies, and which file says so.",
             "Criticality, automation, who may approve, gates that cannot be switched off, fewest test scenarios, soak "
