@@ -94,7 +94,9 @@ def _clean_deployer(work: _Cleaning, prefix: str, of: Deployer) -> None:
         _delete_projects(work, site.node, prefix)
     if kept:
         return
-    for name in work.found(f"what is published on the {of.name}", lambda: throwaway.published_of(deployer, prefix, of)) or []:
+    for name in (
+        work.found(f"what is published on the {of.name}", lambda: throwaway.published_of(deployer, prefix, of)) or []
+    ):
         packages = work.found(f"the packages of {kind} {name}", lambda name=name: _packages(work, name, of))  # type: ignore[misc]
         work.remove(
             f"published {kind} {name}",
@@ -106,7 +108,9 @@ def _clean_deployer(work: _Cleaning, prefix: str, of: Deployer) -> None:
 
 def _packages(work: _Cleaning, name: str, of: Deployer) -> list[str]:
     deployer = work.site.deployer
-    return api_services.published_versions(deployer, name) if of is SERVICES else bundles.published_bundles(deployer, name)
+    return (
+        api_services.published_versions(deployer, name) if of is SERVICES else bundles.published_bundles(deployer, name)
+    )
 
 
 def _delete_projects(work: _Cleaning, node: Dss, prefix: str) -> None:

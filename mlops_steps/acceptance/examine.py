@@ -35,9 +35,7 @@ def examine(
     return list(found.values())
 
 
-def _try(
-    world: W, assumption: Assumption[W], within_limit: Callable[[], AbstractContextManager[object]]
-) -> Finding:
+def _try(world: W, assumption: Assumption[W], within_limit: Callable[[], AbstractContextManager[object]]) -> Finding:
     began, name = time.monotonic(), assumption.name
 
     def finding(verdict: Verdict, text: str, error: NodeError | None = None) -> Finding:

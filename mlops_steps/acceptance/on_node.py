@@ -120,7 +120,13 @@ def _fails(world: World) -> str:
 def _runs(world: World) -> str:
     node, name = world.site.node, world.scenario(HANGS)
     run = fires.start(
-        node, world.key, name, Deadline(world.patience), world.site.say, refire=False, token="accept.hangs"  # noqa: S106
+        node,
+        world.key,
+        name,
+        Deadline(world.patience),
+        world.site.say,
+        refire=False,
+        token="accept.hangs",  # noqa: S106
     )
     if run is None:
         raise Differs("its trigger was cancelled, although nothing runs")

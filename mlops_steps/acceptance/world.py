@@ -69,7 +69,10 @@ def open_site(settings: Settings, stage: str, console: Console) -> Iterator[Site
 
 @dataclass
 class World:
-    """A throwaway project. ``lacking``: what could not be made in it, and why. ``kept``: what one check left the next."""
+    """A throwaway project.
+
+    ``lacking``: what could not be made in it, and why. ``kept``: what one check has left for the next ones.
+    """
 
     site: Site
     key: str = field(default_factory=lambda: f"{PREFIX}{secrets.token_hex(4).upper()}")
@@ -111,5 +114,3 @@ class World:
     def scenario(self, name: str) -> str:
         """The id that the node has given the scenario."""
         return self.scenarios[name]
-
-

@@ -93,10 +93,14 @@ def published_of(deployer: Dss, prefix: str, of: Deployer = PROJECTS) -> list[st
     with deployer.asking(f"list what is published on the {of.name}"):
         if of is SERVICES:
             items = deployer.client.get_apideployer().list_services(as_objects=False)
-            ids = [expect(item, dict, "a service")["serviceBasicInfo"]["id"] for item in expect(items, list, "the list")]
+            ids = [
+                expect(item, dict, "a service")["serviceBasicInfo"]["id"] for item in expect(items, list, "the list")
+            ]
         else:
             items = deployer.client.get_projectdeployer().list_projects(as_objects=False)
-            ids = [expect(item, dict, "a project")["projectBasicInfo"]["id"] for item in expect(items, list, "the list")]
+            ids = [
+                expect(item, dict, "a project")["projectBasicInfo"]["id"] for item in expect(items, list, "the list")
+            ]
         return sorted(str(one) for one in ids if str(one).startswith(prefix))
 
 
@@ -166,5 +170,3 @@ class _already_gone:  # noqa: N801 - used like a function
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         return isinstance(error, Refusal) and error.status == 404
-
-

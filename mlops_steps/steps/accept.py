@@ -156,5 +156,3 @@ def _conclude(context: Context, stage: str, findings: list[Finding], cleaned: Cl
         raise error
     also = f"; {len(untried)} could not be tried: {', '.join(untried)}" if untried else ""
     context.console.good(f"{counts}, in {took}{also}")
-
-

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from mlops_steps.acceptance import accepted
 from mlops_steps.config import NodeSettings, Settings
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.service_status import ServiceStatus, service_status
@@ -111,7 +112,7 @@ def _examine(settings: Settings, node: NodeSettings) -> Examined:
         with connection, connection.within(Deadline(pace().look)):
             found = dss.probe(connection)
             if _check_connection(examined, found, _types(settings, node)):
-                _check_version(examined, found)
+                _check_version(examined, found, _of_acceptance(settings, node, found.version))
                 _check_clock(examined, found)
                 if "project" in checks:
                     _ask(examined, "project", lambda: _check_project(examined, connection, settings.project))
@@ -167,15 +168,29 @@ def _check_connection(examined: Examined, found: Probe, wanted: tuple[str, ...])
     return True
 
 
-def _check_version(examined: Examined, found: Probe) -> None:
+def _of_acceptance(settings: Settings, node: NodeSettings, version: str) -> str:
+    """What is known of the acceptance of this version on the stage; nothing for a node that is none."""
+    if node.name not in [stage.name for stage in settings.stages()]:
+        return ""
+    known, run = accepted.read(settings).get(node.name), f"`mlops-steps accept --stage {node.name}`"
+    if known is None:
+        return f"; never accepted: run {run}"
+    if known.version != version:
+        return f"; this version was never accepted, {known.version} was: run {run}"
+    if known.differs:
+        return f"; accepted {known.at}, but {len(known.differs)} assumptions differ: {', '.join(known.differs)}"
+    return f"; accepted {known.at}"
+
+
+def _check_version(examined: Examined, found: Probe, acceptance: str) -> None:
     number = re.match(r"\d+", found.version)
     if not number:
         examined.skipped("version", "the node does not report its version")
     elif int(number[0]) < _REPORTS_SINCE:
         text = f"DSS {found.version}: without JUnit reports of test scenarios, which came with {_REPORTS_SINCE}"
-        examined.passed("version", text)
+        examined.passed("version", text + acceptance)
     else:
-        examined.passed("version", f"DSS {found.version}")
+        examined.passed("version", f"DSS {found.version}{acceptance}")
 
 
 def _check_clock(examined: Examined, found: Probe) -> None:

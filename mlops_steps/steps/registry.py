@@ -60,9 +60,9 @@ STEPS: dict[str, Step] = {
         Step(
             "accept",
             "Try what the steps assume of DSS on your own nodes, with a throwaway project that it removes again.",
-            "Once per site, and after each upgrade of DSS. Says first what it makes and which rights the keys need. Each "
-            "assumption holds, differs (and how), or could not be tried (and why): one test case each. Touches no other "
-            "project. mlops-accepted.yml notes the version that was accepted.",
+            "Once per site, and after each upgrade of DSS. Says first what it makes and which rights the keys need. "
+            "Each assumption holds, differs (and how), or could not be tried (and why): one test case each. Touches no "
+            "other project. mlops-accepted.yml notes the version that was accepted.",
             options=(
                 Option(
                     "yes",
