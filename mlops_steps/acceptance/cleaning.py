@@ -83,7 +83,7 @@ def _clean_deployer(work: _Cleaning, prefix: str, of: Deployer) -> None:
     for entry in known or []:
         infra, _, one = entry.partition("\n")
         if of is PROJECTS and infra != site.infra:
-            work.cleaned.left.append(f"deployment {one}: it is on {infra}; run `accept --clean` for the stage of it")
+            work.cleaned.left.append(f"deployment {one}: it is on {infra}; run `accept --clean` for that one")
             kept = True
         elif not work.remove(
             f"deployment {one}",
@@ -91,7 +91,8 @@ def _clean_deployer(work: _Cleaning, prefix: str, of: Deployer) -> None:
         ):
             kept = True
     if of is PROJECTS:
-        _delete_projects(work, site.node, prefix)
+        for node in site.nodes:
+            _delete_projects(work, node, prefix)
     if kept:
         return
     for name in (

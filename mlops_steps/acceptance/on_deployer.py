@@ -45,9 +45,10 @@ def _deployment(world: World) -> str:
     needs=("deployment",),
 )
 def _not_live_yet(world: World) -> str:
-    active = automation.active_bundle(world.site.node, world.key)
-    if active is not None:
-        raise Differs(f"bundle {active} is active before any update")
+    for node in world.site.nodes:
+        active = automation.active_bundle(node, world.key)
+        if active is not None:
+            raise Differs(f"bundle {active} is active on {node.name} before any update")
     status = _status(world)
     if status == HEALTHY:
         raise Differs("the deployer says HEALTHY before any update")
@@ -91,16 +92,18 @@ def _active_bundle(world: World) -> str:
 
 
 def _expect_active(world: World, wanted: str) -> None:
-    seen: list[str | None] = []
+    """All nodes must say so."""
+    seen: dict[str, str | None] = {}
 
     def look() -> bool | None:
-        seen.append(automation.active_bundle(world.site.node, world.key))
-        return True if seen[-1] == wanted else None
+        seen.update({node.name: automation.active_bundle(node, world.key) for node in world.site.nodes})
+        return True if set(seen.values()) == {wanted} else None
 
     try:
         poll(look, deadline=_health_limit(world), what="the active bundle")
     except DeadlineExceeded:
-        raise Differs(f"the node says that {seen[-1] or 'nothing'} is active, not {wanted}") from None
+        said = ", ".join(f"{name} says that {bundle or 'nothing'} is active" for name, bundle in seen.items())
+        raise Differs(f"{said}, not {wanted}") from None
 
 
 def _health_limit(world: World) -> Deadline:

@@ -10,7 +10,6 @@ from mlops_steps.acceptance.world import FIRST, SECOND, World
 from mlops_steps.dss import bundles, claims, discovery, probe, projects
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.projects import ScenarioFilter
-from mlops_steps.dss.session import Dss
 from mlops_steps.errors import Refusal
 from mlops_steps.system.waiting import Deadline
 
@@ -22,7 +21,7 @@ _TYPES = {"design": ("DESIGN",), "deployer": ("DEPLOYER", "DESIGN")}
 @DESIGN.that("instance", "Each node says its type, and which version of DSS it is.", probe.probe)
 def _instance(world: World) -> str:
     said = []
-    for node in _nodes(world):
+    for node in world.site.all_nodes:
         found = probe.probe(node)
         if found.trouble is not None:
             raise Differs(f"{node}: {found.problem}")
@@ -32,11 +31,6 @@ def _instance(world: World) -> str:
             raise Differs(f"{node}: it does not name its version")
         said.append(f"{node.name}: {found.node_type}, DSS {found.version}")
     return "; ".join(said)
-
-
-def _nodes(world: World) -> list[Dss]:
-    site = world.site
-    return list({node.url: node for node in (site.design, site.deployer, site.node)}.values())
 
 
 @DESIGN.that("unknown-project", "A project that does not exist is answered with 404.", probe.project_exists)

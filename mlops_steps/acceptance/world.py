@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -15,7 +15,6 @@ from mlops_steps.config import Settings
 from mlops_steps.dss import throwaway
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import Refusal
-from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
@@ -35,20 +34,38 @@ def content() -> dict[str, Any]:
 
 @dataclass
 class Site:
-    """The nodes of a stage. ``node`` is its Automation node, ``infra`` its infrastructure."""
+    """An infrastructure of a stage. ``name`` is what `mlops.yml` calls it, ``nodes`` are its Automation nodes."""
 
     settings: Settings
     stage: str
+    name: str
     infra: str
     design: Dss
     deployer: Dss
-    node: Dss
-    console: Console
+    nodes: tuple[Dss, ...]
+
+    @property
+    def command(self) -> str:
+        """`accept` for this infrastructure, as it is typed."""
+        part = f" --infra {self.infra}" if self.name != self.stage else ""
+        return f"mlops-steps accept --stage {self.stage}{part}"
+
+    @property
+    def node(self) -> Dss:
+        """The Automation node that is asked where only one can be."""
+        return self.nodes[0]
+
+    @property
+    def all_nodes(self) -> list[Dss]:
+        """Every node, each once: the Project Deployer may be the Design node."""
+        return list({node.url: node for node in (self.design, self.deployer, *self.nodes)}.values())
 
     @contextmanager
     def within(self, deadline: Deadline) -> Iterator[None]:
-        """Requests to all three nodes end at the deadline."""
-        with self.design.within(deadline), self.deployer.within(deadline), self.node.within(deadline):
+        """Requests to all nodes end at the deadline."""
+        with ExitStack() as stack:
+            for node in (self.design, self.deployer, *self.nodes):
+                stack.enter_context(node.within(deadline))
             yield
 
     def say(self, state: str) -> None:
@@ -56,15 +73,17 @@ class Site:
 
 
 @contextmanager
-def open_site(settings: Settings, stage: str, console: Console) -> Iterator[Site]:
-    """Connections to the nodes of the stage. Sends nothing yet. Raises :class:`ConfigError`."""
-    node = settings.stage(stage)
-    with (
-        connect(settings, settings.node("design")) as design,
-        connect(settings, settings.deployer()) as deployer,
-        connect(settings, node) as automation,
-    ):
-        yield Site(settings, stage, str(node.infra), design, deployer, automation, console)
+def open_site(settings: Settings, stage: str, infra: str | None = None) -> Iterator[Site]:
+    """Connections to the nodes of an infrastructure of the stage: ``infra``, or the first one. Sends nothing yet.
+
+    Raises :class:`ConfigError`.
+    """
+    unit = settings.units(stage, infra)[0]
+    with ExitStack() as stack:
+        design = stack.enter_context(connect(settings, settings.node("design")))
+        deployer = stack.enter_context(connect(settings, settings.deployer()))
+        nodes = tuple(stack.enter_context(connect(settings, node)) for node in unit.witnesses)
+        yield Site(settings, stage, unit.name, str(unit.infra), design, deployer, nodes)
 
 
 @dataclass

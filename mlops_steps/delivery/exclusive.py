@@ -15,7 +15,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -69,12 +69,18 @@ def lock_folder(settings: Settings) -> Path:
 
 
 @contextmanager
-def stage_lock(settings: Settings, stage: str, console: Console, wait: float = 0.0) -> Iterator[None]:
-    """Holds the lock of the stage's infrastructure, waiting ``wait`` seconds at most for the one who has it.
+def stage_lock(
+    settings: Settings, stage: str, console: Console, wait: float = 0.0, infra: str | None = None
+) -> Iterator[None]:
+    """Holds the locks of the stage's infrastructures, waiting ``wait`` seconds at most for the one who has them.
 
-    Raises :class:`Busy` when another process keeps it.
+    ``infra``: of that one alone. All processes take them in the same order, so that none waits for another in a circle.
+    Raises :class:`Busy` when another process keeps one.
     """
-    with infra_lock(settings, str(settings.stage(stage).infra), stage, console, wait):
+    deadline = Deadline(wait)
+    with ExitStack() as stack:
+        for name in sorted({str(unit.infra) for unit in settings.units(stage, infra)}):
+            stack.enter_context(infra_lock(settings, name, stage, console, deadline.remaining if wait else 0.0))
         yield
 
 

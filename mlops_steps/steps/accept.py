@@ -9,7 +9,7 @@ from mlops_steps.acceptance.cleaning import Cleaned, clean
 from mlops_steps.acceptance.examine import examine
 from mlops_steps.acceptance.list import assumptions
 from mlops_steps.acceptance.model import Assumption, Finding, Verdict
-from mlops_steps.acceptance.world import PREFIX, World, open_site
+from mlops_steps.acceptance.world import PREFIX, Site, World, open_site
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
 from mlops_steps.report.model import Case, Outcome
 from mlops_steps.steps.context import Context
@@ -22,7 +22,7 @@ _RIGHTS = (
 )
 
 
-def run(context: Context, stage: str, *, yes: bool = False, clean_: bool = False) -> None:
+def run(context: Context, stage: str, *, infra: str | None = None, yes: bool = False, clean_: bool = False) -> None:
     """Makes a throwaway project, tries every assumption with it, and removes it again, also when interrupted.
 
     ``clean_`` only removes what a run that was killed has left. On the release stage it asks first, unless ``yes``.
@@ -30,16 +30,15 @@ def run(context: Context, stage: str, *, yes: bool = False, clean_: bool = False
     could not be removed, :class:`ConfigError` without a yes.
     """
     settings, console = context.settings, context.console
-    settings.stage(stage)
-    with open_site(settings, stage, console) as site:
+    with open_site(settings, stage, infra) as site:
         if clean_:
             with context.report.case("clean"):
-                _conclude_cleaning(context, stage, clean(site))
+                _conclude_cleaning(context, site, clean(site))
             return
         world = World(site)
         _announce(context, world)
         if stage == settings.release_stage().name and not yes:
-            _ask(stage)
+            _ask(site)
         findings: list[Finding] = []
         try:
             with context.report.case("throwaway project"), site.within(Deadline(settings.package.timeout)):
@@ -55,9 +54,9 @@ def run(context: Context, stage: str, *, yes: bool = False, clean_: bool = False
             with context.signals.shielded():
                 console.line(f"removing {world.key}")
                 cleaned = clean(site, world.key)
-                _say_cleaning(context, stage, cleaned)
-        accepted.note(settings, stage, site.node.version, findings)
-        _conclude(context, stage, findings, cleaned)
+                _say_cleaning(context, site, cleaned)
+        accepted.note(settings, site.name, site.node.version, findings)
+        _conclude(context, site, findings, cleaned)
 
 
 def _announce(context: Context, world: World) -> None:
@@ -66,21 +65,22 @@ def _announce(context: Context, world: World) -> None:
     console.line(f"accept makes, and removes again: {world.key}, a project of its own; no other project is touched")
     console.line(f"  on {site.design}: project {world.key}, two bundles")
     console.line(f"  on {site.deployer}: published project {world.key}, deployment {world.deployment}")
-    console.line(f"  on {site.node}: project {world.key}")
+    for node in site.nodes:
+        console.line(f"  on {node}: project {world.key}")
     console.line(f"  the keys need the right to {'; to '.join(_RIGHTS)}")
-    console.line(f"  if it is killed: mlops-steps accept --stage {site.stage} --clean")
+    console.line(f"  if it is killed: {site.command} --clean")
     context.report.set(infrastructure=site.infra, automation_node=site.node.url)
 
 
-def _ask(stage: str) -> None:
+def _ask(site: Site) -> None:
     """Raises :class:`ConfigError` unless somebody at a terminal says yes."""
     if sys.stdin is not None and sys.stdin.isatty():
-        print(f"{stage} is the release stage. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{site.stage} is the release stage. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
     raise ConfigError(
-        f"{stage} is the release stage: accept works there only after a yes; nothing was made",
-        next_step=f"run `mlops-steps accept --stage {stage} --yes`, or accept another stage",
+        f"{site.stage} is the release stage: accept works there only after a yes; nothing was made",
+        next_step=f"run `{site.command} --yes`, or accept another stage",
     )
 
 
@@ -104,7 +104,7 @@ def _say(context: Context, assumption: Assumption[World], finding: Finding) -> N
 _OUTCOMES = {Verdict.HOLDS: Outcome.PASSED, Verdict.DIFFERS: Outcome.FAILURE, Verdict.UNTRIED: Outcome.SKIPPED}
 
 
-def _say_cleaning(context: Context, stage: str, cleaned: Cleaned) -> None:
+def _say_cleaning(context: Context, site: Site, cleaned: Cleaned) -> None:
     case = context.report.add(Case("nothing is left"))
     case.stdout = "\n".join(f"removed {one}" for one in cleaned.removed)
     for line in cleaned.left:
@@ -112,33 +112,33 @@ def _say_cleaning(context: Context, stage: str, cleaned: Cleaned) -> None:
     if cleaned.left:
         case.outcome, case.message = Outcome.ERROR, f"left: {cleaned.left[0]}"
         case.details = "\n".join(cleaned.left)
-        context.console.error(f"next: run `mlops-steps accept --stage {stage} --clean`")
+        context.console.error(f"next: run `{site.command} --clean`")
 
 
-def _conclude_cleaning(context: Context, stage: str, cleaned: Cleaned) -> None:
+def _conclude_cleaning(context: Context, site: Site, cleaned: Cleaned) -> None:
     """Raises :class:`NodeError` when something is left."""
     for line in cleaned.removed:
         context.console.line(f"removed {line}")
     if cleaned.left:
-        raise _something_left(stage, cleaned)
-    context.console.good(f"nothing that begins with {PREFIX} is left on stage {stage}")
+        raise _something_left(site, cleaned)
+    context.console.good(f"nothing that begins with {PREFIX} is left on {site.name}")
 
 
-def _something_left(stage: str, cleaned: Cleaned) -> NodeError:
+def _something_left(site: Site, cleaned: Cleaned) -> NodeError:
     return NodeError(
-        f"{stage}: {len(cleaned.left)} things that accept has made are left: {cleaned.left[0]}",
+        f"{site.name}: {len(cleaned.left)} things that accept has made are left: {cleaned.left[0]}",
         details=cleaned.left[1:],
-        next_step=f"run `mlops-steps accept --stage {stage} --clean` when the node answers, or remove them by hand",
+        next_step=f"run `{site.command} --clean` when the node answers, or remove them by hand",
     )
 
 
-def _conclude(context: Context, stage: str, findings: list[Finding], cleaned: Cleaned) -> None:
+def _conclude(context: Context, site: Site, findings: list[Finding], cleaned: Cleaned) -> None:
     """Says how many hold, and raises the error with which the step ends."""
     by_verdict = {verdict: [one.name for one in findings if one.verdict is verdict] for verdict in Verdict}
     holds, differs, untried = (by_verdict[verdict] for verdict in Verdict)
     silent = [one for one in findings if one.error]
     took = duration(round(sum(one.seconds for one in findings)))
-    counts = f"{len(holds)} of {len(findings)} assumptions hold on stage {stage}"
+    counts = f"{len(holds)} of {len(findings)} assumptions hold on {site.name}"
     error: MlopsError | None = None
     if differs:
         error = CheckFailed(
@@ -150,7 +150,7 @@ def _conclude(context: Context, stage: str, findings: list[Finding], cleaned: Cl
     elif silent and silent[0].error:
         error = NodeError(f"{counts}; {silent[0].error.message}", next_step=silent[0].error.next_step)
     elif cleaned.left:
-        raise _something_left(stage, cleaned)
+        raise _something_left(site, cleaned)
     if error:
         error.is_reported = True
         raise error

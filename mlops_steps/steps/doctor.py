@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from mlops_steps.acceptance import accepted
-from mlops_steps.config import NodeSettings, Settings
+from mlops_steps.config import ConnectionSettings, InfraSettings, NodeSettings, Settings
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.service_status import ServiceStatus, service_status
 from mlops_steps.dss import discovery, projects
@@ -53,7 +53,7 @@ class Finding:
 class Examined:
     """A node, what was found, and what it answered as deployer. ``exit_code`` is the worst of what failed."""
 
-    node: NodeSettings
+    node: ConnectionSettings
     findings: list[Finding] = field(default_factory=list)
     infrastructures: dict[str, bool | None] | None = None
     exit_code: int = 0
@@ -71,8 +71,8 @@ class Examined:
         self.exit_code = max(self.exit_code, exit_code)
 
 
-def run(context: Context) -> None:
-    """Checks the nodes. Changes nothing.
+def run(context: Context, *, infra: str | None = None) -> None:
+    """Checks the nodes; of those with infrastructures only that of ``infra``, if it is given. Changes nothing.
 
     Raises :class:`NodeError` when a node is not reached or refuses the key, :class:`ConfigError` when a key is missing,
     :class:`CheckFailed` when another check fails; in this order.
@@ -81,11 +81,16 @@ def run(context: Context) -> None:
     # A node that is down is reported at once, not after many tries.
     impatient = settings.http.model_copy(update={"retries": min(1, settings.http.retries)})
     settings = settings.model_copy(update={"http": impatient})
-    with console.waiting(f"asking {len(settings.nodes)} nodes"):
-        examined = gather([partial(_examine, settings, node) for node in settings.nodes.values()])
+    nodes = _chosen(settings, infra)
+    with console.waiting(f"asking {len(nodes)} nodes"):
+        examined = gather([partial(_examine, settings, node) for node in nodes])
     by_name = {one.node.name: one for one in examined}
     for stage in settings.stages():
-        _check_infrastructure(settings, stage, by_name[stage.name], by_name[settings.deployer().name])
+        for unit in stage.units():
+            if unit.witnesses[0].name in by_name:
+                _check_infrastructure(
+                    settings, stage, unit, by_name[unit.witnesses[0].name], by_name[settings.deployer().name]
+                )
     if settings.api.service and by_name[settings.deployer().name].infrastructures is not None:
         _check_service(settings, by_name[settings.deployer().name])
     width = max(len(f"{one.node.name} {finding.check}") for one in examined for finding in one.findings)
@@ -96,7 +101,19 @@ def run(context: Context) -> None:
     _conclude(examined, console)
 
 
-def _examine(settings: Settings, node: NodeSettings) -> Examined:
+def _chosen(settings: Settings, infra: str | None) -> list[ConnectionSettings]:
+    """The nodes to be checked. Raises :class:`ConfigError` when no stage has that infrastructure."""
+    if infra is None:
+        return [found for _, found in settings.all_nodes()]
+    units = [unit for stage in settings.stages() for unit in stage.units()]
+    names = [name for unit in units for name in (unit.place, unit.infra) if name]
+    if infra not in names:
+        raise ConfigError(f"no stage has an infrastructure {infra!r}{nearest(infra, names)}")
+    hosts = {settings.node("design").name: settings.node("design"), settings.deployer().name: settings.deployer()}
+    return [*hosts.values(), *(node for unit in units if infra in (unit.place, unit.infra) for node in unit.witnesses)]
+
+
+def _examine(settings: Settings, node: ConnectionSettings) -> Examined:
     """All checks of one node. Raises nothing for what may be wrong with it."""
     examined = Examined(node)
     checks = [*_CHECKS]
@@ -125,7 +142,7 @@ def _examine(settings: Settings, node: NodeSettings) -> Examined:
     return examined
 
 
-def _types(settings: Settings, node: NodeSettings) -> tuple[str, ...]:
+def _types(settings: Settings, node: ConnectionSettings) -> tuple[str, ...]:
     """The types of node that this one may be."""
     if any(gate.gate == "governance" and gate.govern == node.name for gate in settings.gates):
         return ("GOVERN",)
@@ -168,11 +185,15 @@ def _check_connection(examined: Examined, found: Probe, wanted: tuple[str, ...])
     return True
 
 
-def _of_acceptance(settings: Settings, node: NodeSettings, version: str) -> str:
-    """What is known of the acceptance of this version on the stage; nothing for a node that is none."""
-    if node.name not in [stage.name for stage in settings.stages()]:
+def _of_acceptance(settings: Settings, node: ConnectionSettings, version: str) -> str:
+    """What is known of the acceptance of this version on the infrastructure; nothing for a node of no stage."""
+    units = [(stage, unit) for stage in settings.stages() for unit in stage.units()]
+    found = next(((stage, unit) for stage, unit in units if node.name in [one.name for one in unit.witnesses]), None)
+    if found is None:
         return ""
-    known, run = accepted.read(settings).get(node.name), f"`mlops-steps accept --stage {node.name}`"
+    stage, unit = found
+    known = accepted.read(settings).get(unit.name)
+    run = f"`mlops-steps accept --stage {stage.name}{f' --infra {unit.place}' if unit.place else ''}`"
     if known is None:
         return f"; never accepted: run {run}"
     if known.version != version:
@@ -230,15 +251,18 @@ def _check_deployer(examined: Examined, connection: Dss) -> None:
     examined.passed("deployer", f"infrastructures: {', '.join(sorted(examined.infrastructures)) or 'none'}")
 
 
-def _check_infrastructure(settings: Settings, stage: NodeSettings, examined: Examined, deployer: Examined) -> None:
-    infra, known = str(stage.infra), deployer.infrastructures
+def _check_infrastructure(
+    settings: Settings, stage: NodeSettings, unit: InfraSettings, examined: Examined, deployer: Examined
+) -> None:
+    infra, known = str(unit.infra), deployer.infrastructures
+    setting = f"nodes.{stage.name}.infras.{unit.place}.infra" if unit.place else f"nodes.{stage.name}.infra"
     if known is None:
         examined.skipped("infrastructure", f"node {deployer.node.name} could not be asked for {infra}")
     elif infra not in known:
         examined.failed(
             "infrastructure",
             f"there is no infrastructure {infra} that this key may see{nearest(infra, known)}",
-            f"check nodes.{stage.name}.infra, and the rights of the key of node {deployer.node.name}",
+            f"check {setting}, and the rights of the key of node {deployer.node.name}",
         )
     elif known[infra] is None:
         examined.skipped(
@@ -251,7 +275,7 @@ def _check_infrastructure(settings: Settings, stage: NodeSettings, examined: Exa
             f"have the right to deploy to {infra} given to the group of that key (Project Deployer, permissions)",
         )
     else:
-        deployment = settings.deployment_id(stage)
+        deployment = settings.deployment_id(unit)
         examined.passed("infrastructure", f"{infra}, may deploy (deployment {deployment})")
 
 
@@ -297,7 +321,7 @@ def _check_canary(deployer: Examined, check: str, found: ServiceStatus) -> None:
         )
 
 
-def _case(node: NodeSettings, finding: Finding) -> Case:
+def _case(node: ConnectionSettings, finding: Finding) -> Case:
     case = Case(f"{node.name} {finding.check}", finding.outcome)
     if finding.outcome is Outcome.PASSED:
         case.stdout = finding.text
@@ -307,7 +331,7 @@ def _case(node: NodeSettings, finding: Finding) -> Case:
     return case
 
 
-def _say(node: NodeSettings, finding: Finding, width: int, console: Console) -> None:
+def _say(node: ConnectionSettings, finding: Finding, width: int, console: Console) -> None:
     words = {Outcome.PASSED: "ok", Outcome.SKIPPED: "skipped"}
     line = f"{words.get(finding.outcome, 'FAILED'):7} {f'{node.name} {finding.check}':{width}}  {finding.text}"
     if finding.next_step:

@@ -30,7 +30,7 @@ def test_all_assumptions_hold_and_nothing_is_left(workspace: Workspace) -> None:
         said = case.findtext("system-out") or ""
         assert assumption.sentence in said
         assert all(place in said for place in assumption.places)
-    assert f"{len(assumptions())} of {len(assumptions())} assumptions hold on stage test" in result.err
+    assert f"{len(assumptions())} of {len(assumptions())} assumptions hold on test" in result.err
     assert left(workspace) == []
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from mlops_steps.config import Settings
@@ -86,12 +86,16 @@ SERVICE = Words("api service", "version", "api-", "API Deployer", "api.release")
 
 @dataclass(frozen=True)
 class LiveBundle:
-    """What is live on a stage, as the deployer and the Automation node itself say."""
+    """What is live on a stage, as the deployer and the Automation node itself say.
+
+    ``said``: what each node of a multi-node infrastructure says; ``version`` is ``None`` when they differ.
+    """
 
     infra: str
     version: str | None
     deployment: Deployment | None
     health: Health | None
+    said: Mapping[str, str | None] = field(default_factory=dict)
 
     def is_healthy(self, version: str | None) -> bool:
         """Whether exactly this bundle is active, named by the settings, and the deployment is HEALTHY."""
@@ -112,9 +116,13 @@ class LiveBundle:
             off = "" if self.deployment.enabled else ", which is disabled"
             health = self.health.status if self.health else "of unknown health"
             deployer = f"deployment {self.deployment.id}{off}, of bundle {self.deployment.version}, is {health}"
+        if len(set(self.said.values())) > 1:
+            return deployer, ", ".join(f"{node} has {one or 'nothing'} active" for node, one in self.said.items())
         return deployer, f"bundle {self.version} is active" if self.version else "no bundle of the project is active"
 
     def __str__(self) -> str:
+        if len(set(self.said.values())) > 1:
+            return f"unknown on {self.infra}: {', but '.join(self.answers)}"
         if self.version is None:
             healthy = self.deployment and self.deployment.enabled and self.health and self.health.healthy
             # Not "nothing": one of the two is wrong, and this is what the reader of a log acts on.

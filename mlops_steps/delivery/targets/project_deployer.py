@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from mlops_steps.delivery.targets.base import (
@@ -24,10 +26,11 @@ from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal, SomebodyElse
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
+from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import BackgroundCall, Deadline, duration, poll
 
 if TYPE_CHECKING:
-    from mlops_steps.config import Settings
+    from mlops_steps.config import InfraSettings, Settings
 
 # So many past updates are looked at.
 _MOST = 30
@@ -39,16 +42,26 @@ class ProjectDeployerTarget:
     of: Deployer = PROJECTS
     words = BUNDLE
 
-    def __init__(self, settings: Settings, stage: str, deployer: Dss, node: Dss) -> None:
-        node_settings = settings.stage(stage)
+    def __init__(
+        self,
+        settings: Settings,
+        stage: str,
+        deployer: Dss,
+        nodes: Sequence[Dss],
+        unit: InfraSettings | None = None,
+    ) -> None:
+        node_settings = unit or settings.stage(stage)
+        self.unit = node_settings
         self.settings = settings
         self.stage = stage
         self.project = settings.project
         self.infra = str(node_settings.infra)
         self.configured_deployment = node_settings.deployment
-        self.default_deployment = settings.deployment_id(stage)
+        self.default_deployment = settings.deployment_id(node_settings)
         self.deployer = deployer
-        self.node = node
+        # All must say that a bundle is active; what only one can be asked is asked of the first.
+        self.nodes = tuple(nodes)
+        self.node = self.nodes[0]
         # The deployment, once it was found: it is not looked for again, only its settings are read.
         self._found: Deployment | None = None
         # When the update before this process's own began (milliseconds since 1970).
@@ -71,8 +84,10 @@ class ProjectDeployerTarget:
 
     @contextmanager
     def within(self, deadline: Deadline) -> Iterator[None]:
-        """Requests to both nodes end at the deadline."""
-        with self.deployer.within(deadline), self.node.within(deadline):
+        """Requests to all nodes end at the deadline."""
+        with ExitStack() as stack:
+            for node in (self.deployer, *self.nodes):
+                stack.enter_context(node.within(deadline))
             yield
 
     def find_deployment(self) -> Deployment | None:
@@ -94,15 +109,21 @@ class ProjectDeployerTarget:
         return self._found or self.find_deployment()
 
     def observe(self) -> LiveBundle:
-        """Asks the deployer and the node, side by side, what is live. Raises :class:`NodeError`."""
+        """Asks the deployer and the nodes, side by side, what is live. Raises :class:`NodeError`."""
         key = self.deployed_key
-        active = BackgroundCall(lambda: automation.active_bundle(self.node, key))
+        active = BackgroundCall(lambda: self._active(key))
         deployment = self.find_deployment()
         health = deployments.health(self.deployer, deployment.id) if deployment else None
-        bundle = active.result()
+        found = active.result()
         if deployment and deployment.project_key != key:
-            bundle = automation.active_bundle(self.node, deployment.project_key)
-        return LiveBundle(self.infra, bundle, deployment, health)
+            found = self._active(deployment.project_key)
+        bundle = found[0] if len(set(found)) == 1 else None
+        said = {node.name: one for node, one in zip(self.nodes, found, strict=True)} if len(found) > 1 else {}
+        return LiveBundle(self.infra, bundle, deployment, health, said)
+
+    def _active(self, key: str) -> list[str | None]:
+        """The bundle that each node says is active."""
+        return gather([partial(automation.active_bundle, node, key) for node in self.nodes])
 
     def look(
         self,
@@ -136,7 +157,7 @@ class ProjectDeployerTarget:
                 raise NodeError(
                     f"{self.stage}: the Project Deployer and the Automation node contradict each other about project "
                     f"{self.project} on {self.infra}; nothing was changed",
-                    details=[f"{self.deployer}: {live.answers[0]}", f"{self.node}: {live.answers[1]}"],
+                    details=[f"{self.deployer}: {live.answers[0]}", f"{self.witnesses}: {live.answers[1]}"],
                     next_step="check what is live there, the rights of both keys (`mlops-steps doctor`) and any proxy "
                     "before them, then run the step again. A project that is live without a deployment needs one "
                     "(same bundle, updated)",
@@ -150,6 +171,8 @@ class ProjectDeployerTarget:
                 updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
 
     def _contradictory(self, live: LiveBundle) -> bool:
+        if len(set(live.said.values())) > 1:
+            return True
         deployment, healthy = live.deployment, live.health is not None and live.health.healthy
         if deployment is None:
             return live.version is not None
@@ -158,6 +181,11 @@ class ProjectDeployerTarget:
         if live.version is None:
             return healthy or updates.newest_success(self.deployer, deployment.id) is not None
         return healthy and live.version != deployment.version
+
+    @property
+    def witnesses(self) -> str:
+        """The Automation nodes, for people."""
+        return ", ".join(map(str, self.nodes))
 
     @property
     def deployed_key(self) -> str:
@@ -317,8 +345,15 @@ class ProjectDeployerTarget:
 
     def verdicts(self) -> dict[int, bool]:
         """How the smoke tests on the Automation node have ended."""
+        each = gather([partial(self._verdicts, node) for node in self.nodes])
+        # On every node, where there are several: one without a smoke test has verified nothing.
+        known = set.intersection(*(set(found) for found in each))
+        failed = {started: False for found in each for started, passed in found.items() if not passed}
+        return {started: all(found[started] for found in each) for started in known} | failed
+
+    def _verdicts(self, node: Dss) -> dict[int, bool]:
         found: dict[int, bool] = {}
-        for token, outcome in fires.outcomes(self.node, self.deployed_key, self.settings.release.smoke_scenario):
+        for token, outcome in fires.outcomes(node, self.deployed_key, self.settings.release.smoke_scenario):
             started = token.partition(".")[0]
             if started.isdecimal():
                 found[int(started)] = found.get(int(started), False) or outcome in self._accepted
@@ -337,12 +372,39 @@ class ProjectDeployerTarget:
     def run_smoke_test(
         self, limit: float, say: Callable[[str], None], *, token: str | None, prefix: str | None, alone: bool
     ) -> SmokeResult:
-        """Runs the smoke scenario on the stage's Automation node."""
+        """Runs the smoke scenario on each Automation node of the infrastructure, side by side."""
         deadline = Deadline(limit)
         with self.within(deadline):
             self.known_deployment()
+
+        def smoke(node: Dss) -> SmokeResult:
+            return self._smoke(node, deadline, say, token=token, prefix=prefix, alone=alone)
+
+        results = gather([partial(smoke, node) for node in self.nodes])
+        if len(results) == 1:
+            return results[0]
+        pairs = list(zip(self.nodes, results, strict=True))
+        worst = next((pair for pair in pairs if not pair[1].passed), pairs[0])
+        logs = "\n".join(f"{node.name}: {result.outcome}\n{result.log}" for node, result in pairs)
+        return replace(
+            worst[1],
+            message=worst[1].message if worst[1].passed else f"on {worst[0].name}: {worst[1].message}",
+            log=logs,
+            seconds=max(result.seconds for result in results),
+        )
+
+    def _smoke(
+        self,
+        node: Dss,
+        deadline: Deadline,
+        say: Callable[[str], None],
+        *,
+        token: str | None,
+        prefix: str | None,
+        alone: bool,
+    ) -> SmokeResult:
         outcome = scenarios.run_scenario(
-            self.node,
+            node,
             self.deployed_key,
             self.settings.release.smoke_scenario,
             limit=max(deadline.remaining, 1.0),
@@ -374,8 +436,15 @@ class ProjectDeployerTarget:
 
 
 @contextmanager
-def open_target(settings: Settings, stage: str) -> Iterator[ProjectDeployerTarget]:
-    """The stage with its connections, closed at the end. Raises :class:`ConfigError` before anything is asked."""
-    node_settings = settings.stage(stage)
-    with connect(settings, settings.deployer()) as deployer, connect(settings, node_settings) as node:
-        yield ProjectDeployerTarget(settings, stage, deployer, node)
+def open_target(
+    settings: Settings, stage: str, infra: str | None = None, deployer: Dss | None = None
+) -> Iterator[ProjectDeployerTarget]:
+    """An infrastructure of the stage with its connections, closed at the end: ``infra``, or the first one.
+
+    ``deployer`` is a connection to be shared. Raises :class:`ConfigError` before anything is asked.
+    """
+    unit = settings.units(stage, infra)[0]
+    with ExitStack() as stack:
+        shared = deployer or stack.enter_context(connect(settings, settings.deployer()))
+        nodes = [stack.enter_context(connect(settings, node)) for node in unit.witnesses]
+        yield ProjectDeployerTarget(settings, stage, shared, nodes, unit)

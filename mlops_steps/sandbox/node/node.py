@@ -51,8 +51,8 @@ class Site(Protocol):
     def node(self, name: str) -> Node:
         """The node of this id or name. Raises :class:`KeyError`."""
 
-    def infrastructures(self) -> dict[str, tuple[Node, str]]:
-        """Infrastructure id → its Automation node and its stage."""
+    def infrastructures(self) -> dict[str, tuple[list[Node], str]]:
+        """Infrastructure id → its Automation nodes and its stage."""
 
     def api_infrastructures(self) -> dict[str, tuple[list[Node], str]]:
         """Id of an infrastructure of the API Deployer → its API nodes and its stage."""
