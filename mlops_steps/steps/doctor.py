@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from mlops_steps.acceptance import accepted
 from mlops_steps.config import ConnectionSettings, InfraSettings, NodeSettings, Settings
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.service_status import ServiceStatus, service_status
@@ -130,7 +131,7 @@ def _examine(settings: Settings, node: ConnectionSettings) -> Examined:
         with connection, connection.within(Deadline(pace().look)):
             found = dss.probe(connection)
             if _check_connection(examined, found, _types(settings, node)):
-                _check_version(examined, found)
+                _check_version(examined, found, _of_acceptance(settings, node, found.version))
                 _check_clock(examined, found)
                 if "project" in checks:
                     _ask(examined, "project", lambda: _check_project(examined, connection, settings.project))
@@ -188,15 +189,33 @@ def _check_connection(examined: Examined, found: Probe, wanted: tuple[str, ...])
     return True
 
 
-def _check_version(examined: Examined, found: Probe) -> None:
+def _of_acceptance(settings: Settings, node: ConnectionSettings, version: str) -> str:
+    """What is known of the acceptance of this version on the infrastructure; nothing for a node of no stage."""
+    units = [(stage, unit) for stage in settings.stages() for unit in stage.units()]
+    found = next(((stage, unit) for stage, unit in units if node.name in [one.name for one in unit.witnesses]), None)
+    if found is None:
+        return ""
+    stage, unit = found
+    known = accepted.read(settings).get(unit.name)
+    run = f"`mlops-steps accept --stage {stage.name}{f' --infra {unit.place}' if unit.place else ''}`"
+    if known is None:
+        return f"; never accepted: run {run}"
+    if known.version != version:
+        return f"; this version was never accepted, {known.version} was: run {run}"
+    if known.differs:
+        return f"; accepted {known.at}, but {len(known.differs)} assumptions differ: {', '.join(known.differs)}"
+    return f"; accepted {known.at}"
+
+
+def _check_version(examined: Examined, found: Probe, acceptance: str) -> None:
     number = re.match(r"\d+", found.version)
     if not number:
         examined.skipped("version", "the node does not report its version")
     elif int(number[0]) < _REPORTS_SINCE:
         text = f"DSS {found.version}: without JUnit reports of test scenarios, which came with {_REPORTS_SINCE}"
-        examined.passed("version", text)
+        examined.passed("version", text + acceptance)
     else:
-        examined.passed("version", f"DSS {found.version}")
+        examined.passed("version", f"DSS {found.version}{acceptance}")
 
 
 def _check_clock(examined: Examined, found: Probe) -> None:

@@ -7,6 +7,8 @@ the module is imported when the step runs.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mlops_steps.steps.row import COMMON, STAGE, WAIT, Asks, Changes, Kind, Option, Step
 
 __all__ = ["COMMON", "STAGE", "STEPS", "WAIT", "Asks", "Changes", "Kind", "Option", "Step"]
@@ -74,6 +76,29 @@ STEPS: dict[str, Step] = {
             has_stage=False,
             options=(INFRA,),
             asks=(Asks.ALL,),
+            reads_record=False,
+        ),
+        Step(
+            "accept",
+            "Try what the steps assume of DSS on your own nodes, with a throwaway project that it removes again.",
+            "Once per site, and after each upgrade of DSS. Says first what it makes and which rights the keys need. "
+            "Each assumption holds, differs (and how), or could not be tried (and why): one test case each. Touches no "
+            "other project. mlops-accepted.yml notes the version that was accepted.",
+            options=(
+                replace(INFRA, default="the first one"),
+                Option(
+                    "yes",
+                    "On the release stage: do not ask.",
+                    Kind.FLAG,
+                    jenkins_help="On the release stage: needed, as nobody can be asked there.",
+                ),
+                Option(
+                    "clean_",
+                    "Only remove what a run that was killed has left; not while another one runs.",
+                    Kind.FLAG,
+                ),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGE),
             reads_record=False,
         ),
         Step(
