@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ PUBLIC_KEY = "MLOPS_PUBLIC_KEY_FILE"
 LIBRARY_POLICY = "MLOPS_LIBRARY_POLICY"
 POLICY = "MLOPS_POLICY"
 MACHINE_POLICY = Path("/etc/mlops-steps/policy.yml")
+
+# Kinds of gates that compare with what is live, or look at a bundle before it is.
+_OF_A_CANDIDATE = ("champion", "project_standards", "governance")
 
 # Keys of the models that are filled in here and have no place in the file.
 _INTERNAL = {("root",), ("warnings",)}
@@ -75,10 +78,11 @@ def _build(document: Document, root: Path, environ: Mapping[str, str], overrides
     _apply_overrides(data, places, overrides)
 
     settings = None
+    gates: list[Any] = []
     try:
         gates = _gates(data.pop("gates", None))
+        _monitored_gates(data)
     except ValidationError as error:
-        gates = []
         problems += explain(error, document.lines, places)
     try:
         settings = Settings.model_validate({**data, "gates": gates, "root": root})
@@ -122,6 +126,18 @@ def _gates(value: object) -> list[Any]:
     from mlops_steps.config.gates import Gates
 
     return list(Gates.model_validate({"gates": value}).gates)
+
+
+def _monitored_gates(data: dict[str, Any]) -> None:
+    """Puts the gates of `monitor` in the place of what the file says of them. Raises ``ValidationError``."""
+    section = data.get("monitor")
+    given = section.pop("gates", None) if isinstance(section, dict) else None
+    if isinstance(section, dict) and given is not None:
+        from mlops_steps.config.gates import MonitoredGates
+
+        limits = section.pop("act", None)  # of no use, and another error, where the gates cannot be read
+        found = MonitoredGates.model_validate({"monitor": {"gates": given}}).monitor.gates
+        data["monitor"] = {**section, "gates": list(found), **({} if limits is None else {"act": limits})}
 
 
 def _document(path: Path | None, environ: Mapping[str, str]) -> tuple[Document, Path]:
@@ -274,6 +290,7 @@ def _contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pr
                 stage.name,
             )
         deployments[deployment] = stage.name
+    yield from _contradictions_of_monitor(settings, problem)
     for number, gate in enumerate(settings.gates):
         if gate.gate == "governance" and gate.govern and gate.govern not in settings.nodes:
             known = f"{gate.govern}{nearest(gate.govern, settings.nodes)}"
@@ -283,6 +300,28 @@ def _contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pr
             settings.release_stage()
         except ConfigError as error:
             yield problem(error.message, "release", "stage")
+
+
+def _contradictions_of_monitor(settings: Settings, problem: Callable[..., Problem]) -> Iterable[Problem]:
+    gates = {gate.name: gate for gate in settings.monitor.gates}
+    for name, gate in gates.items():
+        if gate.gate in _OF_A_CANDIDATE:
+            yield problem(
+                f"{name}: a gate of kind {gate.gate} judges a candidate, not what is live", "monitor", "gates"
+            )
+    for name, limits in settings.monitor.act.items():
+        if name not in gates:
+            yield problem(f"no such gate of monitor.gates: {name}{nearest(name, gates)}", "monitor", "act", name)
+            continue
+        from mlops_steps.config.gates import at_act
+
+        try:
+            at_act(gates[name], limits)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(word) for word in first["loc"])
+            text = "no such limit" if first["type"] == "extra_forbidden" else first["msg"]
+            yield problem(f"{where}: {text}" if where else text, "monitor", "act", name)
 
 
 def _with_absolute_paths(settings: Settings, root: Path) -> Settings:

@@ -15,6 +15,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from mlops_steps.config.api import ApiSettings
 from mlops_steps.config.fields import FilePath, NodeName, ProjectKey
+from mlops_steps.config.monitor import MonitorSettings
 from mlops_steps.config.policy import Automation, Criticality, MinimumSource, PolicySettings
 from mlops_steps.config.sections import (
     CompareSettings,
@@ -65,6 +66,7 @@ class Settings(Section):
         default=[], description="What a candidate must fulfil before it goes live, besides its tests."
     )
     api: ApiSettings = ApiSettings()
+    monitor: MonitorSettings = MonitorSettings()
     http: HttpSettings = HttpSettings()
     reports: FilePath = Field(default=Path("reports"), description="Folder of the JUnit reports.")
     record: FilePath = Field(default=Path(".mlops/release.json"), description="Path of the release record.")
