@@ -15,7 +15,6 @@ from mlops_steps.config.settings import Settings
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.text import nearest
 
-
 # Kinds of gates that compare with what is live, or look at a bundle before it is.
 _OF_A_CANDIDATE = ("champion", "project_standards", "governance")
 

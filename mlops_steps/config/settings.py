@@ -107,6 +107,18 @@ class Settings(Section):
             reason = f"unknown stage {name!r}{nearest(name, names)}"
         raise ConfigError(f"{reason} (stages: {', '.join(names) or 'none'})")
 
+    def units_of(self, stage: str) -> tuple[bool, bool]:
+        """Whether the project has a stage of this name, and whether the API service has.
+
+        Raises :class:`ConfigError` with the nearest spelling when neither has.
+        """
+        project = stage in [one.name for one in self.stages()]
+        service = self.api.service is not None and stage in self.api.stages
+        if not (project or service):
+            names = dict.fromkeys([*(one.name for one in self.stages()), *self.api.stages])
+            raise ConfigError(f"unknown stage {stage!r}{nearest(stage, names)} (stages: {', '.join(names) or 'none'})")
+        return project, service
+
     def stage_before(self, name: str) -> NodeSettings | None:
         """The stage that comes before, ``None`` for the first one. Raises :class:`ConfigError` for an unknown name."""
         stages = self.stages()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
 from mlops_steps.dss import models, scenarios
 from mlops_steps.insight.findings import Finding, Level, above, limits_in_words
 from mlops_steps.system.parallel import gather
-from mlops_steps.system.waiting import Deadline, duration
+from mlops_steps.system.waiting import Deadline
 
 if TYPE_CHECKING:
     from mlops_steps.delivery.targets.base import LiveBundle
@@ -26,6 +25,8 @@ _DAY = 86_400.0
 
 def health(live: LiveBundle, settings: MonitorSettings) -> list[Finding]:
     """Whether exactly one bundle is live, which the settings name, and the deployment is HEALTHY."""
+    if live.deployment is None and live.version is None:
+        return [Finding("deployment", Level.SKIPPED, f"the project has no deployment on {live.infra}")]
     if settings.health == "off":
         return []
     good = live.is_healthy(live.version)
@@ -61,10 +62,16 @@ def scenario_runs(
     ]
 
 
-def age(target: ProjectDeployerTarget, limits: AgeLimits, now: float, deadline: Deadline) -> list[Finding]:
-    """How old the active version of the model is, in days. Raises :class:`CheckFailed`, :class:`NodeError`."""
+def age(
+    target: ProjectDeployerTarget, limits: AgeLimits, now: float, active: dict[str, str], deadline: Deadline
+) -> list[Finding]:
+    """How old the active version of the model is, in days; notes it in ``active``.
+
+    Raises :class:`CheckFailed`, :class:`NodeError`.
+    """
     with target.within(deadline):
         version, trained = models.trained(target.node, target.deployed_key, limits.model)
+    active[limits.model] = version
     if trained is None:
         message = f"the node does not say when version {version} of model {limits.model} was trained"
         return [Finding("age of the model", Level.UNKNOWN, message)]
@@ -73,7 +80,7 @@ def age(target: ProjectDeployerTarget, limits: AgeLimits, now: float, deadline: 
         Finding(
             "age of the model",
             above(old, limits.warn, limits.act),
-            f"version {version} of model {limits.model} was trained {_moment(trained)}, {duration(round(old))} ago",
+            f"version {version} of model {limits.model} was trained {_moment(trained)}, {old / _DAY:.1f} days ago",
             round(old / _DAY, 3),
             limits_in_words(
                 *(None if limit is None else f"{limit / _DAY:g} days" for limit in (limits.warn, limits.act))
@@ -82,12 +89,6 @@ def age(target: ProjectDeployerTarget, limits: AgeLimits, now: float, deadline: 
             of_release=False,
         )
     ]
-
-
-def active_models(target: ProjectDeployerTarget, names: Sequence[str], deadline: Deadline) -> dict[str, str]:
-    """The active version of each of these models. Raises :class:`CheckFailed`, :class:`NodeError`."""
-    with target.within(deadline):
-        return {name: models.trained(target.node, target.deployed_key, name)[0] for name in dict.fromkeys(names)}
 
 
 def gates(settings: Any, samples: Samples) -> list[Finding]:

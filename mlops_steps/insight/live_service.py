@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 def health(live: LiveService, settings: MonitorSettings) -> list[Finding]:
     """Whether one version answers on each API node, alone, and the deployment is HEALTHY."""
+    if live.deployment is None:
+        return [Finding("API service deployment", Level.SKIPPED, f"the service has no deployment on {live.infra}")]
     if settings.health == "off":
         return []
     good = live.is_healthy(live.version)

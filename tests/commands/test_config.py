@@ -187,7 +187,7 @@ class TestSchema:
         assert set(schema["properties"]) == {
             "project", "criticality", "automation", "policy", "nodes",
             "validate", "package", "deploy", "test", "compare", "release", "gates",
-            "api", "http", "reports", "record",
+            "api", "monitor", "http", "reports", "record",
         }  # fmt: skip
         assert set(schema["$defs"]["NodeSettings"]["properties"]) == {
             "url", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",
