@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from mlops_steps.config.canary import Fraction
+from mlops_steps.config.api_load import Latency, Share
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import GateName, Id, ScenarioPattern
 from mlops_steps.config.sections import Section
@@ -61,16 +61,16 @@ class AgeLimits(Section):
 class ErrorLimits(Section):
     """How many calls of the API service may fail."""
 
-    warn: Fraction | None = Field(default=None, description="Share of failed calls, from 0 to 1, that is a warning.")
-    act: Fraction | None = Field(default=None, description="Share that fails the step.")
+    warn: Share | None = Field(default=None, description="Share of failed calls (1%, 0.01) that is a warning.")
+    act: Share | None = Field(default=None, description="Share that fails the step.")
     calls: int = Field(default=100, ge=1, description="Fewest calls; of fewer nothing is concluded.")
 
 
 class LatencyLimits(Section):
     """How long the API service may take to answer."""
 
-    warn: Duration | None = Field(default=None, description="Mean response time that is a warning, such as 0.2s.")
-    act: Duration | None = Field(default=None, description="Mean response time that fails the step.")
+    warn: Latency | None = Field(default=None, description="Mean response time that is a warning, such as 200ms.")
+    act: Latency | None = Field(default=None, description="Mean response time that fails the step.")
     calls: int = Field(default=100, ge=1, description="Fewest calls; of fewer nothing is concluded.")
 
 

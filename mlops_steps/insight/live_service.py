@@ -9,7 +9,7 @@ from mlops_steps.config.monitor import ErrorLimits, LatencyLimits, MonitorSettin
 from mlops_steps.dss import api_traffic
 from mlops_steps.dss.api_traffic import EndpointActivity, Traffic
 from mlops_steps.insight.findings import Finding, Level, above, limits_in_words
-from mlops_steps.system.waiting import Deadline, duration
+from mlops_steps.system.waiting import Deadline
 
 if TYPE_CHECKING:
     from mlops_steps.delivery.targets.api_deployer import ApiDeployerTarget
@@ -38,8 +38,8 @@ def activity(target: ApiDeployerTarget, live: LiveService, deadline: Deadline) -
 
 
 def response_times(found: list[EndpointActivity], limits: LatencyLimits) -> list[Finding]:
-    """The mean response time of each endpoint, in seconds."""
-    words = limits_in_words(*(None if one is None else duration(one) for one in (limits.warn, limits.act)))
+    """The mean response time of each endpoint, in milliseconds."""
+    words = limits_in_words(*(None if one is None else f"{one:g} ms" for one in (limits.warn, limits.act)))
     findings = []
     for one in found:
         name = f"response time of {one.endpoint}"
@@ -49,9 +49,9 @@ def response_times(found: list[EndpointActivity], limits: LatencyLimits) -> list
         findings.append(
             Finding(
                 name,
-                above(one.response_time, limits.warn, limits.act),
+                above(1000 * one.response_time, limits.warn, limits.act),
                 f"{1000 * one.response_time:.1f} ms on average, {one.calls} calls in {_period(one.period)}",
-                one.response_time,
+                1000 * one.response_time,
                 words,
             )
         )

@@ -18,6 +18,7 @@ from mlops_steps.system.console import Console
 #: Looks that are kept: more than a year of nightly ones.
 MOST = 400
 _MOST_FIGURES = 30
+_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 def past_looks(
@@ -64,11 +65,16 @@ def _later(first: list[Look], second: list[Look]) -> list[Look]:
 
 
 def seconds(moment: str) -> float:
-    """The moment of a look in seconds since 1970; 0.0 for what is none."""
+    """A moment of a look in seconds since 1970; 0.0 for what is none."""
     try:
-        return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()
+        return datetime.strptime(moment, _FORM).replace(tzinfo=timezone.utc).timestamp()
     except ValueError:
         return 0.0
+
+
+def moment(at: float) -> str:
+    """The same the other way round. To the microsecond: a run that ended in the second of a look counts once."""
+    return datetime.fromtimestamp(at, timezone.utc).strftime(_FORM)
 
 
 def verdicts(looks: Sequence[Look]) -> dict[str, LateVerdict]:

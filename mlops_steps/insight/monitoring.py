@@ -62,7 +62,7 @@ def begin(settings: Settings, past: Sequence[Look]) -> Seen:
     """A look that begins now; of what has passed it takes in what came after the last one, or of ``monitor.period``."""
     now = time.time()
     last = looks.seconds(past[-1].at) if past else 0.0
-    return Seen(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)), now, last or now - settings.monitor.period, past)
+    return Seen(looks.moment(now), now, last or now - settings.monitor.period, past)
 
 
 def look_at_project(settings: Settings, stage: str, seen: Seen, console: Console) -> None:
@@ -135,7 +135,7 @@ def _labels(settings: Settings, samples: Any, seen: Seen, deadline: Deadline) ->
         current,
         looks.releases_of_models(now),
         looks.verdicts(seen.past),
-        seen.at,
+        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seen.now)),
         deadline,
     )
 

@@ -17,7 +17,7 @@ from tests.front_door.api_workspace import ApiWorkspace, api
 __all__ = ["api"]
 
 LIMITS: dict[str, Any] = {
-    "errors": {"warn": 0.2, "act": 0.5, "calls": 10},
+    "errors": {"warn": "20%", "act": 0.5, "calls": 10},
     "latency": {"warn": "20s", "act": "30s", "calls": 10},
 }
 NODES = ("api-prod-1", "api-prod-2")
@@ -64,7 +64,7 @@ def test_calls_of_users_are_counted_from_look_to_look(live: ApiWorkspace) -> Non
     call(live, 8, 12)
     assert look(live, 1)["errors of the live version"] == ("act", 0.6)
     assert look(live)["errors of the live version"] == ("skipped", None)
-    live.configure(monitor={**LIMITS, "latency": {"act": "0.001s", "calls": 10}})
+    live.configure(monitor={**LIMITS, "latency": {"act": "0.001ms", "calls": 10}})
     assert look(live, 1)["response time of score"][0] == "act"
 
 
