@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from mlops_steps.config.api_load import Latency, Share
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import GateName, Id, ScenarioPattern
-from mlops_steps.config.sections import Section
+from mlops_steps.config.section import Section
 
 _DAYS = re.compile(r"([0-9]{1,4})([dw])", re.ASCII)
 _UNITS = {"d": 1.0, "w": 7.0}

@@ -8,14 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlops_steps.config.monitor import AgeLimits, MonitorSettings
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.dss import models, scenarios
 from mlops_steps.insight.findings import Finding, Level, above, limits_in_words
 from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import Deadline
 
 if TYPE_CHECKING:
-    from mlops_steps.delivery.targets.base import LiveBundle
+    from mlops_steps.delivery.targets.base import Live
     from mlops_steps.gates.model import GateResult
     from mlops_steps.gates.samples import Samples
 
@@ -23,7 +23,7 @@ _BAD = ("FAILED", "ABORTED")
 _DAY = 86_400.0
 
 
-def health(live: LiveBundle, settings: MonitorSettings) -> list[Finding]:
+def health(live: Live, settings: MonitorSettings) -> list[Finding]:
     """Whether exactly one bundle is live, which the settings name, and the deployment is HEALTHY."""
     if live.deployment is None and live.version is None:
         return [Finding("deployment", Level.SKIPPED, f"the project has no deployment on {live.infra}")]
@@ -35,15 +35,13 @@ def health(live: LiveBundle, settings: MonitorSettings) -> list[Finding]:
     return [Finding("deployment", level, str(live), float(not good), "HEALTHY", details)]
 
 
-def scenario_runs(
-    target: ProjectDeployerTarget, settings: MonitorSettings, since: float, deadline: Deadline
-) -> list[Finding]:
+def scenario_runs(target: BundleTarget, settings: MonitorSettings, since: float, deadline: Deadline) -> list[Finding]:
     """How many runs of scenarios have failed since then. Raises :class:`NodeError`."""
     limits, key = settings.scenarios, target.deployed_key
     with target.within(deadline):
         known = [one.id for one in scenarios.list_scenarios(target.node, key)]
         names = [name for name in known if any(fnmatchcase(name, pattern) for pattern in limits.names)]
-        asked = [partial(scenarios.ended_runs, target.node, key, name, since) for name in names]
+        asked = [partial(scenarios.ended_runs, node, key, name, since) for node in target.nodes for name in names]
         runs = [run for found in gather(asked) for run in found]
     bad = [run for run in runs if run.outcome in _BAD]
     by_name = {run.scenario_id: sum(one.scenario_id == run.scenario_id for one in bad) for run in bad}
@@ -63,7 +61,7 @@ def scenario_runs(
 
 
 def age(
-    target: ProjectDeployerTarget, limits: AgeLimits, now: float, active: dict[str, str], deadline: Deadline
+    target: BundleTarget, limits: AgeLimits, now: float, active: dict[str, str], deadline: Deadline
 ) -> list[Finding]:
     """How old the active version of the model is, in days; notes it in ``active``.
 

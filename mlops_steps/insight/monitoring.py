@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from mlops_steps.config import Settings
 from mlops_steps.delivery.judging import version_on
 from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.delivery.service_gate import open_service, recorded_package
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.targets.opening import StageTarget, open_target
 from mlops_steps.dss import models
 from mlops_steps.dss.api_traffic import users_traffic
 from mlops_steps.insight import live_project, live_service, looks
@@ -66,11 +66,22 @@ def begin(settings: Settings, past: Sequence[Look]) -> Seen:
 
 
 def look_at_project(settings: Settings, stage: str, seen: Seen, console: Console) -> None:
-    """Looks at the project's bundle. What cannot be asked is a finding."""
+    """Looks at the project's bundle on each infrastructure of the stage. What cannot be asked is a finding."""
+    units = settings.units(stage)
+    for unit in units:
+        before = len(seen.findings)
+        _look_at_unit(settings, stage, unit.infra, seen, console)
+        if len(units) > 1:
+            named = [replace(one, name=f"{one.name}, {unit.place or unit.infra}") for one in seen.findings[before:]]
+            seen.findings[before:] = named
+
+
+def _look_at_unit(settings: Settings, stage: str, infra: str | None, seen: Seen, console: Console) -> None:
     monitor, deadline = settings.monitor, Deadline(settings.monitor.timeout)
-    with open_target(settings, stage) as target:
-        seen.add(measured("deployment", partial(_project_health, target, seen, deadline)))
-        if "bundle" not in seen.live:
+    with open_target(settings, stage, infra) as target:
+        found = measured("deployment", partial(_project_health, target, seen, deadline))
+        seen.add(found)
+        if any(one.level in (Level.UNKNOWN, Level.SKIPPED) for one in found) or "bundle" not in seen.live:
             return
         seen.add(measured("scenarios", partial(live_project.scenario_runs, target, monitor, seen.since, deadline)))
         if monitor.age:
@@ -82,7 +93,7 @@ def look_at_project(settings: Settings, stage: str, seen: Seen, console: Console
             seen.add(_of_rows(settings, target, seen, deadline, console))
 
 
-def _project_health(target: ProjectDeployerTarget, seen: Seen, deadline: Deadline) -> list[Finding]:
+def _project_health(target: StageTarget, seen: Seen, deadline: Deadline) -> list[Finding]:
     monitor = target.settings.monitor
     with target.within(deadline):
         live = target.observe()
@@ -90,18 +101,18 @@ def _project_health(target: ProjectDeployerTarget, seen: Seen, deadline: Deadlin
     if live.version:
         seen.live["bundle"] = live.version
     if newest and newest.version == live.version:
-        seen.made_live["bundle"] = newest.started / 1000
+        seen.made_live["bundle"] = max(newest.started / 1000, seen.made_live.get("bundle", 0.0))
     return live_project.health(live, monitor)
 
 
-def _note_model(target: ProjectDeployerTarget, name: str, seen: Seen, deadline: Deadline) -> list[Finding]:
+def _note_model(target: StageTarget, name: str, seen: Seen, deadline: Deadline) -> list[Finding]:
     with target.within(deadline):
         seen.models[name] = models.trained(target.node, target.deployed_key, name)[0]
     return []
 
 
 def _of_rows(
-    settings: Settings, target: ProjectDeployerTarget, seen: Seen, deadline: Deadline, console: Console
+    settings: Settings, target: StageTarget, seen: Seen, deadline: Deadline, console: Console
 ) -> list[Finding]:
     """What is measured on datasets: the gates, and the labels."""
     from mlops_steps.gates.samples import Samples
