@@ -33,16 +33,22 @@ Map call(Map given = [:]) {
 }
 
 private Map planned(Map settings) {
-    String json = ''
+    Map found = [:]
     onAgent(settings.agent, settings) {
         withEnv(['MLOPS_FLEET=' + settings.file]) {
-            json = sh(label: 'mlops-steps fleet plan', returnStdout: true, encoding: 'UTF-8', script: '''#!/bin/sh
+            found = mlopsStep.lines('''#!/bin/sh
                 PATH="${WORKSPACE_TMP:-$WORKSPACE@tmp}/mlops-steps/bin:$PATH"
                 export PATH
-                exec mlops-steps fleet plan''')
+                found=$(mlops-steps fleet plan)
+                code=$?
+                printf 'plan=%s\\nexit=%s\\n' "$(printf '%s' "$found" | tr -d '\\n')" "$code"
+            ''', 'mlops-steps fleet plan')
         }
     }
-    return parsed(json)
+    if (found.exit != '0') {
+        error("mlopsFleet: ${settings.file} cannot be used, see the lines above")
+    }
+    return parsed(found.plan)
 }
 
 /** Maps and lists that may live across steps. */
