@@ -17,14 +17,15 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mlops_steps.config import Settings
 from mlops_steps.config.api import ApiReleaseSettings
 from mlops_steps.delivery.record import build_from
-from mlops_steps.dss import claims
+from mlops_steps.dss import claims, quarantines
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import Deployer
+from mlops_steps.dss.quarantines import Quarantine
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import Busy, DeadlineExceeded, MlopsError, Refusal, Unreachable
 from mlops_steps.system.console import Console
@@ -36,7 +37,10 @@ _TRIES = 3
 
 
 class Claimable(Protocol):
-    """An infrastructure with the deployer that holds what is published; ``project`` is the key, or id, of that."""
+    """An infrastructure with the deployer that holds what is published; ``project`` is the key, or id, of that.
+
+    ``quarantine``, and ``lifted``, the version whose quarantine ends, are written when the claim is given back.
+    """
 
     settings: Settings
     stage: str
@@ -47,6 +51,8 @@ class Claimable(Protocol):
     claim: Claim | None
     takes_over: bool
     found_dead: bool
+    quarantine: Quarantine | None
+    lifted: str | None
 
     def within(self, deadline: Deadline) -> AbstractContextManager[None]:
         """Requests in the block end at the deadline."""
@@ -206,8 +212,11 @@ def _others(found: list[Claim], mine: Claim) -> tuple[list[Claim], bool]:
 
 
 def _give_back(target: Claimable, claim: Claim, console: Console) -> None:
+    def amend(tags: list[Any]) -> list[Any]:
+        return quarantines.amended(tags, target.quarantine, target.lifted)
+
     def remove() -> None:
-        claims.remove(target.deployer, target.project, claim, Deadline(pace().release_note), target.of)
+        claims.remove(target.deployer, target.project, claim, Deadline(pace().release_note), target.of, amend)
 
     try:
         try:
@@ -216,6 +225,8 @@ def _give_back(target: Claimable, claim: Claim, console: Console) -> None:
             remove()  # what the step was asked to do is done, and no further signal raises
     except (MlopsError, Stop) as error:
         console.warn(f"the note that this process is at work on {target.infra} is left behind: {error}")
+        if target.quarantine:
+            console.warn(f"it may not be noted on the deployer that {target.quarantine.version} is quarantined")
 
 
 def _mine(target: Claimable) -> Claim:

@@ -13,6 +13,7 @@ from mlops_steps.delivery.exclusive import claimed, stage_lock
 from mlops_steps.delivery.judging import judge_release
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.policing import check_release
+from mlops_steps.delivery.quarantine import check_quarantine
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.release import interrupted_before, look, release
 from mlops_steps.delivery.targets.base import Live
@@ -27,7 +28,8 @@ from mlops_steps.system.waiting import Deadline
 
 
 def run(context: Context, stage: str, *, dry_run: bool = False, force: str | None = None) -> None:
-    """Releases the record's bundle to the stage. ``force`` is the reason for a release during a freeze.
+    """Releases the record's bundle to the stage. ``force`` is the reason for a release during a freeze, or of
+    a bundle that is quarantined.
 
     Raises :class:`CheckFailed` when the bundle may not be released (now) or is damaged, when a gate does not let it
     through, or when the node lacks what it needs (nothing was changed),
@@ -46,6 +48,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
         change = Change(target, report, console, record, settings.record, dry_run=dry_run)
         began = False
         try:
+            check_quarantine(change, target, bundle.id, record.project_commit, force, context.build)
             with report.case("archive"):
                 needs = _check_archive(target, bundle, console)
             if key is not None:

@@ -19,6 +19,7 @@ from mlops_steps.dss.api_services import Endpoint
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import SERVICES, Deployer
 from mlops_steps.dss.deployments import changed_by_another
+from mlops_steps.dss.quarantines import Quarantine
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, DeadlineExceeded, NodeError, SomebodyElse
 from mlops_steps.system.console import Console
@@ -56,6 +57,8 @@ class ApiDeployerTarget:
         self.claim: Claim | None = None
         self.takes_over = False
         self.found_dead = False
+        self.quarantine: Quarantine | None = None
+        self.lifted: str | None = None
         self._stack = stack
         self._nodes: dict[str, ScoringClient] = {}
         self._deadline: Deadline | None = None

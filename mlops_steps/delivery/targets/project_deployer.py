@@ -20,6 +20,7 @@ from mlops_steps.dss import automation, claims, deployments, fires, scenarios, u
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import Deployment, changed_by_another
+from mlops_steps.dss.quarantines import Quarantine
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal, SomebodyElse
 from mlops_steps.system.console import Console
@@ -58,6 +59,8 @@ class ProjectDeployerTarget:
         self.takes_over = False
         # Whether a process that is gone has left its claim behind.
         self.found_dead = False
+        self.quarantine: Quarantine | None = None
+        self.lifted: str | None = None
 
     @property
     def owner(self) -> str:
