@@ -202,7 +202,7 @@ def api_nodes(mlops_settings: Settings, mlops_api_stage: str) -> Iterator[list[S
             else:
                 target = stack.enter_context(open_api_target(mlops_settings, mlops_api_stage, []))
                 deployment = target.find_deployment()
-                found = target.nodes(deployment) if deployment else []
+                found = target.nodes.clients(deployment) if deployment else []
         except MlopsError as error:
             problem = "\n".join(error.lines())
         if not found:

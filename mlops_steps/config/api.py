@@ -11,7 +11,8 @@ from mlops_steps.config.api_load import LoadSettings
 from mlops_steps.config.canary import CanarySettings
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import FilePath, Id, NodeName, Url, Verify
-from mlops_steps.config.sections import Section, named, variable_prefix
+from mlops_steps.config.nodes import named, variable_prefix
+from mlops_steps.config.section import Section
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.text import nearest
 

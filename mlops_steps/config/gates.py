@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import GateName, Id, NodeName, RuleReference
-from mlops_steps.config.sections import Section
+from mlops_steps.config.section import Section
 
 #: Metrics that the gate ``champion`` compares.
 ComparedMetric = Literal["accuracy", "auc", "f1", "log_loss", "mae", "rmse"]

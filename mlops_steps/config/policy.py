@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from mlops_steps.config.durations import parse_duration
 from mlops_steps.config.fields import GateName
-from mlops_steps.config.sections import Section
+from mlops_steps.config.section import Section
 
 Criticality = Literal["low", "medium", "high"]
 Automation = Literal["full", "approval", "manual"]

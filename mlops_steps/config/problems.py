@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from mlops_steps.config.fields import NODE_NAME
 from mlops_steps.config.file import Key, Problem, shown
-from mlops_steps.config.sections import variable_prefix
+from mlops_steps.config.nodes import name_at, variable_prefix
 from mlops_steps.config.settings import Settings
 from mlops_steps.system.text import nearest
 
@@ -108,7 +108,8 @@ def _text(item: ErrorDetails, key: Key, gate: str = "") -> str:
         kinds = _kinds_of_gates()
         return f"{path}.gate: must be one of {', '.join(kinds)}{nearest(str(item['ctx']['tag']), kinds)}"
     if kind == "missing" and key[-1:] == ("url",):
-        hint = f" (or set {variable_prefix(key[-2])}_URL)" if re.fullmatch(NODE_NAME, key[-2]) else ""
+        name = name_at(key[:-1])
+        hint = f" (or set {variable_prefix(name)}_URL)" if re.fullmatch(NODE_NAME, name) else ""
         return f"{path}: is missing{hint}"
     if kind == "missing" and key == ("project",):
         return f"{path}: is missing (or set MLOPS_PROJECT)"

@@ -8,7 +8,7 @@ from mlops_steps.config.gates import Gates
 from mlops_steps.config.settings import Settings
 
 # What the environment may give instead (MLOPS_PROJECT, MLOPS_<NODE>_URL, MLOPS_<NODE>_API_INFRA).
-_NOT_REQUIRED = ("Settings", "NodeSettings", "ApiNodeSettings")
+_NOT_REQUIRED = ("Settings", "NodeSettings", "InfraSettings", "ConnectionSettings", "ApiNodeSettings")
 
 
 def schema() -> dict[str, Any]:

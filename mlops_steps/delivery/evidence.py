@@ -161,7 +161,7 @@ def _by_the_nodes(target: Target, live: Live, noted: Previous | None = None) -> 
             return Situation(Phase.RESTORING, Previous(version=None, seen=seen))
         if live.is_healthy(live.version):
             return Situation(Phase.VERIFYING, noted)
-        raise _unknown(target, live, "the deployer's history names no version that was made live")
+        raise _unknown(target, live, f"{target.words.history} names no version that was made live")
     newest, version = successes[0], successes[0].version
     verdict = _verdicts(target)
     passed = verdict.get(newest.started)
@@ -187,7 +187,7 @@ def _by_the_nodes(target: Target, live: Live, noted: Previous | None = None) -> 
         return Situation(Phase.RESTORING, noted, failed=failed)
     before = version_before(target, live, version)
     if before is None:
-        raise _unknown(target, live, "the deployer's history names no earlier version")
+        raise _unknown(target, live, f"{target.words.history} names no earlier version")
     return _restoring(live, before, failed)
 
 

@@ -53,7 +53,7 @@ def _find(change: Change, live: Live, to: str | None, published: list[str]) -> s
     )
     if version is None:
         raise CheckFailed(
-            f"{target.stage}: neither the record nor the deployer's history names an earlier {name}",
+            f"{target.stage}: neither the record nor {target.words.history} names an earlier {name}",
             live=str(live),
             next_step=f"choose one with --to: {_newest(published)}",
         )

@@ -69,6 +69,17 @@ def known_bad(change: Change, version: str) -> bool:
     return known is not None and known.version == version
 
 
+def quarantined(change: Change, place: Claimable, version: str, commit: str | None) -> Quarantine | None:
+    """The note that stands in the way of a release of the version; ``None`` also where one has begun already."""
+    if change.pending:
+        return None
+    notes = _notes(change, place)
+    found = next((note for note in reversed(notes) if note.version == version), None)
+    if found is None and commit:
+        found = next((note for note in reversed(notes) if _commit_of(change, note, version) == commit), None)
+    return found
+
+
 def check_quarantine(
     change: Change, place: Claimable, version: str, commit: str | None, force: str | None, build: Build
 ) -> None:
@@ -77,13 +88,8 @@ def check_quarantine(
     What an earlier attempt has begun is finished. ``place`` is the target of the change; ``force`` is the reason, which
     is noted in the record. The caller saves it before its first change. Raises :class:`NodeError`.
     """
-    if change.pending:
-        return
     report, target, name = change.report, change.target, change.target.words.version
-    notes = _notes(change, place)
-    found = next((note for note in reversed(notes) if note.version == version), None)
-    if found is None and commit:
-        found = next((note for note in reversed(notes) if _commit_of(change, note, version) == commit), None)
+    found = quarantined(change, place, version, commit)
     if found is None:
         return
     same = "" if found.version == version else f", and {name} {version} is of the same commit {str(commit)[:8]}"
@@ -116,9 +122,10 @@ def _notes(change: Change, place: Claimable) -> list[Quarantine]:
     notes = [Quarantine(known.version, known.commit, known.infra, known.at, known.by, known.why)] if known else []
     try:
         with place.within(Deadline(pace().look)):
-            return [*notes, *quarantines.read(place.deployer, place.project, place.of)]
+            return [*notes, *quarantines.read(place.notes, place.project, place.of)]
     except Refusal as error:
-        change.console.warn(f"it is not known what is quarantined: {error.message}")
+        if error.status != 404:  # nothing was ever deployed there
+            change.console.warn(f"it is not known what is quarantined: {error.message}")
         return notes
 
 

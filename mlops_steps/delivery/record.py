@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError
 from mlops_steps.config.bundle_ids import BUNDLE_ID
 from mlops_steps.delivery import schema1
 from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.plan import NotedPlan
 from mlops_steps.delivery.record_parts import joined, merged, parts
 from mlops_steps.delivery.unit import Kind, Measured, Message, Outcome, Part, Unit, now
 from mlops_steps.errors import ConfigError
@@ -75,7 +76,8 @@ class Approval(Part):
     ``bundle`` is the id of what was approved: of a bundle, or of a version of the API service.
 
     ``sha256`` is that of the approved archive. An approval without it, of an earlier version, does not count.
-    ``among`` is whom the question was put to, where it was put to some only.
+    ``among`` is whom the question was put to, where it was put to some only. ``plan`` is the SHA-256 of the plan that
+    was approved, where there was one.
     """
 
     by: str = Field(min_length=1, max_length=200)
@@ -84,11 +86,13 @@ class Approval(Part):
     at: str = Field(default_factory=now)
     build: str | None = None
     among: list[str] = Field(default_factory=list, max_length=200)
+    plan: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
-    def covers(self, archive: Bundle | Package, build: str | None) -> bool:
-        """Whether this archive was approved, in this build."""
+    def covers(self, archive: Bundle | Package, build: str | None, plan: NotedPlan | None) -> bool:
+        """Whether this archive was approved, in this build, and by this plan of its release, where there is one."""
         own = archive.id if isinstance(archive, Bundle) else archive.version
-        return (self.bundle, self.sha256, self.build) == (own, archive.sha256, build)
+        approved = (self.bundle, self.sha256, self.build, self.plan)
+        return approved == (own, archive.sha256, build, plan.sha256 if plan else None)
 
 
 class Forced(Part):
@@ -120,14 +124,20 @@ class Stage(Part):
 
     ``gates`` is what the gates of `release` measured before the stage was changed, by name. ``forced``: the last
     release was during a freeze, or of a quarantined version. ``quarantined``: the version that was rolled back last.
+    ``plan``: the last one that was made of a release to this stage.
     """
 
+    plan: NotedPlan | None = None
     approval: Approval | None = None
     forced: Forced | None = None
     quarantined: Quarantined | None = None
     test: Outcome | None = None
     gates: dict[str, Measured] = Field(default_factory=dict, max_length=500)
     units: dict[str, Unit] = Field(default_factory=dict)
+
+    def plan_of(self, archive: Bundle | Package) -> NotedPlan | None:
+        """The plan of the release of this archive; ``None`` where it is of another one."""
+        return self.plan if self.plan and self.plan.release.sha256 == archive.sha256 else None
 
     @property
     def pending(self) -> bool:

@@ -45,8 +45,7 @@ def _announce(change: Change, live: Live, situation: Situation, version: str) ->
         console.warn(f"{target.words.settings}.rollback is off: a failed release stays as it is")
     elif before is None:
         console.warn(
-            f"first release to {target.stage}: there is nothing to return to; "
-            "if it fails, the deployment that it creates is disabled"
+            f"first release to {target.stage}: there is nothing to return to; if it fails, {target.words.undone}"
         )
     else:
         if situation.previous and not situation.previous.active:

@@ -162,7 +162,7 @@ def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str
     _check_ours(change, live.deployment)
     if previous.version is None:
         disabled = target.take_back(deadline, console, expected=change.is_ours)
-        return f"nothing on {target.infra} (deployment {disabled.id} is disabled)" if disabled else "nothing"
+        return f"nothing on {target.infra} ({disabled.title} is disabled)" if disabled else "nothing"
     if not _is_back(live, previous):
         live = target.make_live(
             previous.version, deadline, console, live=live, expected=change.is_ours, enabled=previous.enabled
@@ -206,10 +206,8 @@ def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ())
     change.doubt(what)
     wanted = unit.previous.version if unit.previous else None
     words = target.words
-    by_hand = (
-        f"in the {words.deployer} set deployment {unit.deployment} to {words.version} {wanted} and update it"
-        if wanted
-        else f"in the {words.deployer} disable deployment {unit.deployment} and update it"
+    by_hand = (words.by_hand if wanted else words.by_hand_undone).format(
+        deployer=words.deployer, deployment=unit.deployment, version=f"{words.version} {wanted}"
     )
     return ProductionInDoubt(
         f"{target.stage}: {change.failed}: {what}",

@@ -16,6 +16,7 @@ from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.sandbox.fault_commands import fault, faults_option, requests
 from mlops_steps.sandbox.session import command_environment, environment, export_lines, running
 from mlops_steps.sandbox.signals import Signals, Stopped
+from mlops_steps.sandbox.specs import infra_specs
 from mlops_steps.system.console import Console
 from mlops_steps.system.files import write_atomically
 
@@ -24,6 +25,20 @@ _dir = click.option(
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that keeps the state of the nodes; used again, it goes on where it was.  [default: a temporary one]",
+)
+_nodes = click.option(
+    "--nodes",
+    type=click.IntRange(1, 500),
+    metavar="N",
+    help="So many infrastructures for production, n1, n2, …, in the place of auto-prod, for a stage with several.",
+)
+_infras = click.option(
+    "--infra",
+    "infras",
+    multiple=True,
+    metavar="STAGE/NAME[=NODES]",
+    help="An infrastructure of a stage, of one Automation node or of so many, in the place of that stage's one node. "
+    "Repeat it for several: --infra prod/eu --infra prod/us=3.",
 )
 # Seven nodes take seven ports.
 _port = click.option(
@@ -66,7 +81,16 @@ sandbox.add_command(requests)
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the environment to this file, readable by you only, instead of printing it. It goes when they stop.",
 )
-def up(directory: Path | None, port: int | None, faults: Path | None, env_file: Path | None) -> None:
+@_nodes
+@_infras
+def up(
+    directory: Path | None,
+    port: int | None,
+    faults: Path | None,
+    env_file: Path | None,
+    nodes: int | None,
+    infras: tuple[str, ...],
+) -> None:
     """Start the nodes and keep them until Ctrl-C or SIGTERM.
 
     Prints the environment that points mlops-steps to them as `export` lines. The keys in it are made for this sandbox
@@ -81,15 +105,15 @@ def up(directory: Path | None, port: int | None, faults: Path | None, env_file: 
 
     def work(_signals: Signals) -> int:
         nonlocal ready
-        with running(directory, port, console, faults) as nodes:
-            lines = export_lines(environment(nodes))
+        with running(directory, port, console, faults, infras=infra_specs(nodes, infras)) as site:
+            lines = export_lines(environment(site))
             try:
                 if env_file is None:
                     click.echo(lines, nl=False)
                 else:
                     _write_private(env_file, lines)
                 ready = True
-                console.good(f"ready; the state is in {nodes.dir}. Ctrl-C stops the nodes")
+                console.good(f"ready; the state is in {site.dir}. Ctrl-C stops the nodes")
                 threading.Event().wait()
             finally:
                 if env_file is not None:
@@ -106,8 +130,17 @@ def up(directory: Path | None, port: int | None, faults: Path | None, env_file: 
 @_dir
 @_port
 @faults_option
+@_nodes
+@_infras
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(directory: Path | None, port: int | None, faults: Path | None, command: tuple[str, ...]) -> None:
+def run(
+    directory: Path | None,
+    port: int | None,
+    faults: Path | None,
+    nodes: int | None,
+    infras: tuple[str, ...],
+    command: tuple[str, ...],
+) -> None:
     """Start the nodes, run COMMAND with their environment, stop them, and end as COMMAND ended.
 
     SIGTERM, SIGINT and SIGHUP are passed on to COMMAND; the nodes live until it has ended, so that it can clean up.
@@ -120,8 +153,8 @@ def run(directory: Path | None, port: int | None, faults: Path | None, command: 
     console = Console()
 
     def work(signals: Signals) -> int:
-        with running(directory, port, console, faults) as nodes:
-            return _run_command(command, command_environment(nodes, os.environ), signals)
+        with running(directory, port, console, faults, infras=infra_specs(nodes, infras)) as site:
+            return _run_command(command, command_environment(site, os.environ), signals)
 
     _finish(console, work, lambda number: 128 + number)
 

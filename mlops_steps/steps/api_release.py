@@ -106,7 +106,7 @@ def _canary(context: Context, stack: ExitStack, target: ApiDeployerTarget, live:
     def start(deployment: ServiceDeployment, before: str, new: str) -> Compare:
         # A failed call counts: it is not made again.
         connect = partial(connect_api_node, settings, service=deployment.deployed, retries=0)
-        known = target.node_settings(deployment)
+        known = target.nodes.settings_of(deployment)
         nodes = [stack.enter_context(connect(node=node)) for node in known]
         traffic = partial(users_traffic, settings, known, deployment.deployed)
         return Comparison(nodes, records, api.release.canary, live=before, new=new, traffic=traffic).step

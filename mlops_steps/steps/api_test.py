@@ -107,7 +107,7 @@ def _test(
     """Runs all tests and returns how many there were. Raises unless all of them passed."""
     settings, version, before = target.settings, test.bundle or "", len(report.cases)
     with target.within(Deadline(pace().look)):
-        found = target.nodes(live.deployment) if live.deployment else []
+        found = target.nodes.clients(live.deployment) if live.deployment else []
     nodes = _settings_of(target, found)
     unreachable = _ask(target, found, version, queries, report, console)
     if unreachable is None:

@@ -8,18 +8,17 @@ from contextlib import contextmanager
 from mlops_steps.delivery import gate
 from mlops_steps.delivery.attestation import Statements, check_provenance, trusted_key
 from mlops_steps.delivery.change import Change
-from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.exclusive import claimed, stage_lock
 from mlops_steps.delivery.judging import judge_release
-from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.needed import check_needed
+from mlops_steps.delivery.planning import check_plan, chosen_plan, planned_release
 from mlops_steps.delivery.policing import check_release
 from mlops_steps.delivery.quarantine import check_quarantine
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.release import interrupted_before, look, release
-from mlops_steps.delivery.targets.base import Live
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.errors import MlopsError
-from mlops_steps.needs.check import Place, check_needs
 from mlops_steps.needs.model import BundleNeeds
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
@@ -27,12 +26,16 @@ from mlops_steps.system.interrupts import Interrupts, Stop
 from mlops_steps.system.waiting import Deadline
 
 
-def run(context: Context, stage: str, *, dry_run: bool = False, force: str | None = None) -> None:
+def run(
+    context: Context, stage: str, *, plan: str | None = None, dry_run: bool = False, force: str | None = None
+) -> None:
     """Releases the record's bundle to the stage. ``force`` is the reason for a release during a freeze, or of
     a bundle that is quarantined.
 
+    ``plan`` is the file of a plan that the release is held to; without it, the one that was approved.
+
     Raises :class:`CheckFailed` when the bundle may not be released (now) or is damaged, when a gate does not let it
-    through, or when the node lacks what it needs (nothing was changed),
+    through, when the plan does not hold any more, or when the node lacks what it needs (nothing was changed),
     :class:`NodeError` when the nodes contradict each other about what is live (nothing was changed),
     :class:`RolledBack` when the release failed and the previous bundle is live again, :class:`ProductionInDoubt` when
     it is not, :class:`Interrupted` after a signal, when the previous bundle is live again.
@@ -42,6 +45,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
     statements, key = Statements(settings, console, context.build), trusted_key(settings)
     with report.case("gate"):
         bundle = gate.tested_bundle(settings, record, stage)
+        planned = chosen_plan(record, stage, "bundle", bundle, plan)
     check_release(settings, record, stage, context.build, force, report, console, dry_run=dry_run)
     report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
@@ -58,13 +62,15 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
             deadline = Deadline(settings.release.timeout)
             if dry_run:
                 live, situation = look(change, bundle.id, deadline)
-                _compare(change, target, needs, live, situation, deadline)
+                check_plan(planned, planned_release(change, live, situation, bundle), situation, report)
+                check_needed(change, target, needs, live, situation, deadline)
                 console.line("dry run: nothing was changed")
                 return
             with claimed(target, console, deadline):
                 live, situation = look(change, bundle.id, deadline)
                 judged.check(live, stage)
-                _compare(change, target, needs, live, situation, deadline)
+                check_plan(planned, planned_release(change, live, situation, bundle), situation, report)
+                check_needed(change, target, needs, live, situation, deadline)
                 began = True
                 with _stated(statements, target, bundle, context.signals):
                     release(change, live, situation, bundle.id, deadline, context.signals)
@@ -74,7 +80,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
             raise interrupted_before(change, stop) from None
 
 
-def _check_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Console) -> BundleNeeds | None:
+def _check_archive(target: BundleTarget, bundle: Bundle, console: Console) -> BundleNeeds | None:
     """Checks that the archive is the one that was tested; reads from it what the bundle needs, if that is asked for."""
     limit = target.settings.package.timeout
     if target.settings.compare.at_release == "off":
@@ -83,33 +89,8 @@ def _check_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Conso
     return gate.needs_of_same_archive(target, bundle, console, limit)
 
 
-def _compare(
-    change: Change,
-    target: ProjectDeployerTarget,
-    needs: BundleNeeds | None,
-    live: Live,
-    situation: Situation,
-    deadline: Deadline,
-) -> None:
-    """Raises :class:`CheckFailed` when the node lacks what the bundle needs.
-
-    Only before the first change: what an earlier attempt has begun is finished or restored, whatever the node lacks.
-    """
-    settings = target.settings.compare
-    if needs is None or situation.phase is not Phase.NOTED:
-        return
-    place = Place(
-        target.stage, target.node, target.deployed_key, target.known_deployment() if live.deployment else None
-    )
-    limit = deadline.at_most(settings.timeout)
-    only_warn = settings.at_release == "warning"
-    check_needs(needs, place, settings, change.report, change.console, limit, only_warn=only_warn)
-
-
 @contextmanager
-def _stated(
-    statements: Statements, target: ProjectDeployerTarget, bundle: Bundle, signals: Interrupts
-) -> Iterator[None]:
+def _stated(statements: Statements, target: BundleTarget, bundle: Bundle, signals: Interrupts) -> Iterator[None]:
     """States how the release in the block ended."""
     try:
         yield

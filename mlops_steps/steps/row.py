@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlops_steps.config import NodeSettings, Settings
+    from mlops_steps.config import ConnectionSettings, NodeSettings, Settings
     from mlops_steps.steps.context import Context
 
 
@@ -25,7 +25,7 @@ class Asks(Enum):
     """A node, or several, that a step asks."""
 
     DESIGN = "the Design node"
-    DEPLOYER = "the node with the Project Deployer"
+    DEPLOYER = "the node with the Project Deployer, or, where no stage uses one, the Design node"
     STAGE = "the Automation node of the stage"
     STAGES = "all Automation nodes"
     CHAMPION = "the Automation node of the release stage, where a gate compares with what is live there"
@@ -179,13 +179,13 @@ class Step:
         else:
             settings.stage(stage)
 
-    def nodes(self, settings: Settings, stage: str | None) -> list[NodeSettings]:
+    def nodes(self, settings: Settings, stage: str | None) -> list[ConnectionSettings]:
         """The nodes whose keys it needs, in the order of the configuration.
 
         Raises :class:`ConfigError` when one of them, or the stage, is not in the configuration.
         """
         names = {node.name for what in self.asks for node in _asked(what, settings, stage, self.name)}
-        return [node for name, node in settings.nodes.items() if name in names]
+        return [found for node, found in settings.all_nodes() if node.name in names]
 
     def changes_production(self, settings: Settings, stage: str | None, options: Mapping[str, Any]) -> bool:
         """Whether an interrupted run with these options may leave a restore pending."""
@@ -201,7 +201,7 @@ def _asked(what: Asks, settings: Settings, stage: str | None, step: str) -> list
     if what is Asks.DESIGN:
         return [settings.node("design")]
     if what is Asks.DEPLOYER:
-        return [settings.deployer()]
+        return [settings.archives()]
     if what is Asks.CHAMPION:
         return [settings.release_stage()] if any(gate.gate == "champion" for gate in gates) else []
     if what is Asks.GOVERN:

@@ -190,7 +190,8 @@ class TestSchema:
             "api", "http", "reports", "record",
         }  # fmt: skip
         assert set(schema["$defs"]["NodeSettings"]["properties"]) == {
-            "url", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",
+            "url", "strategy", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",
+            "nodes", "infras", "rollout",
         }  # fmt: skip
         for name, definition in schema["$defs"].items():
             assert definition["additionalProperties"] is False, name
@@ -200,7 +201,8 @@ class TestSchema:
     def test_what_the_environment_may_give_is_not_required(self, tmp_path: Path) -> None:
         schema = json.loads(config(tmp_path, "schema").stdout)
         assert "required" not in schema
-        assert "required" not in schema["$defs"]["NodeSettings"]
+        for name in ("NodeSettings", "InfraSettings", "ConnectionSettings"):
+            assert "required" not in schema["$defs"][name]
         assert schema["$defs"]["RuleException"]["required"] == ["rule", "object", "reason"]
 
 

@@ -23,6 +23,7 @@ import dataikuapi
 import pytest
 
 from mlops_steps.sandbox.site import Sandbox
+from mlops_steps.sandbox.specs import infra_specs
 from tests.support.commands import Started
 
 KEY = "TINY"
@@ -192,6 +193,15 @@ class Workspace:
 @pytest.fixture(scope="session")
 def steps_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with Sandbox.open(tmp_path_factory.mktemp("steps") / "nodes") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def many_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Production has six infrastructures of one node, and one of three: tests/front_door/many.py."""
+    from tests.front_door.many import INFRAS
+
+    with Sandbox.open(tmp_path_factory.mktemp("many") / "nodes", infra_specs(None, INFRAS)) as running:
         yield running
 
 

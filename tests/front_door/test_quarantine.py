@@ -60,6 +60,8 @@ def test_a_bundle_that_was_rolled_back_is_refused_until_it_is_forced(workspace: 
     assert "--force 'why'" in refused.err
     assert refused.case("release-prod", "quarantine").find("failure") is not None
     assert workspace.live() == first
+    planned = workspace.ok("plan", "--stage", "prod")
+    assert f"refused now: bundle {second} is quarantined" in planned.out
     dry = workspace.run("release", "--stage", "prod", "--dry-run")
     assert dry.code == 1, dry.err
     forced = workspace.ok("release", "--stage", "prod", "--force", "the node was broken")

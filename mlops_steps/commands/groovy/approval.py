@@ -22,7 +22,7 @@ from typing import Any
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.approving import in_words, reference
-from mlops_steps.delivery.record import Bundle, Package, ReleaseRecord
+from mlops_steps.delivery.record import Bundle, Package, ReleaseRecord, Stage
 from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.steps.registry import Step
 from mlops_steps.system.text import one_line
@@ -30,6 +30,7 @@ from mlops_steps.system.text import one_line
 VARIABLE = "MLOPS_APPROVAL"
 
 _MOST_CHANGES = 20
+_MOST_LINES = 60
 _WIDTH = 160
 
 
@@ -83,11 +84,17 @@ def question(
     lines: list[str] = []
     if record.bundle is not None:
         found["live"] = _live(settings, record.bundle)
-        lines += _details(settings, record, record.bundle)
+        lines += _planned(record.stages, record.bundle) or _details(settings, record, record.bundle)
     if record.package is not None:
-        lines += _of_service(record, record.package)
+        lines += _planned(record.api_stages, record.package) or _of_service(record, record.package)
     found["details"] = "\\n".join(line.replace("\\", "/") for line in lines)
     return found
+
+
+def _planned(stages: Mapping[str, Stage], archive: Bundle | Package) -> list[str]:
+    """The plans of the release of this archive, in words."""
+    plans = [plan for stage in stages.values() if (plan := stage.plan_of(archive))]
+    return [line[:_WIDTH] for plan in plans for line in plan.lines[:_MOST_LINES]]
 
 
 def _of_service(record: ReleaseRecord, package: Package) -> list[str]:

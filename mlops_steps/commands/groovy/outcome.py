@@ -18,7 +18,7 @@ from mlops_steps.policy.effective import resolve
 from mlops_steps.provenance import store
 from mlops_steps.report import attachments, html, junit
 from mlops_steps.report.model import Report
-from mlops_steps.system.files import write_atomically
+from mlops_steps.system.files import current_folder, write_atomically
 from mlops_steps.system.text import one_line
 
 #: How a step ended, by its exit code. The report says more.
@@ -79,7 +79,9 @@ def outcome(
     found = {"verdict": _verdict(code, last)}
     published = os.environ.get(PUBLISHED_VARIABLE, "").split(",")
     attached = [attachments.place(path) for path in reports]
-    all_reports = [*published, *(_relative(path) for path in (*reports, *attached) if path.is_file())]
+    plan = Path(last.get("plan_file") or "")
+    plans = [plan] if plan.is_file() and plan.resolve().is_relative_to(current_folder().resolve()) else []
+    all_reports = [*published, *(_relative(path) for path in (*reports, *attached, *plans) if path.is_file())]
     if reports:
         found["report"] = ",".join(_relative(path) for path in reports)
         found["reports"] = ",".join(dict.fromkeys(name for name in all_reports if name))
@@ -90,7 +92,7 @@ def outcome(
     with suppress(MlopsError):
         found |= approval.question(settings, record, request.text("config"), request.project)
     # Reports too: `mlops-steps report` makes the page of an old build of them.
-    archived = [*([settings.record] if record else []), *reports, *attached, *_page(folder)]
+    archived = [*([settings.record] if record else []), *reports, *attached, *plans, *_page(folder)]
     if record:
         found["record"] = _relative(settings.record)
     if record and record.bundle:

@@ -5,33 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, cast
 
-from mlops_steps.config.api import ApiNodeSettings
+from mlops_steps.delivery.targets.api_nodes import ApiNodes
 from mlops_steps.delivery.targets.base import SERVICE, Deployed, Limits, Live, MadeLive, SmokeResult, no_canary
-from mlops_steps.delivery.targets.live_service import Answer, LiveService
+from mlops_steps.delivery.targets.live_service import LiveService
 from mlops_steps.dss import api_deployer, claims, deployments, updates
 from mlops_steps.dss.api_deployer import ServiceDeployment
-from mlops_steps.dss.api_node import ScoringClient, connect_api_node
 from mlops_steps.dss.api_services import Endpoint
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import SERVICES, Deployer
 from mlops_steps.dss.deployments import changed_by_another
 from mlops_steps.dss.quarantines import Quarantine
 from mlops_steps.dss.session import Dss, connect
-from mlops_steps.errors import CheckFailed, ConfigError, DeadlineExceeded, NodeError, SomebodyElse
+from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, SomebodyElse
+from mlops_steps.report.model import Case
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
-from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import Deadline, duration, poll
 
 if TYPE_CHECKING:
     from mlops_steps.config import Settings
 
 
-_DISPATCH_KEY = "mlops-steps"
 # So many past updates are looked at.
 _MOST = 30
 
@@ -56,16 +52,24 @@ class ApiDeployerTarget:
         self.endpoints = endpoints
         self.claim: Claim | None = None
         self.takes_over = False
+        self.later: Claim | None = None
         self.found_dead = False
         self.quarantine: Quarantine | None = None
         self.lifted: str | None = None
-        self._stack = stack
-        self._nodes: dict[str, ScoringClient] = {}
-        self._deadline: Deadline | None = None
+        self.nodes = ApiNodes(settings, stage, deployer, endpoints, stack)
 
     @property
     def owner(self) -> str:
         return f"API service {self.service}"
+
+    def finding_cases(self) -> list[Case]:
+        """None: the API Deployer names nothing."""
+        return []
+
+    @property
+    def notes(self) -> Dss:
+        """The deployer keeps the note of who is at work on the stage."""
+        return self.deployer
 
     @property
     def limits(self) -> Limits:
@@ -76,12 +80,8 @@ class ApiDeployerTarget:
     @contextmanager
     def within(self, deadline: Deadline) -> Iterator[None]:
         """Requests in the block end at the deadline, those to API nodes too."""
-        before, self._deadline = self._deadline, deadline
-        try:
-            with self.deployer.within(deadline):
-                yield
-        finally:
-            self._deadline = before
+        with self.nodes.within(deadline), self.deployer.within(deadline):
+            yield
 
     def find_deployment(self) -> ServiceDeployment | None:
         """The stage's deployment with its settings as they are now, or ``None``."""
@@ -99,62 +99,9 @@ class ApiDeployerTarget:
         if deployment is None:
             return LiveService(self.infra)
         health = deployments.health(self.deployer, deployment.id, SERVICES)
-        nodes = self.nodes(deployment)
-        asked = [endpoint for endpoint in self.endpoints if _may_ask(endpoint)]
-        if forced is None:
-            calls = [partial(self._ask, node, endpoint) for node in nodes for endpoint in asked]
-        else:
-            named = [endpoint for endpoint in asked if endpoint.is_prediction]
-            calls = [
-                partial(self._ask, node, endpoint, None, version)
-                for node in nodes
-                for endpoint in named
-                for version in forced
-            ]
-        return LiveService(self.infra, deployment, health, tuple(gather(calls)))
-
-    def node_settings(self, deployment: ServiceDeployment) -> list[ApiNodeSettings]:
-        """The API nodes of the infrastructure: those of the configuration, else those that the deployer names.
-
-        Raises :class:`ConfigError` when the two are not equally many, or when there is none.
-        """
-        urls = api_deployer.node_urls(self.deployer, deployment.id)
-        configured = self.settings.api.nodes_of(self.stage)
-        if configured and urls and len(configured) != len(urls):
-            raise ConfigError(
-                f"infrastructure {self.infra} has {len(urls)} API nodes, and {len(configured)} are configured: "
-                + ", ".join(node.name for node in configured),
-                next_step="name all of them in api.nodes of mlops.yml, or none: then the API Deployer names them",
-            )
-        if not (configured or urls):
-            raise ConfigError(
-                f"no API node of infrastructure {self.infra} is known: the API Deployer names none",
-                next_step=f"add them to mlops.yml: api: {{nodes: {{NAME: {{url: …, infra: {self.infra}}}}}}}",
-            )
-        return configured or [_unnamed(url, self.infra) for url in dict.fromkeys(urls)]
-
-    def nodes(self, deployment: ServiceDeployment) -> list[ScoringClient]:
-        """Clients of these nodes. Raises as :meth:`node_settings` does."""
-        found = self.node_settings(deployment)
-        for node in found:
-            if node.url not in self._nodes:
-                client = connect_api_node(self.settings, node, deployment.deployed)
-                self._nodes[node.url] = self._stack.enter_context(client)
-        return [self._nodes[node.url] for node in found]
-
-    def _ask(
-        self,
-        node: ScoringClient,
-        endpoint: Endpoint,
-        query: dict[str, Any] | None = None,
-        forced: str | None = None,
-    ) -> Answer:
-        limit = self._deadline or Deadline(self.settings.api.call_timeout)
-        try:
-            with node.within(limit):
-                return Answer(node.name, endpoint.id, _version(node, endpoint, query, forced), forced=forced)
-        except NodeError as error:
-            return Answer(node.name, endpoint.id, None, error.message, forced)
+        nodes = self.nodes.clients(deployment)
+        answers = self.nodes.answers(nodes) if forced is None else self.nodes.answers_of(forced, nodes)
+        return LiveService(self.infra, deployment, health, tuple(answers))
 
     def check_claim(self) -> None:
         """Raises :class:`SomebodyElse` when another process has taken the stage over; asked before each change."""
@@ -360,23 +307,13 @@ class ApiDeployerTarget:
         prefix: str | None,  # noqa: ARG002
         alone: bool,  # noqa: ARG002
     ) -> SmokeResult:
-        """Sends every test query of each endpoint to each API node; all must be answered, by the version that is live.
-
-        An endpoint without one is given a record without features, which need not be predicted.
-        """
+        """Sends every test query of each endpoint to each API node; the version that is live must answer all."""
         start, deadline = time.monotonic(), Deadline(limit)
         with self.within(deadline):
             live = self.observe()
-            nodes = self.nodes(live.deployment) if live.deployment else []
-            calls = [
-                partial(self._ask, node, endpoint, query)
-                for node in nodes
-                for endpoint in self.endpoints
-                if _may_ask(endpoint)
-                for query in endpoint.queries or ({},)
-            ]
-            say(f"{len(calls)} calls")
-            answers = gather(calls)
+            nodes = self.nodes.clients(live.deployment) if live.deployment else []
+            say(f"test queries to {len(nodes)} API nodes")
+            answers = self.nodes.answers_to_test_queries(nodes)
         wanted = live.deployment.version if live.deployment else None
         wrong = [str(answer) for answer in answers if answer.version is None or answer.version != wanted]
         passed = bool(answers) and not wrong
@@ -387,11 +324,6 @@ class ApiDeployerTarget:
         return SmokeResult(passed, outcome, message, "\n".join(wrong or map(str, answers)), seconds)
 
 
-def _may_ask(endpoint: Endpoint) -> bool:
-    """A function may do something: it is called with its own test query only."""
-    return endpoint.is_prediction or (endpoint.is_function and bool(endpoint.queries))
-
-
 def _contradictory(live: LiveService) -> bool:
     """Whether the settings name no single version, or all is well with a version that the settings do not name."""
     deployment = live.deployment
@@ -399,28 +331,6 @@ def _contradictory(live: LiveService) -> bool:
         return False
     healthy = live.health is not None and live.health.healthy
     return deployment.version is None or (healthy and bool(live.served) and live.version != deployment.version)
-
-
-def _version(node: ScoringClient, endpoint: Endpoint, query: dict[str, Any] | None, forced: str | None) -> str | None:
-    """The version that answers this query, or the first test query. ``forced``: the version that is asked for.
-
-    A prediction endpoint without one is given a record without features. The dispatch key is for a site that
-    dispatches by hash, which refuses a call without one.
-    """
-    if query is None:
-        query = endpoint.queries[0] if endpoint.queries else {}
-    if endpoint.is_function:
-        return node.run(endpoint.id, query).generation
-    features = query.get("features")
-    record = features if isinstance(features, dict) else {}
-    return node.predict(endpoint.id, record, forced_generation=forced, dispatch_key=_DISPATCH_KEY).generation
-
-
-def _unnamed(url: str, infra: str) -> ApiNodeSettings:
-    """A node that only the deployer knows, named by its address."""
-    return ApiNodeSettings.model_construct(
-        name=urlsplit(url).netloc.rpartition("@")[2], url=url, infra=infra, verify=True, client_certificate=None
-    )
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from mlops_steps.sandbox.faults.plan import Planned, load
 from mlops_steps.sandbox.services.projects.model import active_bundle_id
 from mlops_steps.sandbox.session import command_environment, running
 from mlops_steps.sandbox.signals import Signals, Stopped
-from mlops_steps.sandbox.site import NODES, Sandbox
+from mlops_steps.sandbox.site import Sandbox
+from mlops_steps.sandbox.specs import NODES
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import duration
 

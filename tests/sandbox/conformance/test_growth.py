@@ -15,8 +15,9 @@ from dataikuapi.dss.project import DSSProject
 from mlops_steps.sandbox.node import store
 from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.services.bundles import model as bundles
-from mlops_steps.sandbox.services.deployer import history, published
+from mlops_steps.sandbox.services.deployer import published
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
+from mlops_steps.sandbox.services.deployers import history
 from mlops_steps.sandbox.services.projects.model import Project
 from mlops_steps.sandbox.services.scenarios import records
 from tests.sandbox.flows import flow_files, make_project, scenario

@@ -11,7 +11,7 @@ from mlops_steps.sandbox.services.api_deployer.remote import ApiNode
 from mlops_steps.sandbox.services.api_deployer.updates import Updates
 from mlops_steps.sandbox.services.api_services.mapping import shares_of
 from mlops_steps.sandbox.services.deployer.findings import Finding, check_updates
-from mlops_steps.sandbox.services.deployer.remote import RemoteError
+from mlops_steps.sandbox.services.deployers.remote import RemoteError
 
 # The worst first: the health of a deployment is that of its worst node.
 _WORST = ("UNHEALTHY", "OUT_OF_SYNC", "UNKNOWN", "HEALTHY")

@@ -8,7 +8,7 @@ from mlops_steps.sandbox.node.store import now_ms
 from mlops_steps.sandbox.services.api_deployer.deployments import Deployments
 from mlops_steps.sandbox.services.api_deployer.health import heavy_status
 from mlops_steps.sandbox.services.api_deployer.queries import endpoint_of, settings_of_service
-from mlops_steps.sandbox.services.deployer.remote import RemoteError
+from mlops_steps.sandbox.services.deployers.remote import RemoteError
 
 TYPE = "MANAGED_API_ENDPOINT"
 PERIOD = "SIX_HOURS"

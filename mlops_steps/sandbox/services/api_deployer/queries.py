@@ -11,7 +11,7 @@ from mlops_steps.sandbox.services.api_deployer.deployments import Deployments
 from mlops_steps.sandbox.services.api_deployer.remote import ApiNode
 from mlops_steps.sandbox.services.api_services.mapping import shares_of
 from mlops_steps.sandbox.services.api_services.model import PREDICTION
-from mlops_steps.sandbox.services.deployer.remote import RemoteError
+from mlops_steps.sandbox.services.deployers.remote import RemoteError
 
 
 def settings_of_service(deployments: Deployments, deployment_id: str) -> dict[str, Any]:

@@ -1,63 +1,34 @@
-"""What the API Deployer asks of an API node: plain requests, each with a time limit."""
+"""What the API Deployer asks of an API node."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
 
-import requests
-
 from mlops_steps.sandbox.faults.board import NodeFaults
 from mlops_steps.sandbox.faults.operations import API_DEPLOYER_AGENT
-from mlops_steps.sandbox.services.deployer.remote import CONNECT_SECONDS, LONG_SECONDS, READ_SECONDS, RemoteError
+from mlops_steps.sandbox.services.deployers.remote import RemoteNode, document
 
 
-class ApiNode:
-    """One API node, by URL and key of its administration. ``name`` stands in messages."""
+class ApiNode(RemoteNode):
+    """One API node, by URL and key of its administration."""
+
+    kind = "API node"
 
     def __init__(self, name: str, url: str, api_key: str, faults: NodeFaults) -> None:
-        self.name = name
-        self.url = url.rstrip("/")
+        super().__init__(name, url, API_DEPLOYER_AGENT)
         self.faults = faults
-        self._session = requests.Session()
-        self._session.trust_env = False  # a node on this machine needs no proxy, and looking for one takes time
-        # Neither a proxy nor a .netrc of the environment is meant for the nodes.
-        self._session.trust_env = False
-        self._session.headers["User-Agent"] = API_DEPLOYER_AGENT
         self._api_key = api_key
 
-    def __enter__(self) -> ApiNode:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
-
-    def admin(
-        self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None, long: bool = False
-    ) -> Any:
+    def admin(self, method: str, path: str, **options: Any) -> Any:
         """The JSON answer of the administration. Raises :class:`RemoteError`."""
-        auth = (self._api_key, "")
-        answer = self._send(method, f"/admin/api{path}", long, params=params, json=body, auth=auth)
-        if answer.status_code >= 400:
-            raise RemoteError(f"API node {self.name}: {_told(answer)}", answer.status_code)
-        return _document(answer)
+        return self.answer(method, f"/admin/api{path}", auth=(self._api_key, ""), **options)
 
     def query(self, path: str, body: Any, headers: dict[str, str], key: str | None) -> tuple[int, Any]:
         """Status and JSON of the answer to a call of an endpoint. Raises :class:`RemoteError` when none came."""
         auth = (key, "") if key else None
-        answer = self._send("POST", f"/public/api/v1{path}", False, json=body, headers=headers, auth=auth)
-        return answer.status_code, _document(answer)
-
-    def _send(self, method: str, path: str, long: bool, **options: Any) -> requests.Response:
-        try:
-            return self._session.request(
-                method,
-                self.url + path,
-                timeout=(CONNECT_SECONDS, LONG_SECONDS if long else READ_SECONDS),
-                **options,
-            )
-        except requests.RequestException as error:
-            raise RemoteError(f"API node {self.name} can't be reached: {type(error).__name__}", None) from error
+        answer = self.send("POST", f"/public/api/v1{path}", json=body, headers=headers, auth=auth)
+        return answer.status_code, document(answer)
 
     # ---- services
 
@@ -67,7 +38,7 @@ class ApiNode:
 
     def create_service(self, service_id: str) -> None:
         """Creates a service."""
-        self.admin("POST", "/services", body={"serviceId": service_id})
+        self.admin("POST", "/services", json={"serviceId": service_id})
 
     def delete_service(self, service_id: str) -> None:
         """Deletes a service with its generations."""
@@ -89,7 +60,7 @@ class ApiNode:
 
     def set_mapping(self, service_id: str, mapping: dict[str, Any]) -> None:
         """Lets the generations of a mapping answer."""
-        self.admin("POST", f"/services/{quote(service_id)}/actions/setMapping", body=mapping)
+        self.admin("POST", f"/services/{quote(service_id)}/actions/setMapping", json=mapping)
 
     def disable(self, service_id: str) -> None:
         """Lets the service answer no more."""
@@ -99,16 +70,3 @@ class ApiNode:
         """What the node has answered."""
         found: dict[str, Any] = self.admin("GET", "/metrics")
         return found
-
-
-def _document(answer: requests.Response) -> Any:
-    try:
-        return answer.json() if answer.content else None
-    except ValueError:
-        return None
-
-
-def _told(answer: requests.Response) -> str:
-    document = _document(answer)
-    text = document.get("message") if isinstance(document, dict) else None
-    return text or f"HTTP {answer.status_code}"

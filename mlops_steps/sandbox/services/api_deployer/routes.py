@@ -6,7 +6,7 @@ import secrets
 from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router, archive_response
-from mlops_steps.sandbox.node.errors import not_found
+from mlops_steps.sandbox.node.errors import bad_request
 from mlops_steps.sandbox.node.messages import report
 from mlops_steps.sandbox.services.api_deployer import monitoring, openapi, queries
 from mlops_steps.sandbox.services.api_deployer.deployments import Deployments
@@ -16,7 +16,7 @@ from mlops_steps.sandbox.services.api_deployer.updates import Updates
 from mlops_steps.sandbox.services.api_services.mapping import shares_of
 from mlops_steps.sandbox.services.api_services.packages import check_package, packages_of
 from mlops_steps.sandbox.services.bundles.model import staged_copy
-from mlops_steps.sandbox.services.deployer.infras import STAGES
+from mlops_steps.sandbox.services.deployers.requests import add_deployments, add_infrastructures, add_updates
 from mlops_steps.sandbox.services.projects.model import Project
 
 router = Router(only="DESIGN")
@@ -56,46 +56,16 @@ def publish(call: Call) -> Any:
 
 # ---- infrastructures
 
-
-@router.get(BASE + "/stages")
-def stages(_call: Call) -> Any:
-    return STAGES
-
-
-@router.get(BASE + "/infras")
-def list_infras(call: Call) -> Any:
-    deployments = _deployments(call)
-    return [deployments.infra_status(infra_id) for infra_id in deployments.infras.ids()]
+add_infrastructures(router, BASE, _deployments)
 
 
 @router.post(BASE + "/infras")
 def create_infra(call: Call) -> Any:
     wanted = call.json_object()
     policy, kind = wanted.get("governCheckPolicy") or "NO_CHECK", wanted.get("type") or "STATIC"
-    return _deployments(call).infras.create(wanted.get("id", ""), wanted.get("stage", ""), kind, policy)
-
-
-@router.get(INFRA)
-def infra_status(call: Call) -> Any:
-    return _deployments(call).infra_status(call.path["infra"])
-
-
-@router.get(INFRA + "/settings")
-def infra_settings(call: Call) -> Any:
-    return _deployments(call).infras.settings(call.path["infra"])
-
-
-@router.put(INFRA + "/settings")
-def save_infra(call: Call) -> Any:
-    _deployments(call).infras.save(call.path["infra"], call.json_object())
-
-
-@router.delete(INFRA)
-def delete_infra(call: Call) -> Any:
-    deployments = _deployments(call)
-    with deployments.places.lock:
-        deployments.refuse_used_infra(call.path["infra"])
-        deployments.infras.delete(call.path["infra"])
+    if kind != "STATIC":
+        raise bad_request(f"Infrastructures of type {kind!r} are not supported by the sandbox: use STATIC")
+    return _deployments(call).infras.create(wanted.get("id", ""), wanted.get("stage", ""), policy)
 
 
 # ---- published services
@@ -164,23 +134,8 @@ def delete_version(call: Call) -> Any:
 
 # ---- deployments
 
-
-@router.get(BASE + "/deployments")
-def list_deployments(call: Call) -> Any:
-    deployments = _deployments(call)
-    return [deployments.light_status(deployment_id) for deployment_id in deployments.ids()]
-
-
-@router.post(BASE + "/deployments")
-def create_deployment(call: Call) -> Any:
-    deployments = _deployments(call)
-    settings = deployments.create(call.json_object(), call.user)
-    return deployments.light_status(settings["id"])
-
-
-@router.get(DEPLOYMENT)
-def light(call: Call) -> Any:
-    return _deployments(call).light_status(call.path["deployment"])
+add_deployments(router, BASE, _deployments)
+add_updates(router, BASE, lambda call: Updates(_deployments(call)))
 
 
 @router.delete(DEPLOYMENT)
@@ -191,16 +146,6 @@ def delete_deployment(call: Call) -> Any:
 @router.get(DEPLOYMENT + "/status")
 def heavy(call: Call) -> Any:
     return heavy_status(_deployments(call), call.path["deployment"])
-
-
-@router.get(DEPLOYMENT + "/settings")
-def deployment_settings(call: Call) -> Any:
-    return _deployments(call).settings(call.path["deployment"])
-
-
-@router.put(DEPLOYMENT + "/settings")
-def save_deployment(call: Call) -> Any:
-    _deployments(call).save(call.path["deployment"], call.json_object(), call.user)
 
 
 @router.get(DEPLOYMENT + "/governance-status")
@@ -219,11 +164,6 @@ def open_api(call: Call) -> Any:
     return openapi.document(_deployments(call), call.path["deployment"])
 
 
-@router.post(DEPLOYMENT + "/actions/update")
-def start_update(call: Call) -> Any:
-    return Updates(_deployments(call)).start(call.path["deployment"], call.user).begun()
-
-
 @router.post(DEPLOYMENT + "/actions/run-test-queries")
 def run_test_queries(call: Call) -> Any:
     given = queries.parsed(call.params.get("testQueriesParam"))
@@ -234,25 +174,6 @@ def run_test_queries(call: Call) -> Any:
 def run_queries(call: Call) -> Any:
     given = queries.parsed(call.params.get("queries", "[]"))
     return queries.run(_deployments(call), call.path["deployment"], call.params.get("endpointId"), given)
-
-
-@router.get(DEPLOYMENT + "/update")
-def list_updates(call: Call) -> Any:
-    updates = Updates(_deployments(call)).list(call.path["deployment"])
-    return [{name: value for name, value in update.items() if name != "logs"} for update in updates]
-
-
-@router.get(DEPLOYMENT + "/update/{timestamp}")
-def get_update(call: Call) -> Any:
-    return Updates(_deployments(call)).get(call.path["deployment"], call.path["timestamp"])
-
-
-@router.get(DEPLOYMENT + "/last-update")
-def last_update(call: Call) -> Any:
-    update = Updates(_deployments(call)).last(call.path["deployment"])
-    if update is None:
-        raise not_found(f"deployment {call.path['deployment']} was never updated")
-    return update
 
 
 # ---- Unified Monitoring

@@ -10,21 +10,18 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from mlops_steps.sandbox.node.futures import Future
 from mlops_steps.sandbox.services.api_deployer.deployments import Deployments
 from mlops_steps.sandbox.services.api_deployer.remote import ApiNode
 from mlops_steps.sandbox.services.api_services.mapping import shares_of
-from mlops_steps.sandbox.services.deployer import history
-from mlops_steps.sandbox.services.deployer.history import History, UpdateFailed
-from mlops_steps.sandbox.services.deployer.remote import RemoteError
-
-_CODE = "ERR_API_DEPLOYMENT_UPDATE"
+from mlops_steps.sandbox.services.deployers import history
+from mlops_steps.sandbox.services.deployers.history import UpdateFailed
+from mlops_steps.sandbox.services.deployers.remote import RemoteError
 
 
 class Update(history.Update):
     """An update of the API nodes of one infrastructure."""
 
-    code = _CODE
+    code = "ERR_API_DEPLOYMENT_UPDATE"
 
     def __init__(self, deployments: Deployments, settings: dict[str, Any], started: int, user: str) -> None:
         self.deployments = deployments
@@ -89,36 +86,12 @@ class Update(history.Update):
             node.disable(self.service_id)
 
 
-class Updates:
+class Updates(history.Updates):
     """Starts updates, one at a time for each deployment, and knows the past ones."""
 
-    def __init__(self, deployments: Deployments) -> None:
-        self.deployments = deployments
+    deployments: Deployments
+    code = Update.code
 
-    def _history(self, deployment_id: str) -> History:
-        """The updates of a deployment. Raises 404."""
-        self.deployments.settings(deployment_id)
-        return History(self.deployments.node, deployment_id, self.deployments.places.updates(deployment_id), _CODE)
-
-    def start(self, deployment_id: str, user: str) -> Future:
-        """Starts an update with the settings of this moment. Raises 404, and 409 while another one runs."""
-
-        def make(started: int) -> Update:
-            self.deployments.set_deployed(deployment_id, settings)
-            return Update(self.deployments, settings, started, user)
-
-        with self.deployments.places.lock:
-            settings = self.deployments.settings(deployment_id)
-            return self._history(deployment_id).start(make, user)
-
-    def list(self, deployment_id: str) -> list[dict[str, Any]]:
-        """The updates, the newest first. Raises 404."""
-        return self._history(deployment_id).list()
-
-    def get(self, deployment_id: str, timestamp: str) -> dict[str, Any]:
-        """One update. Raises 404."""
-        return self._history(deployment_id).get(timestamp)
-
-    def last(self, deployment_id: str) -> dict[str, Any] | None:
-        """The newest update; ``None`` before the first. Raises 404."""
-        return self._history(deployment_id).last()
+    def make(self, settings: dict[str, Any], started: int, user: str) -> Update:
+        """The update, with these settings."""
+        return Update(self.deployments, settings, started, user)

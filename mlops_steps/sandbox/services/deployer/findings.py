@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlops_steps.sandbox.node.messages import Severity, message
-from mlops_steps.sandbox.services.deployer.history import RUNNING
+from mlops_steps.sandbox.services.deployers.history import RUNNING
 
 
 class Finding(Exception):

@@ -9,8 +9,9 @@ from mlops_steps.sandbox.node.errors import DssError
 from mlops_steps.sandbox.node.messages import message, report
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
 from mlops_steps.sandbox.services.deployer.findings import Finding, check_updates
-from mlops_steps.sandbox.services.deployer.remote import AutomationNode, RemoteError
+from mlops_steps.sandbox.services.deployer.remote import AutomationNode
 from mlops_steps.sandbox.services.deployer.updates import Updates
+from mlops_steps.sandbox.services.deployers.remote import RemoteError
 
 # Lists that a sound project can give.
 _LISTS = ("datasets", "managedfolders", "recipes", "savedmodels", "scenarios")
@@ -24,9 +25,10 @@ def heavy_status(deployments: Deployments, deployment_id: str) -> dict[str, Any]
     health, messages = "HEALTHY", []
     try:
         _check_updates(deployments, deployment_id)
-        with deployments.infras.automation_node(settings["infraId"]) as node:
-            _check_node(node, settings)
-            monitoring = _monitoring(node, settings["deployedProjectKey"])
+        for node in deployments.infras.automation_nodes(settings["infraId"]):
+            with node:
+                _check_node(node, settings)
+                monitoring = monitoring or _monitoring(node, settings["deployedProjectKey"])
         _check_warnings(deployments, deployment_id)
     except Finding as finding:
         health, messages = finding.health, finding.messages

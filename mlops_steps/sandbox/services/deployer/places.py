@@ -1,41 +1,19 @@
-"""Where the Project Deployer of a Design node keeps its files, and the lock around them."""
+"""Where the Project Deployer of a Design node keeps its files."""
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
-from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.node.store import safe_name
-
-# No project key: keys don't start with '~'.
-_LOCK = "~deployer"
+from mlops_steps.sandbox.services.deployers import places
 
 
-class Places:
-    """The folders of the deployer that a Design node hosts."""
+class Places(places.Places):
+    """The folders of the Project Deployer."""
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.root = node.dir / "deployer"
-
-    @property
-    def lock(self) -> threading.RLock:
-        """Held while the deployer's files are changed; never while a node is asked over HTTP."""
-        return self.node.lock(_LOCK)
-
-    def infra(self, infra_id: str) -> Path:
-        """The settings of an infrastructure. Raises 400 for what can't be an id."""
-        return self.root / "infras" / f"{safe_name(infra_id, 'infrastructure id')}.json"
+    folder = "deployer"
+    title = "Project Deployer"
 
     def project(self, key: str) -> Path:
         """The folder of a published project. Raises 400 for what can't be a key."""
         return self.root / "projects" / safe_name(key, "project key")
-
-    def deployment(self, deployment_id: str) -> Path:
-        """The folder of a deployment. Raises 400 for what can't be an id."""
-        return self.root / "deployments" / safe_name(deployment_id, "deployment id")
-
-    def updates(self, deployment_id: str) -> Path:
-        """The folder of a deployment's updates."""
-        return self.deployment(deployment_id) / "updates"

@@ -12,9 +12,9 @@ from mlops_steps.sandbox.services.bundles.model import exported, staged_copy
 from mlops_steps.sandbox.services.deployer import testing
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
 from mlops_steps.sandbox.services.deployer.health import heavy_status
-from mlops_steps.sandbox.services.deployer.infras import STAGES
 from mlops_steps.sandbox.services.deployer.published import PublishedProjects
 from mlops_steps.sandbox.services.deployer.updates import Updates
+from mlops_steps.sandbox.services.deployers.requests import add_deployments, add_infrastructures, add_updates
 from mlops_steps.sandbox.services.govern import policy
 from mlops_steps.sandbox.services.projects.model import Project
 
@@ -52,16 +52,7 @@ def publish(call: Call) -> Any:
 
 # ---- infrastructures
 
-
-@router.get(BASE + "/stages")
-def stages(_call: Call) -> Any:
-    return STAGES
-
-
-@router.get(BASE + "/infras")
-def list_infras(call: Call) -> Any:
-    deployments = _deployments(call)
-    return [deployments.infra_status(infra_id) for infra_id in deployments.infras.ids()]
+add_infrastructures(router, BASE, _deployments)
 
 
 @router.post(BASE + "/infras")
@@ -69,29 +60,6 @@ def create_infra(call: Call) -> Any:
     wanted = call.json_object()
     policy = wanted.get("governCheckPolicy") or "NO_CHECK"
     return _deployments(call).infras.create(wanted.get("id", ""), wanted.get("stage", ""), policy)
-
-
-@router.get(BASE + "/infras/{infra}")
-def infra_status(call: Call) -> Any:
-    return _deployments(call).infra_status(call.path["infra"])
-
-
-@router.get(BASE + "/infras/{infra}/settings")
-def infra_settings(call: Call) -> Any:
-    return _deployments(call).infras.settings(call.path["infra"])
-
-
-@router.put(BASE + "/infras/{infra}/settings")
-def save_infra(call: Call) -> Any:
-    _deployments(call).infras.save(call.path["infra"], call.json_object())
-
-
-@router.delete(BASE + "/infras/{infra}")
-def delete_infra(call: Call) -> Any:
-    deployments = _deployments(call)
-    with deployments.places.lock:
-        deployments.refuse_used_infra(call.path["infra"])
-        deployments.infras.delete(call.path["infra"])
 
 
 # ---- published projects
@@ -167,23 +135,8 @@ def standards_report(call: Call) -> Any:
 
 # ---- deployments
 
-
-@router.get(BASE + "/deployments")
-def list_deployments(call: Call) -> Any:
-    deployments = _deployments(call)
-    return [deployments.light_status(deployment_id) for deployment_id in deployments.ids()]
-
-
-@router.post(BASE + "/deployments")
-def create_deployment(call: Call) -> Any:
-    deployments = _deployments(call)
-    settings = deployments.create(call.json_object(), call.user)
-    return deployments.light_status(settings["id"])
-
-
-@router.get(BASE + "/deployments/{deployment}")
-def light(call: Call) -> Any:
-    return _deployments(call).light_status(call.path["deployment"])
+add_deployments(router, BASE, _deployments)
+add_updates(router, BASE, lambda call: Updates(_deployments(call)))
 
 
 @router.delete(BASE + "/deployments/{deployment}")
@@ -196,16 +149,6 @@ def heavy(call: Call) -> Any:
     return heavy_status(_deployments(call), call.path["deployment"])
 
 
-@router.get(BASE + "/deployments/{deployment}/settings")
-def deployment_settings(call: Call) -> Any:
-    return _deployments(call).settings(call.path["deployment"])
-
-
-@router.put(BASE + "/deployments/{deployment}/settings")
-def save_deployment(call: Call) -> Any:
-    _deployments(call).save(call.path["deployment"], call.json_object(), call.user)
-
-
 @router.get(BASE + "/deployments/{deployment}/governance-status")
 def governance_status(call: Call) -> Any:
     deployments, deployment_id = _deployments(call), call.path["deployment"]
@@ -214,29 +157,6 @@ def governance_status(call: Call) -> Any:
     deployments.projects.bundles(settings["publishedProjectKey"]).get(bundle_id)
     checks = deployments.infras.settings(settings["infraId"]).get("governCheckPolicy", "NO_CHECK")
     return policy.status(call.node, checks, settings["publishedProjectKey"], bundle_id)
-
-
-@router.post(BASE + "/deployments/{deployment}/actions/update")
-def start_update(call: Call) -> Any:
-    return Updates(_deployments(call)).start(call.path["deployment"], call.user).begun()
-
-
-@router.get(BASE + "/deployments/{deployment}/update")
-def list_updates(call: Call) -> Any:
-    return Updates(_deployments(call)).list(call.path["deployment"])
-
-
-@router.get(BASE + "/deployments/{deployment}/update/{timestamp}")
-def get_update(call: Call) -> Any:
-    return Updates(_deployments(call)).get(call.path["deployment"], call.path["timestamp"])
-
-
-@router.get(BASE + "/deployments/{deployment}/last-update")
-def last_update(call: Call) -> Any:
-    update = Updates(_deployments(call)).last(call.path["deployment"])
-    if update is None:
-        raise not_found(f"deployment {call.path['deployment']} was never updated")
-    return update
 
 
 @router.get(BASE + "/deployments/{deployment}/testing-status")

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from mlops_steps.sandbox.node.errors import DssError
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
-from mlops_steps.sandbox.services.deployer.remote import AutomationNode, RemoteError
+from mlops_steps.sandbox.services.deployer.remote import AutomationNode
+from mlops_steps.sandbox.services.deployers.remote import RemoteError
 
 RUN_SECONDS = 3600.0
 _POLL_SECONDS = (0.05, 1.0)
@@ -30,7 +31,7 @@ def run_test_scenarios(deployments: Deployments, deployment_id: str) -> dict[str
         try:
             base = f"/projects/{quote(key)}/scenarios/"
             scenarios = [item["id"] for item in node.call("GET", base) if item.get("markedAsTest")]
-            fires = [(name, node.call("POST", f"{base}{quote(name)}/run", body={})) for name in scenarios]
+            fires = [(name, node.call("POST", f"{base}{quote(name)}/run", json={})) for name in scenarios]
             for name, fire in fires:
                 _await_end(node, f"{base}{quote(name)}/", fire, limit)
         except RemoteError as error:

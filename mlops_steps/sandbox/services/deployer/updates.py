@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlops_steps.sandbox.node.futures import Future
-from mlops_steps.sandbox.services.deployer import history
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
-from mlops_steps.sandbox.services.deployer.history import History, UpdateFailed
 from mlops_steps.sandbox.services.deployer.remote import AutomationNode
+from mlops_steps.sandbox.services.deployers import history
+from mlops_steps.sandbox.services.deployers.history import UpdateFailed
 from mlops_steps.sandbox.services.govern import policy
-
-_CODE = "ERR_PROJECT_DEPLOYMENT_UPDATE"
 
 
 class Update(history.Update):
-    """An update of one Automation node."""
+    """An update of an infrastructure: of one Automation node, or of several, one after the other."""
 
-    code = _CODE
+    code = "ERR_PROJECT_DEPLOYMENT_UPDATE"
 
     def __init__(self, deployments: Deployments, settings: dict[str, Any], started: int, user: str) -> None:
         self.deployments = deployments
@@ -26,18 +23,15 @@ class Update(history.Update):
 
     def work(self) -> None:
         """Makes the node what the settings say, unless a fault keeps the update from it."""
-        with self.deployments.infras.automation_node(self.settings["infraId"]) as node:
-            self.log(f"Update of deployment {self.id} on node {node.name} ({node.url})")
-            self._work(node)
-
-    def _work(self, node: AutomationNode) -> None:
-        """Makes the node what the settings say, unless a fault keeps the update from it."""
         faults = self.deployments.infras.faults(self.settings["infraId"])
         failure = faults.take("update-fails", key=self.id)
         if failure is not None and failure.fault.act == "before":
             raise UpdateFailed(failure.fault.message or "The update failed")
         if faults.take("update-lies", key=self.id) is None:
-            self._deploy(node) if self.settings["enabled"] else self._disable(node)
+            for node in self.deployments.infras.automation_nodes(self.settings["infraId"]):
+                with node:
+                    self.log(f"Update of deployment {self.id} on node {node.name} ({node.url})")
+                    self._deploy(node) if self.settings["enabled"] else self._disable(node)
         if failure is not None:
             raise UpdateFailed(failure.fault.message or "The update failed after the bundle was activated")
 
@@ -95,36 +89,12 @@ class Update(history.Update):
         node.change_settings(key, disableAutomaticTriggers=True)
 
 
-class Updates:
+class Updates(history.Updates):
     """Starts updates, one at a time for each deployment, and knows the past ones."""
 
-    def __init__(self, deployments: Deployments) -> None:
-        self.deployments = deployments
+    deployments: Deployments
+    code = Update.code
 
-    def _history(self, deployment_id: str) -> History:
-        """The updates of a deployment. Raises 404."""
-        self.deployments.settings(deployment_id)
-        return History(self.deployments.node, deployment_id, self.deployments.places.updates(deployment_id), _CODE)
-
-    def start(self, deployment_id: str, user: str) -> Future:
-        """Starts an update with the settings of this moment. Raises 404, and 409 while another one runs."""
-
-        def make(started: int) -> Update:
-            self.deployments.set_deployed(deployment_id, settings)
-            return Update(self.deployments, settings, started, user)
-
-        with self.deployments.places.lock:
-            settings = self.deployments.settings(deployment_id)
-            return self._history(deployment_id).start(make, user)
-
-    def list(self, deployment_id: str) -> list[dict[str, Any]]:
-        """The updates, the newest first. Raises 404."""
-        return self._history(deployment_id).list()
-
-    def get(self, deployment_id: str, timestamp: str) -> dict[str, Any]:
-        """One update. Raises 404."""
-        return self._history(deployment_id).get(timestamp)
-
-    def last(self, deployment_id: str) -> dict[str, Any] | None:
-        """The newest update; ``None`` before the first. Raises 404."""
-        return self._history(deployment_id).last()
+    def make(self, settings: dict[str, Any], started: int, user: str) -> Update:
+        """The update, with these settings."""
+        return Update(self.deployments, settings, started, user)

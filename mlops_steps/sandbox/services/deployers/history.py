@@ -6,14 +6,15 @@ import functools
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from mlops_steps.sandbox.node.errors import DssError, conflict, not_found
 from mlops_steps.sandbox.node.futures import Aborted, Future, Futures, current_future
 from mlops_steps.sandbox.node.messages import message, report
 from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.node.store import now_ms, read_json, write_json
-from mlops_steps.sandbox.services.deployer.remote import RemoteError
+from mlops_steps.sandbox.services.deployers.deployments import Deployments
+from mlops_steps.sandbox.services.deployers.remote import RemoteError
 
 RUNNING = "RUNNING"
 # The updates under way since a node started; a node gets new futures each time it starts. None: about to start.
@@ -174,6 +175,48 @@ class History:
         text = "The deployer was stopped while the update ran: what is on the node must be looked at"
         lost = message("ERROR", f"{self.code}_INTERRUPTED", "Update interrupted", text, fatal=True)
         return {**record, "status": "ERROR", "infoMessages": report([lost])}
+
+
+class Updates:
+    """Starts updates, one at a time for each deployment, and knows the past ones. A subclass makes them."""
+
+    code: ClassVar[str]
+
+    def __init__(self, deployments: Deployments) -> None:
+        self.deployments = deployments
+
+    def make(self, settings: dict[str, Any], started: int, user: str) -> Update:
+        """The update, with these settings; ``started`` is its time stamp."""
+        raise NotImplementedError
+
+    def _history(self, deployment_id: str) -> History:
+        """The updates of a deployment. Raises 404."""
+        self.deployments.settings(deployment_id)
+        folder = self.deployments.places.updates(deployment_id)
+        return History(self.deployments.node, deployment_id, folder, self.code)
+
+    def start(self, deployment_id: str, user: str) -> Future:
+        """Starts an update with the settings of this moment. Raises 404, and 409 while another one runs."""
+
+        def make(started: int) -> Update:
+            self.deployments.set_deployed(deployment_id, settings)
+            return self.make(settings, started, user)
+
+        with self.deployments.places.lock:
+            settings = self.deployments.settings(deployment_id)
+            return self._history(deployment_id).start(make, user)
+
+    def list(self, deployment_id: str) -> list[dict[str, Any]]:
+        """The updates, the newest first. Raises 404."""
+        return self._history(deployment_id).list()
+
+    def get(self, deployment_id: str, timestamp: str) -> dict[str, Any]:
+        """One update. Raises 404."""
+        return self._history(deployment_id).get(timestamp)
+
+    def last(self, deployment_id: str) -> dict[str, Any] | None:
+        """The newest update; ``None`` before the first. Raises 404."""
+        return self._history(deployment_id).last()
 
 
 def _without_logs(record: dict[str, Any]) -> dict[str, Any]:

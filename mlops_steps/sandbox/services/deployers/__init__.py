@@ -1,0 +1,1 @@
+"""What the Project Deployer and the API Deployer have in common."""
