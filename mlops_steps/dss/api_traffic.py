@@ -50,6 +50,44 @@ class Traffic:
         return Traffic(self.calls - before.calls, self.errors - before.errors, self.at - before.at, self.times)
 
 
+@dataclass(frozen=True)
+class EndpointActivity:
+    """What Unified Monitoring says of an endpoint: calls in its period, and how they were answered.
+
+    ``error_rate`` is a share from 0 to 1, ``response_time`` the mean in seconds; ``None`` where there is none.
+    """
+
+    endpoint: str
+    period: str
+    calls: int
+    error_rate: float | None
+    response_time: float | None
+
+
+def activity(deployer: Dss, deployment_id: str) -> list[EndpointActivity]:
+    """The activity of each endpoint of a deployment, as Unified Monitoring has it. Raises :class:`NodeError`."""
+    with deployer.asking(f"read the activity of deployment {deployment_id}"):
+        monitoring = deployer.client.get_unified_monitoring()
+        found = []
+        for endpoint in monitoring.list_monitored_api_endpoints():
+            if endpoint.deployment_id != deployment_id or not hasattr(endpoint, "endpoint_id"):
+                continue
+            metrics = endpoint.get_activity_metrics()
+            if metrics is None:
+                continue
+            rate, time = metrics.period_error_rate, metrics.period_response_time_ms
+            found.append(
+                EndpointActivity(
+                    expect(endpoint.endpoint_id, str, "the id of an endpoint"),
+                    str(metrics.period or ""),
+                    int(metrics.period_all_requests_count or 0),
+                    None if rate is None else float(rate),
+                    None if time is None else float(time) / 1000,
+                )
+            )
+        return sorted(found, key=lambda one: one.endpoint)
+
+
 def users_traffic(settings: Settings, nodes: Sequence[ApiNodeSettings], service: str) -> Traffic | None:
     """The traffic on all nodes together; ``None`` where one has no key of its administration, or reports nothing.
 

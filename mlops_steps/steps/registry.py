@@ -273,6 +273,20 @@ STEPS: dict[str, Step] = {
             reads_record=False,
         ),
         Step(
+            "monitor",
+            "Look whether what is live on a stage still does what it was released for, and answer decay.",
+            "Health of the deployments, runs of scenarios, data quality, drift, metrics on fresh labels, age of the "
+            "model, errors and response times of the API service: against limits of two levels. At `warn` a test case "
+            "passes and says so, at `act` it fails. Made for a nightly job, whose builds keep what was measured. See "
+            "`monitor` in mlops.yml.",
+            options=(
+                Option("job", "The job whose builds have kept the looks before.", default="JOB_NAME", metavar="NAME"),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.MONITORED),
+            reads_record=False,
+            of_both=True,
+        ),
+        Step(
             "history",
             "Show who released what and when, what was rolled back, and the four figures of delivery.",
             "Deployment frequency, lead time for changes, change failure rate, time to restore: from the deployer's "
