@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import evidence
 from mlops_steps.delivery.change import Change, previous_of
+from mlops_steps.delivery.quarantine import lift, quarantine
 from mlops_steps.delivery.restore import restore
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.errors import CheckFailed
@@ -20,11 +21,11 @@ def go_back(
     signals: Interrupts,
     *,
     only: str | None = None,
-    because: str = "asked for",
+    because: str = "",
 ) -> str:
     """Makes an earlier version live, healthy and verified: ``to``, or the one that was live before.
 
-    ``published`` are the versions on the deployer; ``only``: the version that must be live now; ``because``: why.
+    ``published`` are the versions on the deployer; ``only``: the version that must be live now; ``because``: why, if not on purpose.
     Returns what is live. Raises :class:`CheckFailed` when there is no such version (nothing was changed),
     :class:`ProductionInDoubt` when the rollback did not succeed.
     """
@@ -45,11 +46,14 @@ def go_back(
         console.good(f"{live}: nothing to do")
         return str(live)
     console.line(f"live on {target.stage} now: {live}")
-    change.failed, change.because = f"the rollback to {name} {version} did not succeed", because
+    change.failed, change.because = f"the rollback to {name} {version} did not succeed", because or "asked for"
+    if left != version:
+        quarantine(change, left, because or "rolled back on purpose")
     # `recover` must not take what is live for somebody else's when this rollback is interrupted.
     change.go_back(left, live, previous_of(live, version, enabled=True), f"rollback from {name} {left}")
     with signals.handled() as held, held.shielded():
         now = restore(change, f"rollback from {name} {left}")
+        lift(change, version)
     console.good(f"rolled back: {now}, verified")
     return now
 

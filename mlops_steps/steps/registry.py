@@ -16,12 +16,13 @@ __all__ = ["COMMON", "STAGE", "STEPS", "WAIT", "Asks", "Changes", "Kind", "Optio
 #: Of the steps that release.
 FORCE = Option(
     "force",
-    "Release during a freeze, for this reason; the record keeps it with your name.",
-    default="a freeze stops the release",
+    "Release during a freeze, or what was rolled back before, for this reason; the record keeps it with your name.",
+    default="a freeze, or a quarantine, stops the release",
     metavar="REASON",
     pattern=r"[^\x00-\x1f]*\S[^\x00-\x1f]{0,499}",
     form="a reason of at most 500 characters in one line",
-    jenkins_help="Release during a freeze, for this reason; the record keeps it with who has started the build.",
+    jenkins_help="Release during a freeze, or what was rolled back before, for this reason; the record keeps it with "
+    "who has started the build.",
 )
 
 #: Of the steps that release.

@@ -52,6 +52,10 @@ def test_a_release_that_fails_its_probation_is_taken_back(workspace: Workspace) 
     assert result.case("monitor-prod", "rollback").find("failure") is None
     unit = workspace.record["stages"]["prod"]["units"]["auto-prod"]
     assert (unit["phase"], unit["version"]) == ("restored", two)
+    refused = workspace.run("release", "--stage", "prod")
+    assert refused.code == 1
+    assert f"bundle {two} is quarantined" in refused.err
+    assert "it failed its probation: scenarios: 1 of 1 runs failed" in refused.err
     # What a rollback has made live is not on probation: the failed scenario is a failed test, and no more.
     fail_in_production(workspace)
     result = monitor(workspace, 1)
