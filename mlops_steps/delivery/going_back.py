@@ -25,9 +25,11 @@ def go_back(
 ) -> str:
     """Makes an earlier version live, healthy and verified: ``to``, or the one that was live before.
 
-    ``published`` are the versions on the deployer; ``only``: the version that must be live now; ``because``: why, if not on purpose.
-    Returns what is live. Raises :class:`CheckFailed` when there is no such version (nothing was changed),
-    :class:`ProductionInDoubt` when the rollback did not succeed.
+    ``published`` are the versions on the deployer; ``only``: the version that must be live now; ``because``: why, if
+    not on purpose. Returns what is live.
+
+    Raises :class:`CheckFailed` when there is no such version (nothing was changed), :class:`ProductionInDoubt` when the
+    rollback did not succeed.
     """
     target, report, console, name = change.target, change.report, change.console, change.target.words.version
     with target.within(deadline), report.case("find"):
