@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -15,6 +16,7 @@ from mlops_steps.config import Settings
 from mlops_steps.dss import throwaway
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import Refusal
+from mlops_steps.shapes.recorder import Recorder
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
@@ -67,6 +69,15 @@ class Site:
             for node in (self.design, self.deployer, *self.nodes):
                 stack.enter_context(node.within(deadline))
             yield
+
+    def observe(self, recorder: Recorder) -> None:
+        """All answers are noted from now on."""
+        for kind, node in (
+            ("design", self.design),
+            ("design", self.deployer),
+            *(("automation", n) for n in self.nodes),
+        ):
+            node.session.observer = partial(recorder.note, kind)
 
     def say(self, state: str) -> None:
         """What the node is at, for who wants to know more."""

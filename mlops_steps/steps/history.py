@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from json import dumps
 from pathlib import Path
-from typing import Any
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery import release_notes
@@ -149,7 +148,7 @@ def _updates(deployer: Dss, project: str, deployment: str) -> list[Update]:
         Update(
             project,
             past.started / 1000,
-            _ended(past.raw.get("endTimestamp"), past.started) / 1000,
+            past.ended / 1000,
             past.succeeded,
             past.version,
             one_line(str(past.raw.get("requester") or ""), 100),
@@ -157,10 +156,6 @@ def _updates(deployer: Dss, project: str, deployment: str) -> list[Update]:
         for past in updates.history(deployer, deployment)
         if not past.running
     ]
-
-
-def _ended(value: Any, started: int) -> float:
-    return float(value) if isinstance(value, (int, float)) and value >= started else float(started)
 
 
 def _commits(settings: Settings, project: str, past: list[PastChange]) -> list[Commit]:
