@@ -17,14 +17,16 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mlops_steps.config import Settings
 from mlops_steps.config.api import ApiReleaseSettings
 from mlops_steps.delivery.record import build_from
-from mlops_steps.dss import claims
+from mlops_steps.dss import claims, quarantines
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import Deployer
+from mlops_steps.dss.node_note import ON_NODE
+from mlops_steps.dss.quarantines import Quarantine
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import Busy, DeadlineExceeded, MlopsError, Refusal, Unreachable
 from mlops_steps.system.console import Console
@@ -36,17 +38,27 @@ _TRIES = 3
 
 
 class Claimable(Protocol):
-    """An infrastructure with the deployer that holds what is published; ``project`` is the key, or id, of that."""
+    """An infrastructure with the node that keeps the notes, ``notes``; ``project`` is the key, or id, of what has them.
+
+    ``quarantine``, and ``lifted``, the version whose quarantine ends, are written when the claim is given back.
+    ``later``: a claim that waits for what will have the notes to be created.
+    """
 
     settings: Settings
     stage: str
     project: str
     infra: str
-    deployer: Dss
     of: Deployer
     claim: Claim | None
+    later: Claim | None
     takes_over: bool
     found_dead: bool
+    quarantine: Quarantine | None
+    lifted: str | None
+
+    @property
+    def notes(self) -> Dss:
+        """The node that keeps the notes."""
 
     def within(self, deadline: Deadline) -> AbstractContextManager[None]:
         """Requests in the block end at the deadline."""
@@ -140,11 +152,12 @@ def claimed(target: Claimable, console: Console, deadline: Deadline) -> Iterator
     except (Stop, Unreachable):
         _give_back(target, claim, console)  # it may have been written already
         raise
-    target.claim = claim if held else None
+    target.claim, target.later = (claim, None) if held else (None, claim)
     try:
         yield
     finally:
-        target.claim = None
+        held = target.claim is not None
+        target.claim = target.later = None
         if held:
             _give_back(target, claim, console)
 
@@ -157,7 +170,7 @@ def wait_for_others(target: Claimable, console: Console, limit: float) -> None:
     mine = _mine(target)
 
     def look() -> bool | None:
-        found = claims.read(target.deployer, target.project, target.infra, target.of)
+        found = claims.read(target.notes, target.project, target.infra, target.of)
         others = [other for other in _others(found, mine)[0] if not (mine.build and other.build == mine.build)]
         # When this wait is over, whoever is noted there counts as gone.
         target.found_dead = target.found_dead or any(other.token != mine.token for other in found)
@@ -172,7 +185,8 @@ def wait_for_others(target: Claimable, console: Console, limit: float) -> None:
         except DeadlineExceeded:
             console.warn(f"another process is noted to be at work on {target.infra} still; taking over")
         except Refusal as error:
-            console.warn(error.message)
+            if not _nowhere_yet(target, error):
+                console.warn(error.message)
 
 
 def _take(target: Claimable, mine: Claim, console: Console) -> bool:
@@ -189,16 +203,24 @@ def _take(target: Claimable, mine: Claim, console: Console) -> bool:
 
     try:
         for _ in range(_TRIES):
-            claims.write(target.deployer, target.project, mine, check, target.of)
+            claims.write(target.notes, target.project, mine, check, target.of)
             time.sleep(pace().settle)
-            if mine in claims.read(target.deployer, target.project, target.infra, target.of):
+            if mine in claims.read(target.notes, target.project, target.infra, target.of):
                 return True
     except Refusal as error:
-        console.warn(f"releases from other agents are not locked out: {error.message}")
+        if _nowhere_yet(target, error):
+            console.line(f"project {target.project} is not on {target.infra} yet: who is at work is noted once it is")
+        else:
+            console.warn(f"releases from other agents are not locked out: {error.message}")
         return False
     _give_back(target, mine, console)
     console.warn("releases from other agents are not locked out: the deployer does not keep the tags")
     return False
+
+
+def _nowhere_yet(target: Claimable, error: Refusal) -> bool:
+    """Whether the note has no place yet: the project of a first direct deployment."""
+    return error.status == 404 and target.of is ON_NODE
 
 
 def _others(found: list[Claim], mine: Claim) -> tuple[list[Claim], bool]:
@@ -212,8 +234,11 @@ def _others(found: list[Claim], mine: Claim) -> tuple[list[Claim], bool]:
 
 
 def _give_back(target: Claimable, claim: Claim, console: Console) -> None:
+    def amend(tags: list[Any]) -> list[Any]:
+        return quarantines.amended(tags, target.quarantine, target.lifted)
+
     def remove() -> None:
-        claims.remove(target.deployer, target.project, claim, Deadline(pace().release_note), target.of)
+        claims.remove(target.notes, target.project, claim, Deadline(pace().release_note), target.of, amend)
 
     try:
         try:
@@ -222,6 +247,8 @@ def _give_back(target: Claimable, claim: Claim, console: Console) -> None:
             remove()  # what the step was asked to do is done, and no further signal raises
     except (MlopsError, Stop) as error:
         console.warn(f"the note that this process is at work on {target.infra} is left behind: {error}")
+        if target.quarantine:
+            console.warn(f"it may not be noted on the deployer that {target.quarantine.version} is quarantined")
 
 
 def _mine(target: Claimable) -> Claim:

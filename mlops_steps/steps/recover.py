@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.recovery import recover
-from mlops_steps.delivery.targets.project_deployer import open_target
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.steps.context import Context
 from mlops_steps.system.waiting import Deadline
 

@@ -16,12 +16,13 @@ __all__ = ["COMMON", "STAGE", "STEPS", "WAIT", "Asks", "Changes", "Kind", "Optio
 #: Of the steps that release.
 FORCE = Option(
     "force",
-    "Release during a freeze, for this reason; the record keeps it with your name.",
-    default="a freeze stops the release",
+    "Release during a freeze, or what was rolled back before, for this reason; the record keeps it with your name.",
+    default="a freeze, or a quarantine, stops the release",
     metavar="REASON",
     pattern=r"[^\x00-\x1f]*\S[^\x00-\x1f]{0,499}",
     form="a reason of at most 500 characters in one line",
-    jenkins_help="Release during a freeze, for this reason; the record keeps it with who has started the build.",
+    jenkins_help="Release during a freeze, or what was rolled back before, for this reason; the record keeps it with "
+    "who has started the build.",
 )
 
 #: Of the steps that release.
@@ -276,6 +277,20 @@ STEPS: dict[str, Step] = {
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
             reads_record=False,
+        ),
+        Step(
+            "monitor",
+            "Look whether what is live on a stage still does what it was released for, and answer decay.",
+            "Health of the deployments, runs of scenarios, data quality, drift, metrics on fresh labels, age of the "
+            "model, errors and response times of the API service: against limits of two levels. At `warn` a test case "
+            "passes and says so, at `act` it fails. Made for a nightly job, whose builds keep what was measured. See "
+            "`monitor` in mlops.yml.",
+            options=(
+                Option("job", "The job whose builds have kept the looks before.", default="JOB_NAME", metavar="NAME"),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.MONITORED),
+            reads_record=False,
+            of_both=True,
         ),
         Step(
             "history",

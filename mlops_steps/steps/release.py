@@ -13,9 +13,11 @@ from mlops_steps.delivery.judging import judge_release
 from mlops_steps.delivery.needed import check_needed
 from mlops_steps.delivery.planning import check_plan, chosen_plan, planned_release
 from mlops_steps.delivery.policing import check_release
+from mlops_steps.delivery.quarantine import check_quarantine
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.release import interrupted_before, look, release
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.errors import MlopsError
 from mlops_steps.needs.model import BundleNeeds
 from mlops_steps.steps.context import Context
@@ -27,7 +29,8 @@ from mlops_steps.system.waiting import Deadline
 def run(
     context: Context, stage: str, *, plan: str | None = None, dry_run: bool = False, force: str | None = None
 ) -> None:
-    """Releases the record's bundle to the stage. ``force`` is the reason for a release during a freeze.
+    """Releases the record's bundle to the stage. ``force`` is the reason for a release during a freeze, or of
+    a bundle that is quarantined.
 
     ``plan`` is the file of a plan that the release is held to; without it, the one that was approved.
 
@@ -49,6 +52,7 @@ def run(
         change = Change(target, report, console, record, settings.record, dry_run=dry_run)
         began = False
         try:
+            check_quarantine(change, target, bundle.id, record.project_commit, force, context.build)
             with report.case("archive"):
                 needs = _check_archive(target, bundle, console)
             if key is not None:
@@ -76,7 +80,7 @@ def run(
             raise interrupted_before(change, stop) from None
 
 
-def _check_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Console) -> BundleNeeds | None:
+def _check_archive(target: BundleTarget, bundle: Bundle, console: Console) -> BundleNeeds | None:
     """Checks that the archive is the one that was tested; reads from it what the bundle needs, if that is asked for."""
     limit = target.settings.package.timeout
     if target.settings.compare.at_release == "off":
@@ -86,9 +90,7 @@ def _check_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Conso
 
 
 @contextmanager
-def _stated(
-    statements: Statements, target: ProjectDeployerTarget, bundle: Bundle, signals: Interrupts
-) -> Iterator[None]:
+def _stated(statements: Statements, target: BundleTarget, bundle: Bundle, signals: Interrupts) -> Iterator[None]:
     """States how the release in the block ended."""
     try:
         yield
