@@ -143,3 +143,13 @@ def test_a_sandbox_answers_in_the_shapes_of_a_file(workspace: Workspace) -> None
     result = workspace.run("sandbox", "run", "--shapes", "mlops.yml", "--", "true")
     assert result.code == 2
     assert "not a file of shapes" in result.err
+
+
+def test_a_stage_without_a_deployer_is_refused_before_anything_is_made(workspace: Workspace) -> None:
+    url = workspace.environment["MLOPS_TEST_URL"]
+    workspace.configure(nodes={"design": {}, "bare": {"url": url, "strategy": "direct"}, "prod": {}})
+    key = workspace.environment["MLOPS_TEST_API_KEY"]
+    result = workspace.run("accept", "--stage", "bare", MLOPS_BARE_API_KEY=key)
+    assert result.code == 2
+    assert "bare has no Project Deployer (strategy: direct)" in result.err
+    assert left(workspace) == []
