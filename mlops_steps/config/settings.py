@@ -15,6 +15,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from mlops_steps.config.api import ApiSettings
 from mlops_steps.config.fields import FilePath, NodeName, ProjectKey
+from mlops_steps.config.monitor import MonitorSettings
 from mlops_steps.config.nodes import ConnectionSettings, InfraSettings, NodeSettings, named
 from mlops_steps.config.policy import Automation, Criticality, MinimumSource, PolicySettings
 from mlops_steps.config.section import Section
@@ -64,6 +65,7 @@ class Settings(Section):
         default=[], description="What a candidate must fulfil before it goes live, besides its tests."
     )
     api: ApiSettings = ApiSettings()
+    monitor: MonitorSettings = MonitorSettings()
     http: HttpSettings = HttpSettings()
     reports: FilePath = Field(default=Path("reports"), description="Folder of the JUnit reports.")
     record: FilePath = Field(default=Path(".mlops/release.json"), description="Path of the release record.")
@@ -103,6 +105,18 @@ class Settings(Section):
         else:
             reason = f"unknown stage {name!r}{nearest(name, names)}"
         raise ConfigError(f"{reason} (stages: {', '.join(names) or 'none'})")
+
+    def units_of(self, stage: str) -> tuple[bool, bool]:
+        """Whether the project has a stage of this name, and whether the API service has.
+
+        Raises :class:`ConfigError` with the nearest spelling when neither has.
+        """
+        project = stage in [one.name for one in self.stages()]
+        service = self.api.service is not None and stage in self.api.stages
+        if not (project or service):
+            names = dict.fromkeys([*(one.name for one in self.stages()), *self.api.stages])
+            raise ConfigError(f"unknown stage {stage!r}{nearest(stage, names)} (stages: {', '.join(names) or 'none'})")
+        return project, service
 
     def units(self, stage: str, infra: str | None = None) -> list[InfraSettings]:
         """The infrastructures of the stage, in the order of the file; ``infra`` is the name, or id, of the one meant.

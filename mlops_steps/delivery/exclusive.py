@@ -17,15 +17,16 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mlops_steps.config import Settings
 from mlops_steps.config.api import ApiReleaseSettings
 from mlops_steps.delivery.record import build_from
-from mlops_steps.dss import claims
+from mlops_steps.dss import claims, quarantines
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import Deployer
 from mlops_steps.dss.node_note import ON_NODE
+from mlops_steps.dss.quarantines import Quarantine
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import Busy, DeadlineExceeded, MlopsError, Refusal, Unreachable
 from mlops_steps.system.console import Console
@@ -39,6 +40,7 @@ _TRIES = 3
 class Claimable(Protocol):
     """An infrastructure with the node that keeps the notes, ``notes``; ``project`` is the key, or id, of what has them.
 
+    ``quarantine``, and ``lifted``, the version whose quarantine ends, are written when the claim is given back.
     ``later``: a claim that waits for what will have the notes to be created.
     """
 
@@ -51,6 +53,8 @@ class Claimable(Protocol):
     later: Claim | None
     takes_over: bool
     found_dead: bool
+    quarantine: Quarantine | None
+    lifted: str | None
 
     @property
     def notes(self) -> Dss:
@@ -230,8 +234,11 @@ def _others(found: list[Claim], mine: Claim) -> tuple[list[Claim], bool]:
 
 
 def _give_back(target: Claimable, claim: Claim, console: Console) -> None:
+    def amend(tags: list[Any]) -> list[Any]:
+        return quarantines.amended(tags, target.quarantine, target.lifted)
+
     def remove() -> None:
-        claims.remove(target.notes, target.project, claim, Deadline(pace().release_note), target.of)
+        claims.remove(target.notes, target.project, claim, Deadline(pace().release_note), target.of, amend)
 
     try:
         try:
@@ -240,6 +247,8 @@ def _give_back(target: Claimable, claim: Claim, console: Console) -> None:
             remove()  # what the step was asked to do is done, and no further signal raises
     except (MlopsError, Stop) as error:
         console.warn(f"the note that this process is at work on {target.infra} is left behind: {error}")
+        if target.quarantine:
+            console.warn(f"it may not be noted on the deployer that {target.quarantine.version} is quarantined")
 
 
 def _mine(target: Claimable) -> Claim:

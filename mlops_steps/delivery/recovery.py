@@ -7,6 +7,7 @@ from mlops_steps.delivery.change import Change, previous_of
 from mlops_steps.delivery.evidence import Situation, is_canary
 from mlops_steps.delivery.exclusive import Claimable, claimed, wait_for_others
 from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.quarantine import again, quarantine
 from mlops_steps.delivery.restore import restore
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.verify import verify
@@ -39,9 +40,12 @@ def recover(change: Change, place: Claimable, waiting: Deadline, signals: Interr
         if situation.phase is Phase.VERIFYING and _verified(change, live, situation):
             return
         if situation.recorded:
+            again(change, change.unit.version)
             change.give_up(_WHY)
         else:
             with target.within(Deadline(max(deadline.remaining, pace().grace))):
+                if situation.failed:
+                    quarantine(change, situation.failed, "its smoke test failed")
                 _note(change, live, situation)
         restored = restore(change, _WHY)
     report.set(**{target.words.version: change.noted_before})
@@ -69,6 +73,7 @@ def _verified(change: Change, live: Live, situation: Situation) -> bool:
             error.live = str(live)
             raise
         console.warn(error.message)
+        quarantine(change, live.version, error.message)
         return False
     console.good(f"nothing is pending on {target.stage}: {live}, verified")
     return True

@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from json import dumps
 from pathlib import Path
-from typing import Any
 
 from mlops_steps.config import NodeSettings, Settings
 from mlops_steps.delivery import release_notes
@@ -151,7 +150,7 @@ def _updates(deployer: Dss, project: str, deployment: str) -> list[Update]:
         Update(
             project,
             past.started / 1000,
-            _ended(past.raw.get("endTimestamp"), past.started) / 1000,
+            past.ended / 1000,
             past.succeeded,
             past.version,
             one_line(str(past.raw.get("requester") or ""), 100),
@@ -166,10 +165,6 @@ def _activations(settings: Settings, stage: NodeSettings) -> list[Update]:
     with connect(settings, stage) as node, node.within(Deadline(_LIMIT)):
         past = direct.state(node, settings.project).note.activations
     return [Update(settings.project, one.began / 1000, one.began / 1000, True, one.bundle) for one in past if one.done]
-
-
-def _ended(value: Any, started: int) -> float:
-    return float(value) if isinstance(value, (int, float)) and value >= started else float(started)
 
 
 def _commits(settings: Settings, project: str, past: list[PastChange]) -> list[Commit]:

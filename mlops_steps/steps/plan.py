@@ -13,6 +13,7 @@ from mlops_steps.delivery.needed import check_needed
 from mlops_steps.delivery.plan import ChangedObject, Consequences, Plan, PlannedRelease
 from mlops_steps.delivery.planning import in_words, planned_release
 from mlops_steps.delivery.policing import approval_in_words, refusals
+from mlops_steps.delivery.quarantine import quarantined
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.release import look
 from mlops_steps.delivery.targets.archive_file import archive_file
@@ -42,6 +43,8 @@ def run(context: Context, stage: str, *, out: str | None = None) -> None:
     report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
     with open_target(settings, stage) as target, archive_file(settings) as archive:
         change = Change(target, report, console, record, settings.record, dry_run=True)
+        if note := quarantined(change, target, bundle.id, record.project_commit):
+            refused = [*refused, f"bundle {bundle.id} is quarantined: {note}"]
         with report.case("archive"):
             gate.check_same_archive(target, bundle, console, settings.package.timeout, keep=archive)
             needs = read_needs(archive, bundle.id, target.project) if settings.compare.at_release != "off" else None

@@ -16,12 +16,13 @@ __all__ = ["COMMON", "STAGE", "STEPS", "WAIT", "Asks", "Changes", "Kind", "Optio
 #: Of the steps that release.
 FORCE = Option(
     "force",
-    "Release during a freeze, for this reason; the record keeps it with your name.",
-    default="a freeze stops the release",
+    "Release during a freeze, or what was rolled back before, for this reason; the record keeps it with your name.",
+    default="a freeze, or a quarantine, stops the release",
     metavar="REASON",
     pattern=r"[^\x00-\x1f]*\S[^\x00-\x1f]{0,499}",
     form="a reason of at most 500 characters in one line",
-    jenkins_help="Release during a freeze, for this reason; the record keeps it with who has started the build.",
+    jenkins_help="Release during a freeze, or what was rolled back before, for this reason; the record keeps it with "
+    "who has started the build.",
 )
 
 #: Of the steps that release.
@@ -96,6 +97,12 @@ STEPS: dict[str, Step] = {
                     "clean_",
                     "Only remove what a run that was killed has left; not while another one runs.",
                     Kind.FLAG,
+                ),
+                Option(
+                    "record",
+                    "Write the shapes of all answers, without values and names of yours, as YAML.",
+                    default="none",
+                    metavar="FILE",
                 ),
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGE),
@@ -270,6 +277,21 @@ STEPS: dict[str, Step] = {
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
             reads_record=False,
+        ),
+        Step(
+            "monitor",
+            "Look whether what is live on a stage still does what it was released for, and answer decay.",
+            "Health of the deployments, runs of scenarios, data quality, drift, metrics on fresh labels, age of the "
+            "model, errors and response times of the API service: against limits of two levels. At `warn` a test case "
+            "passes and says so, at `act` it fails. A release that is on probation is taken back then (exit codes 4 "
+            "and 5, as of `release`). Made for a nightly job, whose builds keep what was measured. See `monitor` in "
+            "mlops.yml.",
+            options=(
+                Option("job", "The job whose builds have kept the looks before.", default="JOB_NAME", metavar="NAME"),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.MONITORED),
+            changes=Changes.ON_PROBATION,
+            of_both=True,
         ),
         Step(
             "history",

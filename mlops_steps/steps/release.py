@@ -13,6 +13,7 @@ from mlops_steps.delivery.judging import judge_release
 from mlops_steps.delivery.needed import check_needed
 from mlops_steps.delivery.planning import check_plan, chosen_plan, planned_release
 from mlops_steps.delivery.policing import check_release
+from mlops_steps.delivery.quarantine import check_quarantine
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.release import interrupted_before, look, release
 from mlops_steps.delivery.targets.bundle_target import BundleTarget
@@ -28,7 +29,8 @@ from mlops_steps.system.waiting import Deadline
 def run(
     context: Context, stage: str, *, plan: str | None = None, dry_run: bool = False, force: str | None = None
 ) -> None:
-    """Releases the record's bundle to the stage. ``force`` is the reason for a release during a freeze.
+    """Releases the record's bundle to the stage. ``force`` is the reason for a release during a freeze, or of
+    a bundle that is quarantined.
 
     ``plan`` is the file of a plan that the release is held to; without it, the one that was approved.
 
@@ -50,6 +52,7 @@ def run(
         change = Change(target, report, console, record, settings.record, dry_run=dry_run)
         began = False
         try:
+            check_quarantine(change, target, bundle.id, record.project_commit, force, context.build)
             with report.case("archive"):
                 needs = _check_archive(target, bundle, console)
             if key is not None:

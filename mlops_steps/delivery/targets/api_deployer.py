@@ -16,6 +16,7 @@ from mlops_steps.dss.api_services import Endpoint
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import SERVICES, Deployer
 from mlops_steps.dss.deployments import changed_by_another
+from mlops_steps.dss.quarantines import Quarantine
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, SomebodyElse
 from mlops_steps.report.model import Case
@@ -53,6 +54,8 @@ class ApiDeployerTarget:
         self.takes_over = False
         self.later: Claim | None = None
         self.found_dead = False
+        self.quarantine: Quarantine | None = None
+        self.lifted: str | None = None
         self.nodes = ApiNodes(settings, stage, deployer, endpoints, stack)
 
     @property

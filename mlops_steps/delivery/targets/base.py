@@ -10,6 +10,7 @@ from typing import Protocol
 from mlops_steps.config import Settings
 from mlops_steps.delivery.unit import Kind
 from mlops_steps.dss.deployments import Deployment, Health
+from mlops_steps.dss.quarantines import Quarantine
 from mlops_steps.report.model import Case
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
@@ -184,7 +185,8 @@ class Target(Protocol):
     """A unit of a stage, with connections to the nodes that can change it. All raise :class:`NodeError`.
 
     Everything else of delivery works on this: another kind of unit is another implementation. ``found_dead``: a process
-    that is gone has left its claim behind. ``smoke_test`` names the smoke test, for people.
+    that is gone has left its claim behind. ``smoke_test`` names the smoke test, for people. ``quarantine`` is a version
+    that is rolled back now, ``lifted`` one whose quarantine ends: :mod:`mlops_steps.delivery.quarantine`.
     """
 
     settings: Settings
@@ -192,6 +194,8 @@ class Target(Protocol):
     infra: str
     default_deployment: str
     found_dead: bool
+    quarantine: Quarantine | None
+    lifted: str | None
     words: Words
 
     @property

@@ -15,6 +15,7 @@ from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import Deployment
 from mlops_steps.dss.direct import Finding
+from mlops_steps.dss.quarantines import Quarantine
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import SomebodyElse
 from mlops_steps.report.model import Case, Outcome
@@ -68,6 +69,9 @@ class BundleTarget(ABC):
         self.later: Claim | None = None
         # Whether a process that is gone has left its claim behind.
         self.found_dead = False
+        # What is written down when the claim is given back (`delivery/quarantine.py`).
+        self.quarantine: Quarantine | None = None
+        self.lifted: str | None = None
         # What the node said of the last bundle that was made live, or was not; each is a test case.
         self.findings: list[Finding] = []
         # SHA-256 and size of the archives that were checked.
