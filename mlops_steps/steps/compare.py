@@ -80,5 +80,5 @@ def _needs(target: BundleTarget, wanted: Bundle | str, console: Console) -> Bund
 
 def _place(target: BundleTarget) -> Place:
     with target.within(Deadline(target.settings.compare.timeout)):
-        deployment = target.find_deployment()
+        deployment = target.planned()
     return Place(target.stage, target.node, target.deployed_key, deployment)
