@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, PrivateAttr, SecretStr, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
@@ -124,7 +124,7 @@ class InfraSettings(ConnectionSettings):
         default=MappingSettings(),
         description="What the project uses on the node in the place of what its bundle names.",
     )
-    variables: dict[VariableName, JsonValue] = Field(
+    variables: dict[VariableName, Any] = Field(
         default={}, description="Local variables of the project on the node. Never write a secret here."
     )
     scenarios: dict[Id, bool] = Field(default={}, description="Scenarios that are active on the node, or are not.")
