@@ -58,7 +58,8 @@ def run(
             if key is not None:
                 with report.case("provenance"):
                     check_provenance(target, bundle, key, console)
-            judged = judge_release(change, target, bundle, Deadline(settings.release.timeout))
+            with statements.of_gates(target, bundle, report, dry_run=dry_run):
+                judged = judge_release(change, target, bundle, Deadline(settings.release.timeout))
             deadline = Deadline(settings.release.timeout)
             if dry_run:
                 live, situation = look(change, bundle.id, deadline)
@@ -71,6 +72,7 @@ def run(
                 judged.check(live, stage)
                 check_plan(planned, planned_release(change, live, situation, bundle), situation, report)
                 check_needed(change, target, needs, live, situation, deadline)
+                statements.seal(target, bundle)
                 began = True
                 with _stated(statements, target, bundle, context.signals):
                     release(change, live, situation, bundle.id, deadline, context.signals)
