@@ -25,7 +25,7 @@ def recover(change: Change, place: Claimable, waiting: Deadline, signals: Interr
     which this process takes over. The caller holds its lock. Raises as :mod:`mlops_steps.steps.recover` does.
     """
     target, report, console = change.target, change.report, change.console
-    wait_for_others(place, console, max(waiting.remaining, pace().grace))
+    wait_for_others([place], console, max(waiting.remaining, pace().grace))
     place.takes_over = True
     deadline = Deadline(target.limits.restore)
     with target.within(deadline):

@@ -54,10 +54,31 @@ def write(report: Report, path: Path) -> None:
 
 
 def to_bytes(report: Report) -> bytes:
-    """The report as a JUnit XML document in UTF-8."""
-    cases = distinct(report.cases, report.classname)
-    texts = sum(bool(text) for case in cases for text in (case.details, case.stdout, case.stderr))
+    """The report as a JUnit XML document in UTF-8: one suite, and one for each of its parts."""
+    suites = {id(one): distinct(one.cases, one.classname) for one in (report, *report.parts)}
+    all_cases = [case for cases in suites.values() for case in cases]
+    texts = sum(bool(text) for case in all_cases for text in (case.details, case.stdout, case.stderr))
     limit = max(LEAST_LIMIT, min(TEXT_LIMIT, TOTAL_LIMIT // max(1, texts)))
+    elements = [_suite(one, suites[id(one)], limit) for one in (report, *report.parts)]
+    root = ElementTree.Element("testsuites", _totals(elements))
+    root.extend(elements)
+    ElementTree.indent(root)
+    data: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return data + b"\n"
+
+
+def _totals(elements: list[ElementTree.Element]) -> dict[str, str]:
+    """The attributes of the root: names of the first suite, sums of the numbers of all."""
+    first = elements[0]
+    found = {name: first.get(name, "") for name in _SUITES}
+    if len(elements) > 1:
+        for name in ("tests", "failures", "errors"):
+            found[name] = str(sum(int(element.get(name, "0")) for element in elements))
+        found["time"] = _seconds(sum(float(element.get("time", "0")) for element in elements))
+    return found
+
+
+def _suite(report: Report, cases: list[Case], limit: int) -> ElementTree.Element:
     document = TestSuite(
         _name(report.classname),
         [_test_case(case, limit) for case in cases],
@@ -67,12 +88,7 @@ def to_bytes(report: Report) -> bytes:
         stdout=presentable(report.stdout, TEXT_LIMIT),
         stderr=presentable(report.stderr, TEXT_LIMIT),
     )
-    element = _as_jenkins_reads_it(document.build_xml_doc(), cases)
-    root = ElementTree.Element("testsuites", {name: element.get(name, "") for name in _SUITES})
-    root.append(element)
-    ElementTree.indent(root)
-    data: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return data + b"\n"
+    return _as_jenkins_reads_it(document.build_xml_doc(), cases)
 
 
 def read(path: Path) -> Report:

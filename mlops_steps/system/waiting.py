@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from mlops_steps.errors import DeadlineExceeded
+from mlops_steps.system import cancellation
 from mlops_steps.system.pace import pace
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ def poll(
         if answer is not None:
             return answer
         deadline.check(what)
-        time.sleep(min(pause * random.uniform(0.8, 1.2), deadline.remaining))
+        cancellation.pause(min(pause * random.uniform(0.8, 1.2), deadline.remaining))
         pause = min(pause * factor, longest)
 
 
