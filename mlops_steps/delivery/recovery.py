@@ -15,7 +15,8 @@ from mlops_steps.system.interrupts import Interrupts
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
-_WHY = "an earlier release was interrupted"
+#: Why what was live before is restored.
+INTERRUPTED = "an earlier release was interrupted"
 
 
 def recover(change: Change, place: Claimable, waiting: Deadline, signals: Interrupts) -> None:
@@ -29,26 +30,33 @@ def recover(change: Change, place: Claimable, waiting: Deadline, signals: Interr
     place.takes_over = True
     deadline = Deadline(target.limits.restore)
     with target.within(deadline):
-        live = _observe(change, deadline)
+        live = observe(change, deadline)
         situation = evidence.to_recover(change, live)
     if situation.phase not in (Phase.VERIFYING, Phase.RESTORING):
         with report.case("recover"):
             console.good(f"nothing is pending on {target.stage}: {live}")
         return
     with signals.shielded(), claimed(place, console, deadline):
-        if situation.phase is Phase.VERIFYING and _verified(change, live, situation):
+        restored = put_in_order(change, live, situation)
+        if restored is None:
             return
-        if situation.recorded:
-            change.give_up(_WHY)
-        else:
-            with target.within(Deadline(max(deadline.remaining, pace().grace))):
-                _note(change, live, situation)
-        restored = restore(change, _WHY)
     report.set(**{target.words.version: change.noted_before})
     console.good(f"recovered: {restored}, verified")
 
 
-def _observe(change: Change, deadline: Deadline) -> Live:
+def put_in_order(change: Change, live: Live, situation: Situation) -> str | None:
+    """Verifies what is live, or restores what was: then what is live is returned, in words."""
+    if situation.phase is Phase.VERIFYING and _verified(change, live, situation):
+        return None
+    if situation.recorded:
+        change.give_up(INTERRUPTED)
+    else:
+        with change.target.within(Deadline(change.target.limits.restore)):
+            _note(change, live, situation)
+    return restore(change, INTERRUPTED)
+
+
+def observe(change: Change, deadline: Deadline) -> Live:
     """What is live when no update is under way any more. Without a record, the nodes must agree on it."""
     target, console = change.target, change.console
     target.wait_until_idle(deadline, console)
@@ -84,4 +92,4 @@ def _note(change: Change, live: Live, situation: Situation) -> None:
         f"the record does not say how a release that was interrupted ended, but {live}; "
         f"restoring {previous.version or 'nothing'}"
     )
-    change.go_back(live.version, live, previous, _WHY)
+    change.go_back(live.version, live, previous, INTERRUPTED)

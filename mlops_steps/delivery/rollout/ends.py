@@ -56,10 +56,9 @@ def conclude(
     live = _live(members, ends, version, kept)
     details = [f"{end.member.place}: {end.why}; live now: {end.live}" for end in ends]
     if doubt:
-        names = _names([end.member for end in doubt])
         return "in doubt", ProductionInDoubt(
             f"{stage}: the release failed and what was live before could not be restored on {len(doubt)} of "
-            f"{len(members)} infrastructures: {names}",
+            f"{len(members)} infrastructures: {names([end.member for end in doubt])}",
             details=[f"the release failed because: {why}", *details[:50], *doubt[0].details],
             live=live,
             next_step=f"run `mlops-steps recover --stage {stage}`: it restores them all",
@@ -69,7 +68,7 @@ def conclude(
         if back:
             text = "what was live before is live again on all that were changed, verified"
         if kept:
-            text = f"bundle {version} stays on {_names(kept)}, as on_failure: {rollout.on_failure} says"
+            text = f"bundle {version} stays on {names(kept)}, as on_failure: {rollout.on_failure} says"
         state: State = "stopped" if kept else "restored"
         return state, Interrupted(
             f"{stage}: the release of bundle {version} was {why}; {text}", signal_number=cause.signal, live=live
@@ -77,7 +76,7 @@ def conclude(
     if kept:
         return "stopped", ProductionInDoubt(
             f"{stage}: the release of bundle {version} stopped in wave {rollout.wave} of {rollout.waves}: {why}; "
-            f"{_names(kept)} have bundle {version}, verified, and the others do not",
+            f"{names(kept)} have bundle {version}, verified, and the others do not",
             details=details[:50],
             live=live,
             next_step=f"fix what failed and run the release again, which goes on with the others; or "
@@ -108,9 +107,10 @@ def _live(members: Sequence[Member], ends: Sequence[End], version: str, kept: Se
             before = member.change.unit.previous or (member.situation and member.situation.previous)
             what = f"bundle {before.version}" if before and before.version else "nothing"
         groups.setdefault(what, []).append(member)
-    return "; ".join(f"{what} on {_names(found)}" for what, found in groups.items())
+    return "; ".join(f"{what} on {names(found)}" for what, found in groups.items())
 
 
-def _names(members: Sequence[Member]) -> str:
+def names(members: Sequence[Member]) -> str:
+    """The infrastructures, for a line."""
     shown = ", ".join(member.place for member in members[:_NAMED])
     return f"{shown} and {len(members) - _NAMED} more" if len(members) > _NAMED else shown

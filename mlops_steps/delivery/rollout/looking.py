@@ -66,9 +66,8 @@ def raise_worst(failed: Sequence[tuple[Member, MlopsError]], report: Report, wha
     member, worst = max(failed, key=lambda pair: pair[1].exit_code)
     stage = member.target.stage
     others = [f"{other.place}: {error.message}" for other, error in failed if other is not member]
-    text = worst.message if stage in worst.message and len(failed) == 1 else f"{member.place}: {worst.message}"
-    if others:
-        text += f" (and on {len(others)} more; {stage} is {what})"
+    more = f" (and on {len(others)} more)" if others else ""
+    text = f"{stage}, {member.place}: {worst.message}{more}; {stage} is {what}"
     raised = type(worst)(text, **({"status": worst.status} if hasattr(worst, "status") else {}))
     raised.details = (*worst.details, *others)
     raised.live, raised.next_step, raised.is_reported = worst.live, worst.next_step, True

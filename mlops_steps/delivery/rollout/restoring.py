@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.restore import put_back, restore
@@ -36,15 +36,12 @@ def to_be_restored(members: Sequence[Member], rollout: Rollout, version: str, fa
 def restore_all(
     members: Sequence[Member],
     why: str,
-    errors: Mapping[str, MlopsError | None],
+    work: Callable[[Member], End],
     at_once: int,
     signals: Interrupts,
     console: Console,
 ) -> list[End]:
-    """Restores them wave by wave, the last one first; ``errors``: what has failed on an infrastructure itself, by id.
-
-    No signal stops it. Raises nothing: how each ended is returned.
-    """
+    """Does the ``work`` on each, wave by wave, the last one first. No signal stops it. Returns how each ended."""
     ends: list[End] = []
     if not members:
         return ends
@@ -59,33 +56,39 @@ def restore_all(
 
             def one(member: Member) -> None:
                 with member.signals.shielded():
-                    ends.append(_restore_one(member, why, errors.get(member.infra)))
+                    try:
+                        ends.append(work(member))
+                    except ProductionInDoubt as error:
+                        ends.append(End(member, "in doubt", str(error.live), error.message, error.details))
+                    except MlopsError as error:
+                        ends.append(End(member, "in doubt", error.live or "unknown", error.message, error.details))
+                    except Exception as error:
+                        ends.append(End(member, "in doubt", "unknown", InternalError.of(error).message))
 
             wave = [member for member in members if member.wave == number]
             side_by_side(wave, one, at_once, signals, heard=False, say=say)
     return ends
 
 
-def _restore_one(member: Member, why: str, own: MlopsError | None) -> End:
+def restore_one(member: Member, why: str, own: MlopsError | None) -> End:
+    """Takes back what a release that failed has done; ``own`` is what has failed on this infrastructure itself."""
     change = member.change
     reason = own.message if own else why
     try:
         if change.unit.phase is Phase.LIVE:
-            return End(member, "restored", _back_from_live(member, reason), reason)
+            return End(member, "restored", back_from_live(member, reason), reason)
         put_back(change, own or CheckFailed(why))
         raise InternalError("put_back has raised nothing")
     except RolledBack as error:
         return End(member, "restored", str(error.live), reason)
-    except ProductionInDoubt as error:
-        return End(member, "in doubt", str(error.live), error.message, error.details)
+    except ProductionInDoubt:
+        raise
     except (MlopsError, Stop) as error:
         live = error.live if isinstance(error, MlopsError) else None
         return End(member, "untouched", live or "as before", reason)
-    except Exception as error:
-        return End(member, "in doubt", "unknown", InternalError.of(error).message)
 
 
-def _back_from_live(member: Member, why: str) -> str:
+def back_from_live(member: Member, why: str) -> str:
     """Takes back what was live and verified already. Raises :class:`ProductionInDoubt`."""
     change, target = member.change, member.target
     unit, deadline = change.unit, Deadline(target.limits.restore)

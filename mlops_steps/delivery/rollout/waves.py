@@ -13,10 +13,9 @@ from mlops_steps.delivery.release import go_forward
 from mlops_steps.delivery.rollout.ends import End, conclude
 from mlops_steps.delivery.rollout.members import Ended, Member, side_by_side
 from mlops_steps.delivery.rollout.progress import Rollout, State
-from mlops_steps.delivery.rollout.restoring import restore_all, to_be_restored
+from mlops_steps.delivery.rollout.restoring import restore_all, restore_one, to_be_restored
 from mlops_steps.errors import CheckFailed, ConfigError, InternalError, MlopsError
 from mlops_steps.report.model import Case, Outcome, Report
-from mlops_steps.system.cancellation import Cancelled
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
 from mlops_steps.system.pace import pace
@@ -234,10 +233,11 @@ class Waves:
         restored = to_be_restored(self.members, rollout, self.bundle.id, set(errors))
         if restored:
             self._reach("restoring", why)
-        ends = restore_all(
-            restored, why, {place: _wanted(error) for place, error in errors.items()}, self.settings.at_once,
-            self.signals, self.console,
-        )  # fmt: skip
+
+        def work(member: Member) -> End:
+            return restore_one(member, why, _of_its_own(errors.get(member.infra)))
+
+        ends = restore_all(restored, why, work, self.settings.at_once, self.signals, self.console)
         state, error = conclude(self.members, ends, rollout, self.bundle.id, cause, why)
         self._reach(state, why)
         self._cases(ends, why)
@@ -288,9 +288,9 @@ class _WaveFailed(MlopsError):
         self.stop = stop
 
 
-def _wanted(error: MlopsError | Stop) -> MlopsError | None:
+def _of_its_own(error: MlopsError | Stop | None) -> MlopsError | None:
     """The failure of an infrastructure of its own; ``None`` where it was stopped because of another one."""
-    return None if isinstance(error, (Cancelled, Stop)) else error
+    return None if isinstance(error, Stop) else error
 
 
 def _names(members: Sequence[Member]) -> str:
