@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from mlops_steps.config.api import ApiNodeSettings
 from mlops_steps.config.fields import is_plain_http
@@ -12,6 +14,9 @@ from mlops_steps.config.nodes import ConnectionSettings, wave_problems
 from mlops_steps.config.settings import Settings
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.text import nearest
+
+# Kinds of gates that compare with what is live, or look at a bundle before it is.
+_OF_A_CANDIDATE = ("champion", "project_standards", "governance")
 
 
 def contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Problem]:
@@ -33,6 +38,12 @@ def contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pro
                 name,
                 "infras" if node.infras else "infra" if node.infra else "deployment",
             )
+        for unit in node.units():
+            if unit.is_direct and (unit.deployment or unit.nodes or name in ("design", "deployer")):
+                key = "deployment" if unit.deployment else "nodes" if unit.nodes else "strategy"
+                below_stage = ("infras", unit.place) if node.infras else ()
+                text = "strategy direct is for stages, and has neither a deployment nor several nodes"
+                yield problem(text, "nodes", name, *below_stage, key)
         for below, one in node.connections():
             if one.client_key and not one.client_certificate:
                 yield problem("requires client_certificate", "nodes", name, *below, "client_key")
@@ -68,6 +79,7 @@ def contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pro
                     *(("infras", unit.place) if unit.place else ()),
                 )
             deployments[deployment] = unit.name
+    yield from _of_monitor(settings, problem)
     for number, gate in enumerate(settings.gates):
         if gate.gate == "governance" and gate.govern and gate.govern not in settings.nodes:
             known = f"{gate.govern}{nearest(gate.govern, settings.nodes)}"
@@ -77,6 +89,27 @@ def contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pro
             settings.release_stage()
         except ConfigError as error:
             yield problem(error.message, "release", "stage")
+
+
+def _of_monitor(settings: Settings, problem: Callable[..., Problem]) -> Iterable[Problem]:
+    gates = {gate.name: gate for gate in settings.monitor.gates}
+    for name, gate in gates.items():
+        if gate.gate in _OF_A_CANDIDATE:
+            text = f"{name}: a gate of kind {gate.gate} judges a candidate, not what is live"
+            yield problem(text, "monitor", "gates")
+    for name, limits in settings.monitor.act.items():
+        if name not in gates:
+            yield problem(f"no such gate of monitor.gates: {name}{nearest(name, gates)}", "monitor", "act", name)
+            continue
+        from mlops_steps.config.gates import at_act
+
+        try:
+            at_act(gates[name], limits)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(word) for word in first["loc"])
+            text = "no such limit" if first["type"] == "extra_forbidden" else first["msg"]
+            yield problem(f"{where}: {text}" if where else text, "monitor", "act", name)
 
 
 def missing_files(settings: Settings, lines: Mapping[Key, int]) -> list[Problem]:

@@ -240,6 +240,17 @@ class Gates(Section):
         return self
 
 
+class MonitoredGates(Section):
+    """The gates of `monitor`, at their place in the file."""
+
+    monitor: Gates
+
+
+def at_act(gate: GateSettings, limits: dict[str, Any]) -> GateSettings:
+    """The gate with the limits of the level `act`. Raises ``ValidationError`` for limits that it does not have."""
+    return type(gate).model_validate({**gate.model_dump(), **limits})
+
+
 #: The model of each kind of gate.
 KINDS: dict[str, type[GateSettings]] = {
     "metric": MetricGate,

@@ -62,10 +62,11 @@ def _build(document: Document, root: Path, environ: Mapping[str, str], overrides
     _apply_overrides(data, places, overrides)
 
     settings = None
+    gates: list[Any] = []
     try:
         gates = _gates(data.pop("gates", None))
+        _monitored_gates(data)
     except ValidationError as error:
-        gates = []
         problems += explain(error, document.lines, places)
     try:
         settings = Settings.model_validate({**data, "gates": gates, "root": root})
@@ -95,6 +96,18 @@ def _gates(value: object) -> list[Any]:
     from mlops_steps.config.gates import Gates
 
     return list(Gates.model_validate({"gates": value}).gates)
+
+
+def _monitored_gates(data: dict[str, Any]) -> None:
+    """Puts the gates of `monitor` in the place of what the file says of them. Raises ``ValidationError``."""
+    section = data.get("monitor")
+    given = section.pop("gates", None) if isinstance(section, dict) else None
+    if isinstance(section, dict) and given is not None:
+        from mlops_steps.config.gates import MonitoredGates
+
+        limits = section.pop("act", None)  # of no use, and another error, where the gates cannot be read
+        found = MonitoredGates.model_validate({"monitor": {"gates": given}}).monitor.gates
+        data["monitor"] = {**section, "gates": list(found), **({} if limits is None else {"act": limits})}
 
 
 def _document(path: Path | None, environ: Mapping[str, str]) -> tuple[Document, Path]:

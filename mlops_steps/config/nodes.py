@@ -18,7 +18,7 @@ from mlops_steps.system.text import nearest
 
 #: What each of several infrastructures, or nodes, has for itself.
 _OF_A_CONNECTION = ("url", "verify", "client_certificate", "client_key", "api_key_file")
-_OF_AN_INFRA = ("infra", "deployment", "nodes")
+_OF_AN_INFRA = ("infra", "deployment", "nodes", "strategy")
 
 
 class ConnectionSettings(Section):
@@ -106,6 +106,11 @@ class InfraSettings(ConnectionSettings):
         default={},
         description="The Automation nodes of a multi-node infrastructure: all of them must have the bundle active.",
     )
+    strategy: Literal["deployer", "direct"] = Field(
+        default="deployer",
+        description="direct: bundles are imported and activated on this Automation node itself, which makes it a "
+        "stage, without a Project Deployer.",
+    )
     place: Annotated[str, SkipJsonSchema()] = ""
 
     @model_validator(mode="before")
@@ -126,6 +131,11 @@ class InfraSettings(ConnectionSettings):
     def witnesses(self) -> list[ConnectionSettings]:
         """The Automation nodes, all of which must say that a bundle is active."""
         return list(self.nodes.values()) or [self]
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether no deployer deploys there."""
+        return self.strategy == "direct"
 
 
 class RolloutSettings(Section):
@@ -167,12 +177,21 @@ class NodeSettings(InfraSettings):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: object) -> object:
+        if (
+            isinstance(data, dict)
+            and data.get("strategy") == "direct"
+            and not (data.get("infra") or data.get("infras"))
+        ):
+            # What is deployed directly is named by its node, as what a deployer deploys is by its infrastructure.
+            data = {**data, "infra": data.get("name")}
         return _with_parts(_with_parts(data, "infras"), "nodes")
 
     @model_validator(mode="after")
     def _copy_first(self) -> Self:
         if self.infras:
-            _like_the_first(self, next(iter(self.infras.values())), (*_OF_A_CONNECTION, "infra", "deployment"))
+            _like_the_first(
+                self, next(iter(self.infras.values())), (*_OF_A_CONNECTION, "infra", "deployment", "strategy")
+            )
         elif self.nodes:
             _like_the_first(self, next(iter(self.nodes.values())), _OF_A_CONNECTION)
         return self

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 COMMAND_LINE = "command line"
 
 _SECRET_WORD = re.compile(r"^(api)?_?-?keys?$|api_?-?key|token|passw|secret|credential", re.IGNORECASE)
+_PLACES_OF_GATES: tuple[Key, ...] = (("gates",), ("monitor", "gates"))
 _KINDS = {
     "string_type": "must be text",
     "string_unicode": "must be text",
@@ -68,8 +69,10 @@ def _in_file(place: str) -> bool:
 
 def _without_gate_kind(key: Key) -> tuple[str, Key]:
     """The kind of the gate that a key belongs to, which is no key of the file, and the key without it."""
-    if key[:1] == ("gates",) and len(key) > 2 and key[2] in _kinds_of_gates():
-        return key[2], (*key[:2], *key[3:])
+    for place in _PLACES_OF_GATES:
+        at = len(place) + 1
+        if key[: len(place)] == place and len(key) > at and key[at] in _kinds_of_gates():
+            return key[at], (*key[:at], *key[at + 1 :])
     return "", key
 
 
@@ -89,7 +92,8 @@ def misplaced_key(key: Key, gate: str = "") -> str:
             f"{path}: no secrets in this file: an API key comes from MLOPS_<NODE>_API_KEY, "
             "or from the file that MLOPS_<NODE>_API_KEY_FILE names"
         )
-    model = _kinds_of_gates()[gate] if gate and len(key) == 3 else _model_at(key[:-1])
+    of_gate = gate and len(key) == (4 if key[0] == "monitor" else 3)
+    model = _kinds_of_gates()[gate] if of_gate else _model_at(key[:-1])
     near = nearest(name, _names(model)) if model else ""
     if not near:
         elsewhere = [place for place in all_keys() if place.rpartition(".")[2] == name]

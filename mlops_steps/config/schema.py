@@ -18,6 +18,7 @@ def schema() -> dict[str, Any]:
     result["properties"]["gates"] = gates["properties"]["gates"]
     definitions: dict[str, Any] = result["$defs"]
     definitions.update(gates["$defs"])
+    definitions["MonitorSettings"]["properties"]["gates"]["items"] = gates["properties"]["gates"]["items"]
     for name, definition in {**definitions, "Settings": result}.items():
         if name in _NOT_REQUIRED:
             definition.pop("required", None)

@@ -116,14 +116,17 @@ class Change:
         version, seen = str(self.unit.version), live.deployment
         if live.is_healthy(version):
             return live
-        return self.target.make_live(
-            version,
-            deadline,
-            self.console,
-            live=live,
-            expected=lambda now: same_settings(now, seen),
-            abort_at_limit=abort_at_limit,
-        )
+        try:
+            return self.target.make_live(
+                version,
+                deadline,
+                self.console,
+                live=live,
+                expected=lambda now: same_settings(now, seen),
+                abort_at_limit=abort_at_limit,
+            )
+        finally:
+            self.report.extend(self.target.finding_cases())
 
     def shift(self, share: float) -> None:
         """The version is about to get this share of the calls, in percent."""

@@ -17,14 +17,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mlops_steps.config import Settings
 from mlops_steps.config.api import ApiReleaseSettings
 from mlops_steps.delivery.record import build_from
-from mlops_steps.dss import claims
+from mlops_steps.dss import claims, quarantines
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import Deployer
+from mlops_steps.dss.node_note import ON_NODE
+from mlops_steps.dss.quarantines import Quarantine
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import Busy, DeadlineExceeded, MlopsError, Refusal, Unreachable
 from mlops_steps.system.console import Console
@@ -40,17 +42,27 @@ _KEPT = 120
 
 
 class Claimable(Protocol):
-    """An infrastructure with the deployer that holds what is published; ``project`` is the key, or id, of that."""
+    """An infrastructure with the node that keeps the notes, ``notes``; ``project`` is the key, or id, of what has them.
+
+    ``quarantine``, and ``lifted``, the version whose quarantine ends, are written when the claim is given back.
+    ``later``: a claim that waits for what will have the notes to be created.
+    """
 
     settings: Settings
     stage: str
     project: str
     infra: str
-    deployer: Dss
     of: Deployer
     claim: Claim | None
+    later: Claim | None
     takes_over: bool
     found_dead: bool
+    quarantine: Quarantine | None
+    lifted: str | None
+
+    @property
+    def notes(self) -> Dss:
+        """The node that keeps the notes."""
 
     def within(self, deadline: Deadline) -> AbstractContextManager[None]:
         """Requests in the block end at the deadline."""
@@ -145,26 +157,44 @@ def claimed(target: Claimable, console: Console, deadline: Deadline) -> Iterator
 def all_claimed(
     targets: Sequence[Claimable], console: Console, deadline: Deadline, limit: float | None = None
 ) -> Iterator[None]:
-    """The same for several infrastructures of one project, all at once: nobody has some of them and waits for others.
+    """The same for several infrastructures of one project. Those whose notes are in one place are claimed all at once:
+    nobody has some of them and waits for others.
 
     ``limit``: the seconds after which this process cannot be at work any more; by default that of one infrastructure.
     """
+    with ExitStack() as stack:
+        for group in _by_place(targets):
+            stack.enter_context(_claimed(group, console, deadline, limit))
+        yield
+
+
+def _by_place(targets: Sequence[Claimable]) -> list[list[Claimable]]:
+    """The targets, together where one node keeps their notes."""
+    groups: dict[int, list[Claimable]] = {}
+    for target in targets:
+        groups.setdefault(id(target.notes), []).append(target)
+    return list(groups.values())
+
+
+@contextmanager
+def _claimed(targets: Sequence[Claimable], console: Console, deadline: Deadline, limit: float | None) -> Iterator[None]:
     first, mine = targets[0], _mine(targets, limit)
     try:
         with first.within(deadline):
             held = _take(targets, mine, console)
     except (Stop, Unreachable):
-        _give_back(first, mine, console)  # they may have been written already
+        _give_back(targets, mine, console)  # they may have been written already
         raise
     for target, claim in zip(targets, mine, strict=True):
-        target.claim = claim if held else None
+        target.claim, target.later = (claim, None) if held else (None, claim)
     try:
         yield
     finally:
+        left = [claim for target, claim in zip(targets, mine, strict=True) if target.claim is not None]
         for target in targets:
-            target.claim = None
-        if held:
-            _give_back(first, mine, console)
+            target.claim = target.later = None
+        if left:
+            _give_back(targets, left, console)
 
 
 def wait_for_others(targets: Sequence[Claimable], console: Console, limit: float) -> None:
@@ -172,11 +202,18 @@ def wait_for_others(targets: Sequence[Claimable], console: Console, limit: float
 
     A process of the same build is not waited for: it was interrupted, or `recover` would not have been called.
     """
+    deadline = Deadline(limit)
+    for group in _by_place(targets):
+        _wait_for_others(group, console, max(deadline.remaining, pace().grace))
+
+
+def _wait_for_others(targets: Sequence[Claimable], console: Console, limit: float) -> None:
     first, mine = targets[0], _mine(targets)
-    where = ", ".join(target.infra for target in targets[:_NAMED]) + (" …" if len(targets) > _NAMED else "")
+    infras = [target.infra for target in targets]
+    where = ", ".join(infras[:_NAMED]) + (" …" if len(infras) > _NAMED else "")
 
     def look() -> bool | None:
-        found = claims.read(first.deployer, first.project, [target.infra for target in targets], first.of)
+        found = claims.read(first.notes, first.project, infras, first.of)
         alive = _others(found, mine)[0]
         others = [other for other in alive if not (mine[0].build and other.build == mine[0].build)]
         # When this wait is over, whoever is noted there counts as gone.
@@ -192,13 +229,14 @@ def wait_for_others(targets: Sequence[Claimable], console: Console, limit: float
         except DeadlineExceeded:
             console.warn(f"another process is noted to be at work on {where} still; taking over")
         except Refusal as error:
-            console.warn(error.message)
+            if not _nowhere_yet(first, error):
+                console.warn(error.message)
 
 
 def _note_dead(targets: Sequence[Claimable], dead: Sequence[Claim]) -> None:
-    gone = {claim.infra for claim in dead}
+    gone = {claim.infra[:_KEPT] for claim in dead}
     for target in targets:
-        target.found_dead = target.found_dead or target.infra[:_KEPT] in {infra[:_KEPT] for infra in gone}
+        target.found_dead = target.found_dead or target.infra[:_KEPT] in gone
 
 
 def _take(targets: Sequence[Claimable], mine: Sequence[Claim], console: Console) -> bool:
@@ -217,21 +255,28 @@ def _take(targets: Sequence[Claimable], mine: Sequence[Claim], console: Console)
 
     try:
         for _ in range(_TRIES):
-            claims.write(first.deployer, first.project, mine, check, first.of)
+            claims.write(first.notes, first.project, mine, check, first.of)
             time.sleep(pace().settle)
-            kept = claims.read(first.deployer, first.project, [target.infra for target in targets], first.of)
-            if set(mine) <= set(kept):
+            if set(mine) <= set(claims.read(first.notes, first.project, [one.infra for one in targets], first.of)):
                 return True
     except Busy:
         if len(mine) > 1:
-            _give_back(first, mine, console)  # the other one may have left some of them
+            _give_back(targets, mine, console)  # the other one may have left some of them
         raise
     except Refusal as error:
-        console.warn(f"releases from other agents are not locked out: {error.message}")
+        if _nowhere_yet(first, error):
+            console.line(f"project {first.project} is not on {first.infra} yet: who is at work is noted once it is")
+        else:
+            console.warn(f"releases from other agents are not locked out: {error.message}")
         return False
-    _give_back(first, mine, console)
+    _give_back(targets, mine, console)
     console.warn("releases from other agents are not locked out: the deployer does not keep the tags")
     return False
+
+
+def _nowhere_yet(target: Claimable, error: Refusal) -> bool:
+    """Whether the note has no place yet: the project of a first direct deployment."""
+    return error.status == 404 and target.of is ON_NODE
 
 
 def _others(found: list[Claim], mine: Sequence[Claim]) -> tuple[list[Claim], list[Claim]]:
@@ -244,9 +289,17 @@ def _others(found: list[Claim], mine: Sequence[Claim]) -> tuple[list[Claim], lis
     return alive, [claim for claim in others if claim not in alive]
 
 
-def _give_back(target: Claimable, mine: Sequence[Claim], console: Console) -> None:
+def _give_back(targets: Sequence[Claimable], mine: Sequence[Claim], console: Console) -> None:
+    first = targets[0]
+    noted = next((target.quarantine for target in targets if target.quarantine), None)
+    # Live and verified on one of several is not enough.
+    lifted = None if noted or any(target.lifted is None for target in targets) else first.lifted
+
+    def amend(tags: list[Any]) -> list[Any]:
+        return quarantines.amended(tags, noted, lifted)
+
     def remove() -> None:
-        claims.remove(target.deployer, target.project, mine, Deadline(pace().release_note), target.of)
+        claims.remove(first.notes, first.project, mine, Deadline(pace().release_note), first.of, amend)
 
     try:
         try:
@@ -255,6 +308,8 @@ def _give_back(target: Claimable, mine: Sequence[Claim], console: Console) -> No
             remove()  # what the step was asked to do is done, and no further signal raises
     except (MlopsError, Stop) as error:
         console.warn(f"the note that this process is at work on {mine[0].infra} is left behind: {error}")
+        if noted:
+            console.warn(f"it may not be noted on the deployer that {noted.version} is quarantined")
 
 
 def _mine(targets: Sequence[Claimable], limit: float | None = None) -> list[Claim]:

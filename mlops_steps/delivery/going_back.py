@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import evidence
 from mlops_steps.delivery.change import Change, previous_of
+from mlops_steps.delivery.quarantine import lift, quarantine
 from mlops_steps.delivery.restore import restore
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.errors import CheckFailed
@@ -31,10 +32,13 @@ def go_back(change: Change, to: str | None, published: list[str], deadline: Dead
         return
     console.line(f"live on {target.stage} now: {live}")
     change.failed, change.because = f"the rollback to {name} {version} did not succeed", "asked for"
+    if left != version:
+        quarantine(change, left, "rolled back on purpose")
     # `recover` must not take what is live for somebody else's when this rollback is interrupted.
     change.go_back(left, live, previous_of(live, version, enabled=True), f"rollback from {name} {left}")
     with signals.handled() as held, held.shielded():
         now = restore(change, f"rollback from {name} {left}")
+        lift(change, version)
     console.good(f"rolled back: {now}, verified")
 
 
@@ -49,7 +53,7 @@ def _find(change: Change, live: Live, to: str | None, published: list[str]) -> s
     )
     if version is None:
         raise CheckFailed(
-            f"{target.stage}: neither the record nor the deployer's history names an earlier {name}",
+            f"{target.stage}: neither the record nor {target.words.history} names an earlier {name}",
             live=str(live),
             next_step=f"choose one with --to: {_newest(published)}",
         )

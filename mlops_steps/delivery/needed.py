@@ -6,7 +6,7 @@ from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.targets.base import Live
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.needs.check import Place, check_needs
 from mlops_steps.needs.model import BundleNeeds
 from mlops_steps.system.waiting import Deadline
@@ -14,7 +14,7 @@ from mlops_steps.system.waiting import Deadline
 
 def check_needed(
     change: Change,
-    target: ProjectDeployerTarget,
+    target: BundleTarget,
     needs: BundleNeeds | None,
     live: Live,
     situation: Situation,

@@ -97,24 +97,41 @@ class Approval(Part):
 
 
 class Forced(Part):
-    """A release during a freeze: who forced it, and why."""
+    """A release during a freeze, or of a version that is quarantined: who forced it, and why.
+
+    ``quarantine`` says in words why the version was quarantined.
+    """
 
     by: str = Field(min_length=1, max_length=200)
     reason: Message
-    freeze: str = Field(max_length=200)
+    freeze: str = Field(default="", max_length=200)
+    quarantine: Message = ""
     at: str = Field(default_factory=now)
+
+
+class Quarantined(Part):
+    """A version that was rolled back: its commit as far as it is known, where, when, by whom, and why."""
+
+    version: str = Field(max_length=200)
+    commit: str = Field(default="", max_length=200)
+    infra: str = Field(max_length=200)
+    at: str = Field(default_factory=now)
+    by: str = Field(default="", max_length=1000)
+    why: Message = ""
 
 
 class Stage(Part):
     """What was done on one stage, unit by unit. Units are named by their infrastructure.
 
     ``gates`` is what the gates of `release` measured before the stage was changed, by name. ``forced``: the last
-    release was during a freeze. ``plan``: the last one that was made of a release to this stage.
+    release was during a freeze, or of a quarantined version. ``quarantined``: the version that was rolled back last.
+    ``plan``: the last one that was made of a release to this stage.
     """
 
     plan: NotedPlan | None = None
     approval: Approval | None = None
     forced: Forced | None = None
+    quarantined: Quarantined | None = None
     test: Outcome | None = None
     gates: dict[str, Measured] = Field(default_factory=dict, max_length=500)
     units: dict[str, Unit] = Field(default_factory=dict)

@@ -7,6 +7,7 @@ from mlops_steps.delivery.change import Change, previous_of
 from mlops_steps.delivery.evidence import Situation, is_canary
 from mlops_steps.delivery.exclusive import Claimable, claimed, wait_for_others
 from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.quarantine import again, quarantine
 from mlops_steps.delivery.restore import restore
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.verify import verify
@@ -37,21 +38,24 @@ def recover(change: Change, place: Claimable, waiting: Deadline, signals: Interr
             console.good(f"nothing is pending on {target.stage}: {live}")
         return
     with signals.shielded(), claimed(place, console, deadline):
-        restored = put_in_order(change, live, situation)
+        restored = put_in_order(change, live, situation, deadline)
         if restored is None:
             return
     report.set(**{target.words.version: change.noted_before})
     console.good(f"recovered: {restored}, verified")
 
 
-def put_in_order(change: Change, live: Live, situation: Situation) -> str | None:
+def put_in_order(change: Change, live: Live, situation: Situation, deadline: Deadline) -> str | None:
     """Verifies what is live, or restores what was: then what is live is returned, in words."""
     if situation.phase is Phase.VERIFYING and _verified(change, live, situation):
         return None
     if situation.recorded:
+        again(change, change.unit.version)
         change.give_up(INTERRUPTED)
     else:
-        with change.target.within(Deadline(change.target.limits.restore)):
+        with change.target.within(Deadline(max(deadline.remaining, pace().grace))):
+            if situation.failed:
+                quarantine(change, situation.failed, "its smoke test failed")
             _note(change, live, situation)
     return restore(change, INTERRUPTED)
 
@@ -77,6 +81,7 @@ def _verified(change: Change, live: Live, situation: Situation) -> bool:
             error.live = str(live)
             raise
         console.warn(error.message)
+        quarantine(change, live.version, error.message)
         return False
     console.good(f"nothing is pending on {target.stage}: {live}, verified")
     return True

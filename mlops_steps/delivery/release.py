@@ -8,6 +8,7 @@ from mlops_steps.delivery import evidence
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.quarantine import known_bad, lift
 from mlops_steps.delivery.restore import put_back
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.verify import verify
@@ -44,8 +45,7 @@ def _announce(change: Change, live: Live, situation: Situation, version: str) ->
         console.warn(f"{target.words.settings}.rollback is off: a failed release stays as it is")
     elif before is None:
         console.warn(
-            f"first release to {target.stage}: there is nothing to return to; "
-            "if it fails, the deployment that it creates is disabled"
+            f"first release to {target.stage}: there is nothing to return to; if it fails, {target.words.undone}"
         )
     else:
         if situation.previous and not situation.previous.active:
@@ -109,6 +109,7 @@ def go_forward(
     change.verify()
     verify(target, report, console, version, Deadline(target.limits.verify))
     with signals.shielded():
+        lift(change, version)
         change.accept()
         console.good(f"released: {name} {version} is live on {target.infra}, healthy and smoke-tested")
 
@@ -118,7 +119,9 @@ def _fail_again(change: Change, live: Live, situation: Situation, version: str) 
     if not situation.recorded and situation.previous:
         change.go_back(version, live, situation.previous, "its smoke test failed")
     why = change.unit.why or "its restore had begun"
-    raise CheckFailed(f"it failed before, and what was live before is not restored yet: {why}")
+    error = CheckFailed(f"it failed before, and what was live before is not restored yet: {why}")
+    error.inconclusive = situation.recorded and not known_bad(change, version)
+    raise error
 
 
 def interrupted_before(change: Change, stop: Stop) -> Interrupted:

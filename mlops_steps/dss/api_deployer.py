@@ -33,6 +33,11 @@ class ServiceDeployment:
     shares: tuple[tuple[str, float], ...] = ()
 
     @property
+    def title(self) -> str:
+        """How people call it."""
+        return f"deployment {self.id}"
+
+    @property
     def sharing(self) -> frozenset[str]:
         """The versions that share the calls; none where one gets them all."""
         return frozenset(version for version, _share in self.shares)

@@ -81,12 +81,20 @@ def download(
     into: Path | None = None,
     on_bytes: Callable[[int], None] | None = None,
     check: Callable[[Path], object] = read_whole,
+    *,
+    exported: bool = False,
 ) -> Archive:
-    """Streams the archive from the Project Deployer: see :func:`mlops_steps.dss.downloads.download`."""
-    return downloads.download(_source(deployer, project_key, bundle_id), deadline, into, on_bytes, check)
+    """Streams the archive from the Project Deployer: see :func:`mlops_steps.dss.downloads.download`.
+
+    ``exported``: it is read from the Design node, which has exported it and is the ``deployer`` then.
+    """
+    return downloads.download(_source(deployer, project_key, bundle_id, exported), deadline, into, on_bytes, check)
 
 
-def _source(deployer: Dss, project_key: str, bundle_id: str) -> Source:
+def _source(deployer: Dss, project_key: str, bundle_id: str, exported: bool) -> Source:
+    if exported:
+        own = deployer.client.get_project(project_key)
+        return Source(deployer, f"bundle {bundle_id}", lambda: own.get_exported_bundle_archive_stream(bundle_id))
     project = PROJECTS.published(deployer.client, project_key)
     return Source(deployer, f"bundle {bundle_id}", lambda: project.get_bundle_stream(bundle_id))
 
@@ -100,9 +108,11 @@ def published_archive(
     folder: Path,
     on_bytes: Callable[[int], None] | None = None,
     keep: Path | None = None,
+    *,
+    exported: bool = False,
 ) -> Archive:
-    """The archive that the Project Deployer has now: see :func:`mlops_steps.dss.downloads.published_archive`."""
-    source = _source(deployer, project_key, bundle_id)
+    """The archive that is there now: see :func:`mlops_steps.dss.downloads.published_archive`, and :func:`download`."""
+    source = _source(deployer, project_key, bundle_id, exported)
     return downloads.published_archive(source, expected, deadline, folder, on_bytes, keep)
 
 

@@ -88,9 +88,22 @@ def write(
         log.info("%s; looking whether it was done", error)
 
 
-def remove(deployer: Dss, project_key: str, mine: Sequence[Claim], deadline: Deadline, of: Deployer = PROJECTS) -> None:
+def tags(deployer: Dss, project_key: str, of: Deployer = PROJECTS) -> list[Any]:
+    """All tags, those of others included. Raises :class:`NodeError`."""
+    return _tags(_settings(deployer, project_key, of).get_raw())
+
+
+def remove(
+    deployer: Dss,
+    project_key: str,
+    mine: Sequence[Claim],
+    deadline: Deadline,
+    of: Deployer = PROJECTS,
+    amend: Callable[[list[Any]], list[Any]] = list,
+) -> None:
     """Takes the claims away, if they are there, and reads back that they are gone; asks again until the deadline.
 
+    ``amend`` is what is done to the other tags in the same request; done twice, it must change nothing more.
     Each request gets a third of the time at most, so that one without an answer leaves time for another.
     Raises :class:`NodeError` when one is still there, or may be.
     """
@@ -103,11 +116,12 @@ def remove(deployer: Dss, project_key: str, mine: Sequence[Claim], deadline: Dea
                 settings = _settings(deployer, project_key, of)
                 if not settings.get_raw():
                     raise NonsenseAnswer(f"{deployer}: cannot {what}: the settings are empty")
-                if not set(mine) & set(_claims(_tags(settings.get_raw()))):
+                found = _tags(settings.get_raw())
+                if not set(mine) & set(_claims(found)) and amend(found) == found:
                     return
                 if changed:
                     time.sleep(min(pace().first, deadline.remaining))
-                _save(deployer, project_key, settings, lambda other: other not in mine, [])
+                _save(deployer, project_key, settings, lambda other: other not in mine, [], amend)
                 changed = True
         except (Unreachable, NonsenseAnswer, Refusal) as error:
             if isinstance(error, Refusal) and error.status < 500:
@@ -118,11 +132,18 @@ def remove(deployer: Dss, project_key: str, mine: Sequence[Claim], deadline: Dea
             raise problem
 
 
-def _save(deployer: Dss, project_key: str, settings: Any, keep: Callable[[Claim], bool], more: list[str]) -> None:
+def _save(
+    deployer: Dss,
+    project_key: str,
+    settings: Any,
+    keep: Callable[[Claim], bool],
+    more: list[str],
+    amend: Callable[[list[Any]], list[Any]] = list,
+) -> None:
     raw = settings.get_raw()
     kept = [tag for tag in _tags(raw) if (claim := Claim.of(tag)) is None or keep(claim)]
     with deployer.asking(f"note who is at work on project {project_key}"):
-        raw["tags"] = kept + more
+        raw["tags"] = amend(kept) + more
         settings.save()
 
 

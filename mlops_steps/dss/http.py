@@ -107,10 +107,14 @@ class NodeSession(requests.Session):
         deadline, read = self._scope.get()
         patience = read or self.limits.read
         limit = deadline.at_most(1e9) if deadline else Deadline(1e9)
+        # What is read while it is sent cannot be sent again.
+        is_stream = hasattr(kwargs.get("data"), "read")
         retryer = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.limits.retries + 1) | _StopAfterWaiting(self.limits.max_wait, limit),
             wait=_wait,
-            retry=tenacity.retry_if_exception(lambda error: _may_repeat(method, url, error, self.scores)),
+            retry=tenacity.retry_if_exception(
+                lambda error: not is_stream and _may_repeat(method, url, error, self.scores)
+            ),
             before_sleep=_log_retry(method, url),
             reraise=True,
         )

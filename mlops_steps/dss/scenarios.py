@@ -69,6 +69,29 @@ def _info(item: Any) -> ScenarioInfo:
     )
 
 
+@dataclass(frozen=True)
+class EndedRun:
+    """A run of the past. ``started`` and ``ended`` are in seconds since 1970, by the node's clock."""
+
+    scenario_id: str
+    outcome: str
+    started: float
+    ended: float
+
+
+def ended_runs(dss: Dss, project_key: str, scenario_id: str, since: float, most: int = 100) -> list[EndedRun]:
+    """The runs of the scenario that have ended since then, the newest first. Raises :class:`NodeError`."""
+    with dss.asking(f"list the runs of scenario {scenario_id} of project {project_key}"):
+        runs = dss.client.get_project(project_key).get_scenario(scenario_id).get_last_runs(limit=most)
+        found = []
+        for run in expect(runs, list, "the last runs"):
+            fires.check_of(run, project_key, scenario_id)
+            if not run.running:
+                started, ended = float(run.get_start_time().timestamp()), float(run.get_end_time().timestamp())
+                found.append(EndedRun(scenario_id, expect(run.outcome, str, "the outcome"), started, ended))
+        return [run for run in found if run.ended >= since]
+
+
 def testing_status(deployer: Dss, deployment_id: str, bundle_id: str) -> dict[str, int]:
     """How many test scenarios of the deployed bundle ended how, as DSS counts them. Raises :class:`NodeError`."""
     with deployer.asking(f"read the testing status of deployment {deployment_id}"):

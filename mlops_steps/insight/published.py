@@ -9,7 +9,7 @@ from pathlib import Path
 from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import release_notes
-from mlops_steps.delivery.gate import archive_file
+from mlops_steps.delivery.targets.archive_file import archive_file
 from mlops_steps.dss import bundles
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import MlopsError
@@ -26,7 +26,7 @@ def archive_of(settings: Settings, name: str, console: Console) -> Iterator[Path
     bundle = valid_bundle_id(name)
     with archive_file(settings) as path:
         with (
-            connect(settings, settings.deployer()) as deployer,
+            connect(settings, settings.archives()) as deployer,
             console.waiting(f"downloading the archive of bundle {bundle}"),
         ):
             bundles.download(
@@ -36,6 +36,7 @@ def archive_of(settings: Settings, name: str, console: Console) -> Iterator[Path
                 Deadline(settings.package.timeout),
                 into=path,
                 check=lambda path: bundles.check_archive(path, settings.project, bundle),
+                exported=not settings.uses_deployer,
             )
         yield path
 

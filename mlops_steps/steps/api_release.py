@@ -10,6 +10,7 @@ from mlops_steps.delivery.exclusive import claimed, infra_lock
 from mlops_steps.delivery.judging import judge_service_release
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.policing import check_release
+from mlops_steps.delivery.quarantine import check_quarantine
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.release import all_at_once, interrupted_before, look, release
 from mlops_steps.delivery.rollout.canary import Canary, Compare, compare_only
@@ -29,12 +30,12 @@ from mlops_steps.system.waiting import Deadline
 def run(context: Context, stage: str, *, dry_run: bool = False, force: str | None = None) -> None:
     """Releases the record's version of the API service to the stage.
 
-    ``force`` is the reason for a release during a freeze. The version is live when the API Deployer says HEALTHY and
-    each API node answers every test query with it. Raises :class:`CheckFailed` when the version may not be released
-    (now) or is damaged, or when a gate does not let it through (nothing was changed), :class:`NodeError` when there is
-    not one version that is live (nothing was changed), :class:`RolledBack` when the release failed and the version
-    before is live again, :class:`ProductionInDoubt` when it is not, :class:`Interrupted` after a signal, when the
-    version before is live again.
+    ``force`` is the reason for a release during a freeze, or of a version that is quarantined. The version is live when
+    the API Deployer says HEALTHY and each API node answers every test query with it. Raises :class:`CheckFailed` when
+    the version may not be released (now) or is damaged, or when a gate does not let it through (nothing was changed),
+    :class:`NodeError` when there is not one version that is live (nothing was changed), :class:`RolledBack` when the
+    release failed and the version before is live again, :class:`ProductionInDoubt` when it is not,
+    :class:`Interrupted` after a signal, when the version before is live again.
     """
     settings, report, console = context.settings, context.report, context.console
     infra = settings.api.stage(stage).infra
@@ -55,6 +56,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
         change = Change(target, report, console, record, settings.record, dry_run=dry_run)
         began = False
         try:
+            check_quarantine(change, target, package.version, package.project_commit, force, context.build)
             with report.case("archive"):
                 check_same_package(target, package, console)
             judge_service_release(change, target, package.version, target.deployer)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import load_for
-from mlops_steps.dss import deployments
+from mlops_steps.dss import automation, deployments
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.insight.difference import compare, in_words
@@ -69,6 +69,10 @@ def _before(settings: Settings, newer: str) -> str | None:
     if record.bundle and record.bundle.id == newer and record.bundle.replaces:
         return record.bundle.replaces
     stage = settings.release_stage()
+    if stage.is_direct:
+        with connect(settings, stage) as node, node.within(Deadline(pace().look)):
+            active = automation.active_bundle(node, settings.project)
+        return active if active != newer else None
     with connect(settings, settings.deployer()) as deployer, deployer.within(Deadline(pace().look)):
         found = deployments.find(
             deployer, settings.project, str(stage.infra), stage.deployment, settings.deployment_id(stage)

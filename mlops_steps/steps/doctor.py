@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
+from mlops_steps.acceptance import accepted
 from mlops_steps.config import ConnectionSettings, InfraSettings, NodeSettings, Settings
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.service_status import ServiceStatus, service_status
-from mlops_steps.dss import discovery, projects
+from mlops_steps.dss import automation, direct, discovery, projects
 from mlops_steps.dss import probe as dss
 from mlops_steps.dss.deployments import HEALTHY
 from mlops_steps.dss.probe import Probe, Trouble
@@ -86,7 +87,7 @@ def run(context: Context, *, infra: str | None = None) -> None:
     by_name = {one.node.name: one for one in examined}
     for stage in settings.stages():
         for unit in stage.units():
-            if unit.witnesses[0].name in by_name:
+            if unit.witnesses[0].name in by_name and not unit.is_direct:
                 _check_infrastructure(
                     settings, stage, unit, by_name[unit.witnesses[0].name], by_name[settings.deployer().name]
                 )
@@ -118,8 +119,10 @@ def _examine(settings: Settings, node: ConnectionSettings) -> Examined:
     checks = [*_CHECKS]
     if node.name == "design":
         checks.append("project")
-    if node.name == settings.deployer().name and settings.stages():
+    if node.name == settings.deployer().name and settings.uses_deployer:
         checks.append("deployer")
+    if isinstance(node, InfraSettings) and node.is_direct:
+        checks.append("bundles")
     try:
         connection = connect(settings, node)
     except ConfigError as error:
@@ -128,10 +131,12 @@ def _examine(settings: Settings, node: ConnectionSettings) -> Examined:
         with connection, connection.within(Deadline(pace().look)):
             found = dss.probe(connection)
             if _check_connection(examined, found, _types(settings, node)):
-                _check_version(examined, found)
+                _check_version(examined, found, _of_acceptance(settings, node, found.version))
                 _check_clock(examined, found)
                 if "project" in checks:
                     _ask(examined, "project", lambda: _check_project(examined, connection, settings.project))
+                if "bundles" in checks:
+                    _ask(examined, "bundles", lambda: _check_direct(examined, connection, settings.project))
                 if "deployer" in checks:
                     _ask(examined, "deployer", lambda: _check_deployer(examined, connection))
     # A test that comes and goes from build to build is useless in Jenkins.
@@ -184,15 +189,33 @@ def _check_connection(examined: Examined, found: Probe, wanted: tuple[str, ...])
     return True
 
 
-def _check_version(examined: Examined, found: Probe) -> None:
+def _of_acceptance(settings: Settings, node: ConnectionSettings, version: str) -> str:
+    """What is known of the acceptance of this version on the infrastructure; nothing for a node of no stage."""
+    units = [(stage, unit) for stage in settings.stages() for unit in stage.units()]
+    found = next(((stage, unit) for stage, unit in units if node.name in [one.name for one in unit.witnesses]), None)
+    if found is None:
+        return ""
+    stage, unit = found
+    known = accepted.read(settings).get(unit.name)
+    run = f"`mlops-steps accept --stage {stage.name}{f' --infra {unit.place}' if unit.place else ''}`"
+    if known is None:
+        return f"; never accepted: run {run}"
+    if known.version != version:
+        return f"; this version was never accepted, {known.version} was: run {run}"
+    if known.differs:
+        return f"; accepted {known.at}, but {len(known.differs)} assumptions differ: {', '.join(known.differs)}"
+    return f"; accepted {known.at}"
+
+
+def _check_version(examined: Examined, found: Probe, acceptance: str) -> None:
     number = re.match(r"\d+", found.version)
     if not number:
         examined.skipped("version", "the node does not report its version")
     elif int(number[0]) < _REPORTS_SINCE:
         text = f"DSS {found.version}: without JUnit reports of test scenarios, which came with {_REPORTS_SINCE}"
-        examined.passed("version", text)
+        examined.passed("version", text + acceptance)
     else:
-        examined.passed("version", f"DSS {found.version}")
+        examined.passed("version", f"DSS {found.version}{acceptance}")
 
 
 def _check_clock(examined: Examined, found: Probe) -> None:
@@ -225,6 +248,16 @@ def _check_project(examined: Examined, connection: Dss, project: str) -> None:
         f"there is no project {project} that this key may see{hint}",
         "check `project` in mlops.yml, and the rights of the key on the project",
     )
+
+
+def _check_direct(examined: Examined, connection: Dss, project: str) -> None:
+    """Whether the key may see the bundles that it is to import and activate there."""
+    there = direct.imported(connection, project)
+    if there is None:
+        examined.passed("bundles", f"project {project} is not there yet: the first deployment creates it")
+        return
+    active = automation.active_bundle(connection, project)
+    examined.passed("bundles", f"{len(there)} imported, {active or 'none'} is active")
 
 
 def _check_deployer(examined: Examined, connection: Dss) -> None:

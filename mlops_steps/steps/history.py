@@ -12,11 +12,11 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from mlops_steps.config import Settings
+from mlops_steps.config import NodeSettings, Settings
 from mlops_steps.delivery import release_notes
 from mlops_steps.delivery.record import LARGEST, ReleaseRecord
 from mlops_steps.delivery.recorded_changes import Recorded, recorded
-from mlops_steps.dss import bundles, deployments, updates
+from mlops_steps.dss import bundles, deployments, direct, updates
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.insight import delivery_figures
@@ -129,6 +129,8 @@ def _records(
 def _histories(settings: Settings, told: list[Recorded], *, all_: bool) -> dict[str, list[PastChange]]:
     """The changes of the release stage by project; those of the others, which have no record here, with ``all_``."""
     stage = settings.release_stage()
+    if stage.is_direct:
+        return {settings.project: changes(_activations(settings, stage), told)}
     with connect(settings, settings.deployer()) as deployer, deployer.within(Deadline(_LIMIT)):
         ids = {}
         own = deployments.find(
@@ -157,6 +159,13 @@ def _updates(deployer: Dss, project: str, deployment: str) -> list[Update]:
         for past in updates.history(deployer, deployment)
         if not past.running
     ]
+
+
+def _activations(settings: Settings, stage: NodeSettings) -> list[Update]:
+    """Those of a stage without a deployer, by the note on its node, which does not say how long they took."""
+    with connect(settings, stage) as node, node.within(Deadline(_LIMIT)):
+        past = direct.state(node, settings.project).note.activations
+    return [Update(settings.project, one.began / 1000, one.began / 1000, True, one.bundle) for one in past if one.done]
 
 
 def _ended(value: Any, started: int) -> float:

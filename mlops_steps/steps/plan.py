@@ -13,9 +13,12 @@ from mlops_steps.delivery.needed import check_needed
 from mlops_steps.delivery.plan import ChangedObject, Consequences, Plan, PlannedRelease
 from mlops_steps.delivery.planning import in_words, planned_release
 from mlops_steps.delivery.policing import approval_in_words, refusals
+from mlops_steps.delivery.quarantine import quarantined
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.release import look
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.targets.archive_file import archive_file
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.errors import MlopsError
 from mlops_steps.insight.difference import compare
 from mlops_steps.insight.published import archive_of, commits_between
@@ -38,8 +41,10 @@ def run(context: Context, stage: str, *, out: str | None = None) -> None:
         bundle = gate.tested_bundle(settings, record, stage)
     refused = refusals(settings, record, stage, context.build)
     report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
-    with open_target(settings, stage) as target, gate.archive_file(settings) as archive:
+    with open_target(settings, stage) as target, archive_file(settings) as archive:
         change = Change(target, report, console, record, settings.record, dry_run=True)
+        if note := quarantined(change, target, bundle.id, record.project_commit):
+            refused = [*refused, f"bundle {bundle.id} is quarantined: {note}"]
         with report.case("archive"):
             gate.check_same_archive(target, bundle, console, settings.package.timeout, keep=archive)
             needs = read_needs(archive, bundle.id, target.project) if settings.compare.at_release != "off" else None
@@ -63,7 +68,7 @@ def run(context: Context, stage: str, *, out: str | None = None) -> None:
 
 
 def _difference(
-    target: ProjectDeployerTarget, bundle: Bundle, archive: Path, release: PlannedRelease, console: Console
+    target: BundleTarget, bundle: Bundle, archive: Path, release: PlannedRelease, console: Console
 ) -> Difference | None:
     """What the bundle has otherwise than what is live; ``None`` where nothing is, or that archive cannot be read."""
     before = next((unit.live for unit in release.units if unit.live), None)

@@ -8,7 +8,7 @@ from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.recovery import recover
 from mlops_steps.delivery.rollout.members import open_members
 from mlops_steps.delivery.rollout.recovering import recover_all
-from mlops_steps.delivery.targets.project_deployer import open_target
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.steps.context import Context
 from mlops_steps.system.waiting import Deadline
 

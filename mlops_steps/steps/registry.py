@@ -7,6 +7,8 @@ the module is imported when the step runs.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mlops_steps.steps.row import COMMON, STAGE, WAIT, Asks, Changes, Kind, Option, Step
 
 __all__ = ["COMMON", "STAGE", "STEPS", "WAIT", "Asks", "Changes", "Kind", "Option", "Step"]
@@ -14,12 +16,13 @@ __all__ = ["COMMON", "STAGE", "STEPS", "WAIT", "Asks", "Changes", "Kind", "Optio
 #: Of the steps that release.
 FORCE = Option(
     "force",
-    "Release during a freeze, for this reason; the record keeps it with your name.",
-    default="a freeze stops the release",
+    "Release during a freeze, or what was rolled back before, for this reason; the record keeps it with your name.",
+    default="a freeze, or a quarantine, stops the release",
     metavar="REASON",
     pattern=r"[^\x00-\x1f]*\S[^\x00-\x1f]{0,499}",
     form="a reason of at most 500 characters in one line",
-    jenkins_help="Release during a freeze, for this reason; the record keeps it with who has started the build.",
+    jenkins_help="Release during a freeze, or what was rolled back before, for this reason; the record keeps it with "
+    "who has started the build.",
 )
 
 #: Of the steps that release.
@@ -74,6 +77,29 @@ STEPS: dict[str, Step] = {
             has_stage=False,
             options=(INFRA,),
             asks=(Asks.ALL,),
+            reads_record=False,
+        ),
+        Step(
+            "accept",
+            "Try what the steps assume of DSS on your own nodes, with a throwaway project that it removes again.",
+            "Once per site, and after each upgrade of DSS. Says first what it makes and which rights the keys need. "
+            "Each assumption holds, differs (and how), or could not be tried (and why): one test case each. Touches no "
+            "other project. mlops-accepted.yml notes the version that was accepted.",
+            options=(
+                replace(INFRA, default="the first one"),
+                Option(
+                    "yes",
+                    "On the release stage: do not ask.",
+                    Kind.FLAG,
+                    jenkins_help="On the release stage: needed, as nobody can be asked there.",
+                ),
+                Option(
+                    "clean_",
+                    "Only remove what a run that was killed has left; not while another one runs.",
+                    Kind.FLAG,
+                ),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGE),
             reads_record=False,
         ),
         Step(
@@ -246,6 +272,20 @@ STEPS: dict[str, Step] = {
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
             reads_record=False,
+        ),
+        Step(
+            "monitor",
+            "Look whether what is live on a stage still does what it was released for, and answer decay.",
+            "Health of the deployments, runs of scenarios, data quality, drift, metrics on fresh labels, age of the "
+            "model, errors and response times of the API service: against limits of two levels. At `warn` a test case "
+            "passes and says so, at `act` it fails. Made for a nightly job, whose builds keep what was measured. See "
+            "`monitor` in mlops.yml.",
+            options=(
+                Option("job", "The job whose builds have kept the looks before.", default="JOB_NAME", metavar="NAME"),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.MONITORED),
+            reads_record=False,
+            of_both=True,
         ),
         Step(
             "history",

@@ -14,12 +14,14 @@ from mlops_steps.delivery.needed import check_needed
 from mlops_steps.delivery.plan import NotedPlan
 from mlops_steps.delivery.planning import check_plan, chosen_plan, planned_release
 from mlops_steps.delivery.policing import check_release
+from mlops_steps.delivery.quarantine import check_quarantine
 from mlops_steps.delivery.record import Bundle, ReleaseRecord, load_for
 from mlops_steps.delivery.release import interrupted_before, look, release
 from mlops_steps.delivery.rollout.looking import announce_waves, check_plan_of_waves, limit_of, look_at_all
 from mlops_steps.delivery.rollout.members import Member, open_members
 from mlops_steps.delivery.rollout.waves import Waves
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.errors import MlopsError
 from mlops_steps.needs.model import BundleNeeds
 from mlops_steps.provenance.envelope import PublicKey
@@ -32,7 +34,8 @@ from mlops_steps.system.waiting import Deadline
 def run(
     context: Context, stage: str, *, plan: str | None = None, dry_run: bool = False, force: str | None = None
 ) -> None:
-    """Releases the record's bundle to the stage. ``force`` is the reason for a release during a freeze.
+    """Releases the record's bundle to the stage. ``force`` is the reason for a release during a freeze, or of
+    a bundle that is quarantined.
 
     ``plan`` is the file of a plan that the release is held to; without it, the one that was approved.
 
@@ -49,15 +52,16 @@ def run(
         bundle = gate.tested_bundle(settings, record, stage)
         planned = chosen_plan(record, stage, "bundle", bundle, plan)
     check_release(settings, record, stage, context.build, force, report, console, dry_run=dry_run)
-    report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
+    report.set(bundle=bundle.id, sha256=bundle.sha256)
     if settings.stage(stage).infras:
-        report.set(infrastructure=None)
-        _release_in_waves(context, stage, record, bundle, planned, statements, key, dry_run=dry_run)
+        _release_in_waves(context, stage, record, bundle, planned, statements, key, force, dry_run=dry_run)
         return
+    report.set(infrastructure=settings.stage(stage).infra)
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
         change = Change(target, report, console, record, settings.record, dry_run=dry_run)
         began = False
         try:
+            check_quarantine(change, target, bundle.id, record.project_commit, force, context.build)
             with report.case("archive"):
                 needs = _check_archive(target, bundle, console)
             if key is not None:
@@ -93,6 +97,7 @@ def _release_in_waves(
     planned: NotedPlan | None,
     statements: Statements,
     key: PublicKey | None,
+    force: str | None,
     *,
     dry_run: bool,
 ) -> None:
@@ -106,12 +111,13 @@ def _release_in_waves(
         first = members[0]
         began = False
         try:
+            change = Change(first.target, report, console, record, settings.record, dry_run=dry_run)
+            check_quarantine(change, first.target, bundle.id, record.project_commit, force, context.build)
             with report.case("archive"):
                 needs = _check_archive(first.target, bundle, console)
             if key is not None:
                 with report.case("provenance"):
                     check_provenance(first.target, bundle, key, console)
-            change = Change(first.target, report, console, record, settings.record, dry_run=dry_run)
             judged = judge_release(change, first.target, bundle, Deadline(settings.release.timeout))
 
             def check(member: Member, deadline: Deadline) -> None:
@@ -145,7 +151,7 @@ def _release_in_waves(
             raise interrupted_before(first.change, stop) from None
 
 
-def _check_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Console) -> BundleNeeds | None:
+def _check_archive(target: BundleTarget, bundle: Bundle, console: Console) -> BundleNeeds | None:
     """Checks that the archive is the one that was tested; reads from it what the bundle needs, if that is asked for."""
     limit = target.settings.package.timeout
     if target.settings.compare.at_release == "off":
@@ -155,9 +161,7 @@ def _check_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Conso
 
 
 @contextmanager
-def _stated(
-    statements: Statements, target: ProjectDeployerTarget, bundle: Bundle, signals: Interrupts
-) -> Iterator[None]:
+def _stated(statements: Statements, target: BundleTarget, bundle: Bundle, signals: Interrupts) -> Iterator[None]:
     """States how the release in the block ended."""
     try:
         yield

@@ -25,9 +25,10 @@ class Asks(Enum):
     """A node, or several, that a step asks."""
 
     DESIGN = "the Design node"
-    DEPLOYER = "the node with the Project Deployer"
+    DEPLOYER = "the node with the Project Deployer, or, where no stage uses one, the Design node"
     STAGE = "the Automation node of the stage"
     STAGES = "all Automation nodes"
+    MONITORED = "the Automation node of the stage, if the project has one of that name"
     CHAMPION = "the Automation node of the release stage, where a gate compares with what is live there"
     CANDIDATE = "the Automation node of the stage before, where a gate looks at the bundle that is live there"
     GOVERN = "the Govern node that a gate names"
@@ -131,8 +132,8 @@ class Step:
 
     ``asks``: the nodes whose keys it needs. ``reads_record``: it reads what an earlier step of the same build wrote.
     ``harmless_with``: the name of a flag with which it changes nothing. ``in_library``: there is a Groovy step that
-    runs it. ``of_service``: its stage is one of the API service (``api.stages``). ``sums_up``: after it the page of the
-    release is made anew.
+    runs it. ``of_service``: its stage is one of the API service (``api.stages``). ``of_both``: its stage is one of the
+    project's, of the service's, or both. ``sums_up``: after it the page of the release is made anew.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Step:
     harmless_with: str = ""
     in_library: bool = True
     of_service: bool = False
+    of_both: bool = False
     sums_up: bool = True
 
     @property
@@ -174,7 +176,9 @@ class Step:
 
     def check_stage(self, settings: Settings, stage: str) -> None:
         """Raises :class:`ConfigError` with the nearest spelling when the configuration has no such stage."""
-        if self.of_service:
+        if self.of_both:
+            settings.units_of(stage)
+        elif self.of_service:
             settings.api.stage(stage)
         else:
             settings.stage(stage)
@@ -201,7 +205,7 @@ def _asked(what: Asks, settings: Settings, stage: str | None, step: str) -> list
     if what is Asks.DESIGN:
         return [settings.node("design")]
     if what is Asks.DEPLOYER:
-        return [settings.deployer()]
+        return [settings.archives()]
     if what is Asks.CHAMPION:
         return [settings.release_stage()] if any(gate.gate == "champion" for gate in gates) else []
     if what is Asks.GOVERN:
@@ -210,6 +214,8 @@ def _asked(what: Asks, settings: Settings, stage: str | None, step: str) -> list
         before = settings.stage_before(stage or "")
         looked_at = [gate for gate in gates if gate.gate not in ("governance", "project_standards")]
         return [before] if before and looked_at else []
+    if what is Asks.MONITORED:
+        return [settings.stage(stage)] if stage and settings.units_of(stage)[0] else []
     if what is Asks.STAGE:
         return [settings.stage(stage or "")]
     return settings.stages() if what is Asks.STAGES else list(settings.nodes.values())

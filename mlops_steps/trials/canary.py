@@ -12,7 +12,7 @@ from mlops_steps.dss.api_node import ScoringClient
 from mlops_steps.dss.api_services import Endpoint
 from mlops_steps.dss.api_traffic import Traffic
 from mlops_steps.errors import CheckFailed, NodeError
-from mlops_steps.gates.canary import LOOKS, Call, Counts, Evidence, Limits, Pair, judge
+from mlops_steps.gates.canary import LOOKS, Call, Counts, Evidence, Limits, Pair, UserTimes, judge
 from mlops_steps.gates.model import GateResult, GateVerdict, worst_of
 from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import Deadline
@@ -98,6 +98,16 @@ class Comparison:
         since, (live, new) = now.since(self._before), self._versions
         self._evidence.live = Counts(since.calls[live], since.errors[live])
         self._evidence.new = Counts(since.calls[new], since.errors[new])
+        self._evidence.times = [
+            UserTimes(
+                f"{place[1]} on {place[0]}",
+                since.at[place, live],
+                since.at[place, new],
+                since.times.get((place, live), {}),
+                since.times.get((place, new), {}),
+            )
+            for place in sorted({place for place, _ in since.at})
+        ]
 
     def _send(self, wanted: int, deadline: Deadline) -> bool:
         """Sends so many pairs of calls; whether they were sent before the deadline."""

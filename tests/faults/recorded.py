@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlops_steps.sandbox.faults.board import LoggedRequest
-from mlops_steps.steps import deploy, package
+from mlops_steps.steps import accept, deploy, package
 from mlops_steps.system.pace import use
 from tests.faults.matrix import Point, points
 from tests.faults.scenes import SCENES, ready
@@ -24,7 +24,7 @@ from tests.support.pace import QUICK
 Name = tuple[str, str, str]
 
 FOLDER = Path(__file__).with_name("requests")
-RELEASE, FAILED, PACKAGE, FIRST_DEPLOY = "release", "failed release", "package", "first deploy"
+RELEASE, FAILED, PACKAGE, FIRST_DEPLOY, ACCEPT = "release", "failed release", "package", "first deploy", "accept"
 #: They are asked until something has come about: how often is a matter of time.
 _POLLS = (
     "GET /futures/*",
@@ -87,6 +87,11 @@ def _first_deploy(world: World) -> Attempt:
     return world.run(lambda context: deploy.run(context, "test"), "deploy", world.patient)
 
 
+def _accept(world: World) -> Attempt:
+    world.reset()
+    return world.run(lambda context: accept.run(context, "test"), "accept", world.patient)
+
+
 def _step(name: str) -> Callable[[World], Attempt]:
     def run(world: World) -> Attempt:
         ready(world, SCENES[name])
@@ -102,6 +107,7 @@ CLEAN: dict[str, tuple[Callable[[World], Attempt], int]] = {
     FIRST: (_first_release, 0),
     PACKAGE: (_package, 0),
     FIRST_DEPLOY: (_first_deploy, 0),
+    ACCEPT: (_accept, 0),
     **{name: (_step(name), scene.clean) for name, scene in SCENES.items()},
 }
 

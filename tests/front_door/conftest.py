@@ -168,6 +168,12 @@ class Workspace:
         found = self.client(node).get_project(self.project).get_scenario(scenario).get_last_runs(limit=50)
         return [run.get_info() for run in found]
 
+    def forget_quarantines(self) -> None:
+        """Takes the notes of what was rolled back from the Project Deployer."""
+        settings = self.client("design").get_projectdeployer().get_project(self.project).get_settings()
+        settings.get_raw()["tags"] = []
+        settings.save()
+
     def tested(self, build: int, **variables: str) -> str:
         """Packages, deploys to test and tests a bundle; returns its id."""
         self.variables(**variables)

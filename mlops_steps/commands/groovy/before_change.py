@@ -17,7 +17,7 @@ from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.service_gate import open_service, recorded_package
 from mlops_steps.delivery.targets.base import Live, Target
-from mlops_steps.delivery.targets.project_deployer import open_target
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.report.model import Report
 from mlops_steps.steps.registry import Step
 from mlops_steps.system.console import Console

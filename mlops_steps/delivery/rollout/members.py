@@ -16,7 +16,7 @@ from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.delivery.targets.base import Live
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.targets.opening import StageTarget, open_target
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import InternalError, MlopsError
 from mlops_steps.report.model import Report
@@ -37,7 +37,7 @@ class Member:
 
     place: str
     wave: int
-    target: ProjectDeployerTarget
+    target: StageTarget
     change: Change
     signals: ThreadInterrupts = field(default_factory=ThreadInterrupts)
     live: Live | None = None
@@ -74,7 +74,7 @@ def open_members(
     units = settings.units(stage, infra)
     lock: Any = threading.RLock()
     with ExitStack() as stack:
-        deployer = stack.enter_context(connect(settings, settings.deployer()))
+        deployer = stack.enter_context(connect(settings, settings.archives()))
         members = []
         for number, wave in enumerate(waves(settings.stage(stage)), 1):
             for unit in wave:

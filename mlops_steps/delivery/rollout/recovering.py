@@ -135,7 +135,7 @@ def _put_in_order(member: Member, goes_back: bool) -> str:
     assert live is not None
     assert situation is not None
     if not goes_back:
-        return put_in_order(change, live, situation) or f"{live}, verified"
+        return put_in_order(change, live, situation, Deadline(member.target.limits.restore)) or f"{live}, verified"
     if change.unit.phase is Phase.LIVE:
         return back_from_live(member, INTERRUPTED)
     with member.target.within(Deadline(member.target.limits.restore)):

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from mlops_steps.delivery.targets.base import (
     BUNDLE,
     Deployed,
-    Limits,
     Live,
     LiveBundle,
     MadeLive,
-    SmokeResult,
     no_canary,
 )
-from mlops_steps.dss import automation, claims, deployments, fires, scenarios, updates
-from mlops_steps.dss.claims import Claim
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.dss import automation, bundles, deployments, updates
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import Deployment, changed_by_another
-from mlops_steps.dss.session import Dss, connect
-from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal, SomebodyElse
+from mlops_steps.dss.session import Dss
+from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.parallel import gather
@@ -36,7 +32,7 @@ if TYPE_CHECKING:
 _MOST = 30
 
 
-class ProjectDeployerTarget:
+class ProjectDeployerTarget(BundleTarget):
     """A stage of the configuration, with connections to the deployer and to the stage's Automation node."""
 
     of: Deployer = PROJECTS
@@ -50,45 +46,12 @@ class ProjectDeployerTarget:
         nodes: Sequence[Dss],
         unit: InfraSettings | None = None,
     ) -> None:
-        node_settings = unit or settings.stage(stage)
-        self.unit = node_settings
-        self.settings = settings
-        self.stage = stage
-        self.project = settings.project
-        self.infra = str(node_settings.infra)
-        self.configured_deployment = node_settings.deployment
-        self.default_deployment = settings.deployment_id(node_settings)
-        self.deployer = deployer
-        # All must say that a bundle is active; what only one can be asked is asked of the first.
-        self.nodes = tuple(nodes)
-        self.node = self.nodes[0]
+        super().__init__(settings, stage, deployer, nodes, unit)
+        self.configured_deployment = self.unit.deployment
         # The deployment, once it was found: it is not looked for again, only its settings are read.
         self._found: Deployment | None = None
         # When the update before this process's own began (milliseconds since 1970).
         self.updated_after = 0
-        # The claim that this process holds, and whether it may take another one's place (`delivery/exclusive.py`).
-        self.claim: Claim | None = None
-        self.takes_over = False
-        # Whether a process that is gone has left its claim behind.
-        self.found_dead = False
-
-    @property
-    def owner(self) -> str:
-        return f"project {self.project}"
-
-    @property
-    def limits(self) -> Limits:
-        """Those of `release` in mlops.yml."""
-        release = self.settings.release
-        return Limits(release.timeout, release.smoke_timeout, release.rollback_timeout, release.rollback == "auto")
-
-    @contextmanager
-    def within(self, deadline: Deadline) -> Iterator[None]:
-        """Requests to all nodes end at the deadline."""
-        with ExitStack() as stack:
-            for node in (self.deployer, *self.nodes):
-                stack.enter_context(node.within(deadline))
-            yield
 
     def find_deployment(self) -> Deployment | None:
         """The stage's deployment with its settings as they are now, or ``None``."""
@@ -183,25 +146,9 @@ class ProjectDeployerTarget:
         return healthy and live.version != deployment.version
 
     @property
-    def witnesses(self) -> str:
-        """The Automation nodes, for people."""
-        return ", ".join(map(str, self.nodes))
-
-    @property
     def deployed_key(self) -> str:
         """The key of the project on the Automation node, as far as it is known."""
         return self._found.project_key if self._found else self.project
-
-    def check_claim(self) -> None:
-        """Raises :class:`SomebodyElse` when another process has taken the stage over; asked before each change."""
-        if self.claim is None:
-            return
-        others = [claim for claim in claims.read(self.deployer, self.project, [self.infra]) if claim != self.claim]
-        if others:
-            raise SomebodyElse(
-                f"{others[0]} has taken over {self.infra} meanwhile; this process changes nothing there any more",
-                next_step="look what the other one does before you run anything",
-            )
 
     def make_live(
         self,
@@ -306,7 +253,16 @@ class ProjectDeployerTarget:
                 return live
             return self.await_healthy(version, deadline, lambda _state: None)
 
-    # ---- what it remembers, and its smoke test
+    # ---- what it remembers
+
+    def available(self) -> list[str]:
+        """The bundles that were published to the deployer."""
+        return bundles.published_bundles(self.deployer, self.project)
+
+    def newest_change(self, live: Live) -> int | None:
+        """The start of the last update of the deployment that succeeded."""
+        newest = updates.newest_success(self.deployer, live.deployment.id) if live.deployment else None
+        return newest.started if newest else None
 
     def made_live(self, live: Live) -> Iterator[MadeLive]:
         """The bundles that successful updates have made live, as far as they are known, the newest first."""
@@ -343,81 +299,6 @@ class ProjectDeployerTarget:
             return None
         return str(newest.started)
 
-    def verdicts(self) -> dict[int, bool]:
-        """How the smoke tests on the Automation node have ended."""
-        each = gather([partial(self._verdicts, node) for node in self.nodes])
-        # On every node, where there are several: one without a smoke test has verified nothing.
-        known = set.intersection(*(set(found) for found in each))
-        failed = {started: False for found in each for started, passed in found.items() if not passed}
-        return {started: all(found[started] for found in each) for started in known} | failed
-
-    def _verdicts(self, node: Dss) -> dict[int, bool]:
-        found: dict[int, bool] = {}
-        for token, outcome in fires.outcomes(node, self.deployed_key, self.settings.release.smoke_scenario):
-            started = token.partition(".")[0]
-            if started.isdecimal():
-                found[int(started)] = found.get(int(started), False) or outcome in self._accepted
-        return found
-
-    @property
-    def _accepted(self) -> set[str]:
-        """The outcomes of a scenario that count as passed."""
-        return {"SUCCESS", "WARNING"} if self.settings.test.warning == "pass" else {"SUCCESS"}
-
-    @property
-    def smoke_test(self) -> str:
-        """The smoke scenario and the infrastructure."""
-        return f"smoke test {self.settings.release.smoke_scenario} on {self.infra}"
-
-    def run_smoke_test(
-        self, limit: float, say: Callable[[str], None], *, token: str | None, prefix: str | None, alone: bool
-    ) -> SmokeResult:
-        """Runs the smoke scenario on each Automation node of the infrastructure, side by side."""
-        deadline = Deadline(limit)
-        with self.within(deadline):
-            self.known_deployment()
-
-        def smoke(node: Dss) -> SmokeResult:
-            return self._smoke(node, deadline, say, token=token, prefix=prefix, alone=alone)
-
-        results = gather([partial(smoke, node) for node in self.nodes])
-        if len(results) == 1:
-            return results[0]
-        pairs = list(zip(self.nodes, results, strict=True))
-        worst = next((pair for pair in pairs if not pair[1].passed), pairs[0])
-        logs = "\n".join(f"{node.name}: {result.outcome}\n{result.log}" for node, result in pairs)
-        return replace(
-            worst[1],
-            message=worst[1].message if worst[1].passed else f"on {worst[0].name}: {worst[1].message}",
-            log=logs,
-            seconds=max(result.seconds for result in results),
-        )
-
-    def _smoke(
-        self,
-        node: Dss,
-        deadline: Deadline,
-        say: Callable[[str], None],
-        *,
-        token: str | None,
-        prefix: str | None,
-        alone: bool,
-    ) -> SmokeResult:
-        outcome = scenarios.run_scenario(
-            node,
-            self.deployed_key,
-            self.settings.release.smoke_scenario,
-            limit=max(deadline.remaining, 1.0),
-            on_state=say,
-            refire=True,
-            token=token,
-            prefix=prefix,
-            reports=False,
-            alone=alone,
-        )
-        passed = outcome.outcome in self._accepted
-        return SmokeResult(passed, outcome.outcome, outcome.message, outcome.log, outcome.seconds)
-
     def take_back(
         self, deadline: Deadline, console: Console, *, expected: Callable[[Deployed], bool]
     ) -> Deployment | None:
@@ -433,18 +314,3 @@ class ProjectDeployerTarget:
             if deployments.read(self.deployer, deployment.id, self.project, self.infra).enabled:
                 raise CheckFailed(f"deployment {deployment.id} could not be disabled")
             return deployment
-
-
-@contextmanager
-def open_target(
-    settings: Settings, stage: str, infra: str | None = None, deployer: Dss | None = None
-) -> Iterator[ProjectDeployerTarget]:
-    """An infrastructure of the stage with its connections, closed at the end: ``infra``, or the first one.
-
-    ``deployer`` is a connection to be shared. Raises :class:`ConfigError` before anything is asked.
-    """
-    unit = settings.units(stage, infra)[0]
-    with ExitStack() as stack:
-        shared = deployer or stack.enter_context(connect(settings, settings.deployer()))
-        nodes = [stack.enter_context(connect(settings, node)) for node in unit.witnesses]
-        yield ProjectDeployerTarget(settings, stage, shared, nodes, unit)

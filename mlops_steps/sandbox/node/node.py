@@ -145,6 +145,10 @@ class Node:
         """The code environments, each with ``envLang`` and ``envName``."""
         return cast(list[dict[str, Any]], read_json(self.config_dir / "code-envs.json", []))
 
+    def plugins(self) -> list[dict[str, Any]]:
+        """The plugins, each with ``id`` and ``version``."""
+        return cast(list[dict[str, Any]], read_json(self.config_dir / "plugins.json", []))
+
     def variables(self) -> dict[str, Any]:
         """The global variables of the node."""
         return cast(dict[str, Any], read_json(self.config_dir / "variables.json", {}))

@@ -30,7 +30,8 @@ from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import duration
 
 PLAN = "rehearsal.yml"
-RELEASE = ("release", "--stage", "prod")
+# A bundle that was rolled back under one fault is released again under the next.
+RELEASE = ("release", "--stage", "prod", "--force", "a rehearsal")
 RECOVER = ("recover", "--stage", "prod")
 
 MARK = "# Written by `mlops-steps sandbox rehearse`.\n"
