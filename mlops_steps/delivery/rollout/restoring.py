@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.quarantine import quarantine
 from mlops_steps.delivery.restore import put_back, restore
 from mlops_steps.delivery.rollout.ends import End
 from mlops_steps.delivery.rollout.members import Member, side_by_side
@@ -76,8 +77,11 @@ def restore_one(member: Member, why: str, own: MlopsError | None) -> End:
     reason = own.message if own else why
     try:
         if change.unit.phase is Phase.LIVE:
+            if isinstance(own, CheckFailed) and not own.inconclusive:
+                with change.lock:
+                    quarantine(change, change.unit.version, reason)
             return End(member, "restored", back_from_live(member, reason), reason)
-        put_back(change, own or CheckFailed(why))
+        put_back(change, own or _because_of_another(why))
         raise InternalError("put_back has raised nothing")
     except RolledBack as error:
         return End(member, "restored", str(error.live), reason)
@@ -86,6 +90,12 @@ def restore_one(member: Member, why: str, own: MlopsError | None) -> End:
     except (MlopsError, Stop) as error:
         live = error.live if isinstance(error, MlopsError) else None
         return End(member, "untouched", live or "as before", reason)
+
+
+def _because_of_another(why: str) -> CheckFailed:
+    error = CheckFailed(why)
+    error.inconclusive = True
+    return error
 
 
 def back_from_live(member: Member, why: str) -> str:

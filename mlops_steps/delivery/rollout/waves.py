@@ -84,6 +84,8 @@ class Waves:
                     self._put_back(known)
             with self.signals.shielded():
                 self._reach("live")
+                for member in self.members:
+                    member.target.lifted = version
                 self._cases([])
                 self.console.good(
                     f"released: bundle {version} is live on {len(self.members)} infrastructures of {self.stage}, "
@@ -233,9 +235,13 @@ class Waves:
         restored = to_be_restored(self.members, rollout, self.bundle.id, set(errors))
         if restored:
             self._reach("restoring", why)
+        stays = any(one.infra in rollout.changed and one not in restored for one in self.members)
 
         def work(member: Member) -> End:
-            return restore_one(member, why, _of_its_own(errors.get(member.infra)))
+            own = _of_its_own(errors.get(member.infra))
+            if isinstance(own, CheckFailed) and stays:
+                own.inconclusive = True  # it is live and verified elsewhere, and stays there: no quarantine
+            return restore_one(member, why, own)
 
         ends = restore_all(restored, why, work, self.settings.at_once, self.signals, self.console)
         state, error = conclude(self.members, ends, rollout, self.bundle.id, cause, why)
