@@ -112,7 +112,8 @@ def _release_in_waves(
         began = False
         try:
             change = Change(first.target, report, console, record, settings.record, dry_run=dry_run)
-            check_quarantine(change, first.target, bundle.id, record.project_commit, force, context.build)
+            if not record.stage(stage).pending:  # what an earlier attempt has begun is finished
+                check_quarantine(change, first.target, bundle.id, record.project_commit, force, context.build)
             with report.case("archive"):
                 needs = _check_archive(first.target, bundle, console)
             if key is not None:
