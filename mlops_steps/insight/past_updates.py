@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mlops_steps.config import NodeSettings, Settings
 from mlops_steps.dss import api_deployer, deployments, direct, updates
 from mlops_steps.dss.deployers import PROJECTS, SERVICES, Deployer
@@ -71,7 +69,7 @@ def _update(project: str, past: PastUpdate) -> Update:
     return Update(
         project,
         past.started / 1000,
-        _ended(past.raw.get("endTimestamp"), past.started) / 1000,
+        past.ended / 1000,
         past.succeeded,
         past.version,
         one_line(str(past.raw.get("requester") or ""), 100),
@@ -96,7 +94,3 @@ def _activations(settings: Settings, stage: NodeSettings) -> list[Update]:
     with connect(settings, stage) as node, node.within(Deadline(_LIMIT)):
         past = direct.state(node, settings.project).note.activations
     return [Update(settings.project, one.began / 1000, one.began / 1000, True, one.bundle) for one in past if one.done]
-
-
-def _ended(value: Any, started: int) -> float:
-    return float(value) if isinstance(value, (int, float)) and value >= started else float(started)

@@ -98,6 +98,12 @@ STEPS: dict[str, Step] = {
                     "Only remove what a run that was killed has left; not while another one runs.",
                     Kind.FLAG,
                 ),
+                Option(
+                    "record",
+                    "Write the shapes of all answers, without values and names of yours, as YAML.",
+                    default="none",
+                    metavar="FILE",
+                ),
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGE),
             reads_record=False,

@@ -158,7 +158,7 @@ def _run(request: Request, say: Say) -> int:
                 request.step.check_stage(settings, request.stage)
             given = requests.arguments(request, settings.nodes if settings else None)
             stages = approval.stages_of(settings, request.step, request.stage) if settings else {request.stage}
-            answer = approval.given(os.environ, stages)
+            answer = approval.given(os.environ, stages, settings.project if settings else None)
         except ConfigError as problem:
             error = problem
     if error is not None:
