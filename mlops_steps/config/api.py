@@ -101,6 +101,10 @@ class ApiReleaseSettings(Section):
     rollback_timeout: Duration = Field(
         default=1800.0, description="Limit until the version that was live before serves again, verified."
     )
+    probation: Duration | None = Field(
+        default=None,
+        description="So long after a release `monitor` may still go back to the version before, such as 2h.",
+    )
     tests: Literal["required", "off"] = Field(
         default="required",
         description="required: `api-test` must have passed on the stage before; off: the version must answer there.",
