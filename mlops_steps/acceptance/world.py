@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -14,7 +15,8 @@ import yaml
 from mlops_steps.config import Settings
 from mlops_steps.dss import throwaway
 from mlops_steps.dss.session import Dss, connect
-from mlops_steps.errors import Refusal
+from mlops_steps.errors import ConfigError, Refusal
+from mlops_steps.shapes.recorder import Recorder
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
@@ -68,6 +70,15 @@ class Site:
                 stack.enter_context(node.within(deadline))
             yield
 
+    def observe(self, recorder: Recorder) -> None:
+        """All answers are noted from now on."""
+        for kind, node in (
+            ("design", self.design),
+            ("design", self.deployer),
+            *(("automation", n) for n in self.nodes),
+        ):
+            node.session.observer = partial(recorder.note, kind)
+
     def say(self, state: str) -> None:
         """What the node is at, for who wants to know more."""
 
@@ -79,6 +90,11 @@ def open_site(settings: Settings, stage: str, infra: str | None = None) -> Itera
     Raises :class:`ConfigError`.
     """
     unit = settings.units(stage, infra)[0]
+    if unit.is_direct:
+        raise ConfigError(
+            f"{unit.name} has no Project Deployer (strategy: direct): accept tries what goes by one",
+            next_step="accept a stage with an infrastructure, or another one with --infra",
+        )
     with ExitStack() as stack:
         design = stack.enter_context(connect(settings, settings.node("design")))
         deployer = stack.enter_context(connect(settings, settings.deployer()))

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -90,6 +90,8 @@ class NodeSession(requests.Session):
         mount(self, connections)
         #: The version of DSS that the last answer named, "" when none did.
         self.dss_version = ""
+        #: Is told of every answer of JSON: method, URL, body, version of DSS.
+        self.observer: Callable[[str, str, bytes, str], None] | None = None
         self._environment: dict[tuple[str, ...], Any] = {}
         self._scope: ContextVar[tuple[Deadline | None, float | None]] = ContextVar("scope", default=(None, None))
 
@@ -172,6 +174,8 @@ class NodeSession(requests.Session):
             if not stream:
                 _read_body(response, allowed)
                 _check_answer(response)
+                if self.observer is not None and "json" in response.headers.get("Content-Type", ""):
+                    self.observer(method, url, response.content, self.dss_version)
         except BaseException as error:
             request_limit.close()
             if response is not None:

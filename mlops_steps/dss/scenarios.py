@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mlops_steps.dss import fires
 from mlops_steps.dss.http import LONGEST_MESSAGE
 from mlops_steps.dss.session import Dss, expect
+from mlops_steps.dss.times import milliseconds
 from mlops_steps.dss.url_parts import node_id
 from mlops_steps.errors import DeadlineExceeded, NodeError, Refusal, Unreachable
 from mlops_steps.system.pace import pace
@@ -219,10 +220,16 @@ def _outcome(dss: Dss, scenario_id: str, run: Any, reports: bool) -> ScenarioOut
         if outcome not in ("SUCCESS", "WARNING", "FAILED", "ABORTED"):
             raise ValueError(f"outcome {outcome!r}")
         run_id = expect(run.id, str, "the run's id")
-        seconds = float(run.get_duration())
+        seconds = _seconds(run.run)
     message = "" if outcome == "SUCCESS" else _first_error(dss, run) or f"outcome {outcome}"
     found = _reports_of(dss, run) if reports else []
     return ScenarioOutcome(scenario_id, outcome, run_id, seconds, message, log=_log_of(dss, run), reports=found)
+
+
+def _seconds(run: dict[str, Any]) -> float:
+    """How long the run took. The client reads milliseconds only; nodes may give texts."""
+    end = run.get("end") or (run.get("result") or {}).get("end")
+    return (milliseconds(end) - milliseconds(run["start"])) / 1000 if end else 0.0
 
 
 def _first_error(dss: Dss, run: Any) -> str:

@@ -47,6 +47,12 @@ _port = click.option(
     metavar="BASE",
     help="Port of the Design node; the other nodes take the next ones.  [default: free ports]",
 )
+_shapes = click.option(
+    "--shapes",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Answer in the shapes of a site (`mlops-steps accept --record FILE`), where they differ from the own ones.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -65,6 +71,7 @@ def sandbox() -> None:
       mlops-steps sandbox apply 2               the next revision of the project
       mlops-steps sandbox fault add ...         let a node do something wrong
       mlops-steps sandbox rehearse              releases under faults: what you would see
+      mlops-steps sandbox compare --shapes F    where your DSS answers in another form
     """
 
 
@@ -83,6 +90,7 @@ sandbox.add_command(requests)
 )
 @_nodes
 @_infras
+@_shapes
 def up(
     directory: Path | None,
     port: int | None,
@@ -90,6 +98,7 @@ def up(
     env_file: Path | None,
     nodes: int | None,
     infras: tuple[str, ...],
+    shapes: Path | None,
 ) -> None:
     """Start the nodes and keep them until Ctrl-C or SIGTERM.
 
@@ -105,7 +114,7 @@ def up(
 
     def work(_signals: Signals) -> int:
         nonlocal ready
-        with running(directory, port, console, faults, infras=infra_specs(nodes, infras)) as site:
+        with running(directory, port, console, faults, infras=infra_specs(nodes, infras), shapes=shapes) as site:
             lines = export_lines(environment(site))
             try:
                 if env_file is None:
@@ -132,6 +141,7 @@ def up(
 @faults_option
 @_nodes
 @_infras
+@_shapes
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
     directory: Path | None,
@@ -139,6 +149,7 @@ def run(
     faults: Path | None,
     nodes: int | None,
     infras: tuple[str, ...],
+    shapes: Path | None,
     command: tuple[str, ...],
 ) -> None:
     """Start the nodes, run COMMAND with their environment, stop them, and end as COMMAND ended.
@@ -153,8 +164,41 @@ def run(
     console = Console()
 
     def work(signals: Signals) -> int:
-        with running(directory, port, console, faults, infras=infra_specs(nodes, infras)) as site:
+        with running(directory, port, console, faults, infras=infra_specs(nodes, infras), shapes=shapes) as site:
             return _run_command(command, command_environment(site, os.environ), signals)
+
+    _finish(console, work, lambda number: 128 + number)
+
+
+@sandbox.command(short_help="Where the shapes of a site's answers differ from those of the sandbox.")
+@click.option(
+    "--shapes",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What `mlops-steps accept --record FILE` has written.",
+)
+def compare(shapes: Path) -> None:
+    """Print where the answers of a site have another shape than those of the sandbox, one line each.
+
+    The exit code is 1 when there is a difference. `sandbox up --shapes FILE` answers as the site does.
+    """
+    from mlops_steps.shapes import document
+    from mlops_steps.shapes.differences import differences
+
+    console = Console()
+
+    def work(_signals: Signals) -> int:
+        own, site = document.sandbox_shapes(), document.read(shapes)
+        found = differences(own, site)
+        for line in found:
+            console.result(line)
+        versions = f"DSS {', '.join(own.versions)} here, {', '.join(site.versions) or 'unknown'} there"
+        if found:
+            console.line(f"{len(found)} differences ({versions})")
+        else:
+            console.good(f"no difference ({versions})")
+        return 1 if found else 0
 
     _finish(console, work, lambda number: 128 + number)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_steps.errors import ConfigError
+from mlops_steps.shapes import document
 from mlops_steps.system.console import Console
 from mlops_steps.system.secrets import register
 
@@ -48,6 +49,7 @@ def running(
     faults: Path | None = None,
     first: int = 1,
     infras: Sequence[InfraSpec] = (),
+    shapes: Path | None = None,
 ) -> Iterator[Sandbox]:
     """A started sandbox that holds the churn project; stopped at the end of the block.
 
@@ -56,13 +58,16 @@ def running(
     :param infras: infrastructures that take the place of the Automation nodes of their stages.
     :param first: the revision that a new sandbox begins with.
     :param faults: a fault plan; its faults are in force from when the project is there.
+    :param shapes: a file of shapes (`accept --record`), in which the nodes answer from then on.
     :raises MlopsError: something is not installed, the folder or a port is taken, a node did not start.
     """
     check_installed()
     from mlops_steps.sandbox.content import install
     from mlops_steps.sandbox.faults import plan
+    from mlops_steps.sandbox.http.shaped import SiteShapes
     from mlops_steps.sandbox.site import Sandbox
 
+    of_the_site = SiteShapes(document.sandbox_shapes(), document.read(shapes)) if shapes else None
     temporary = Path(tempfile.mkdtemp(prefix="mlops-sandbox-")) if directory is None else None
     try:
         sandbox = Sandbox.open(temporary or directory or Path(), infras)
@@ -78,6 +83,7 @@ def running(
             install(sandbox, console.line, first)
             for node in sandbox.nodes.values():
                 node.faults.clear_requests()
+                node.shapes = of_the_site
             sandbox.add_faults(planned)
             yield sandbox
         finally:

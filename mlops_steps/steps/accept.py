@@ -12,7 +12,11 @@ from mlops_steps.acceptance.model import Assumption, Finding, Verdict
 from mlops_steps.acceptance.world import PREFIX, Site, World, open_site
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
 from mlops_steps.report.model import Case, Outcome
+from mlops_steps.shapes import document
+from mlops_steps.shapes.document import sandbox_shapes
+from mlops_steps.shapes.recorder import Recorder, known_names
 from mlops_steps.steps.context import Context
+from mlops_steps.system.files import current_folder
 from mlops_steps.system.waiting import Deadline, duration
 
 _RIGHTS = (
@@ -22,10 +26,19 @@ _RIGHTS = (
 )
 
 
-def run(context: Context, stage: str, *, infra: str | None = None, yes: bool = False, clean_: bool = False) -> None:
+def run(
+    context: Context,
+    stage: str,
+    *,
+    infra: str | None = None,
+    yes: bool = False,
+    clean_: bool = False,
+    record: str | None = None,
+) -> None:
     """Makes a throwaway project, tries every assumption with it, and removes it again, also when interrupted.
 
-    ``clean_`` only removes what a run that was killed has left. On the release stage it asks first, unless ``yes``.
+    ``clean_`` only removes what a run that was killed has left. ``record`` is a file for the shapes of all answers. On
+    the release stage it asks first, unless ``yes``.
     Raises :class:`CheckFailed` when an assumption differs, :class:`NodeError` when a node gave no answer or something
     could not be removed, :class:`ConfigError` without a yes.
     """
@@ -35,7 +48,9 @@ def run(context: Context, stage: str, *, infra: str | None = None, yes: bool = F
             with context.report.case("clean"):
                 _conclude_cleaning(context, site, clean(site))
             return
-        world = World(site)
+        world, recorder = World(site), Recorder(known_names(sandbox_shapes())) if record else None
+        if recorder:
+            site.observe(recorder)
         _announce(context, world)
         if stage == settings.release_stage().name and not yes:
             _ask(site)
@@ -55,6 +70,10 @@ def run(context: Context, stage: str, *, infra: str | None = None, yes: bool = F
                 console.line(f"removing {world.key}")
                 cleaned = clean(site, world.key)
                 _say_cleaning(context, site, cleaned)
+        if recorder:
+            path = current_folder() / str(record)
+            document.write(path, recorder.shapes)
+            console.line(f"shapes of the answers: {path}; read it before you give it to anybody")
         accepted.note(settings, site.name, site.node.version, findings)
         _conclude(context, site, findings, cleaned)
 

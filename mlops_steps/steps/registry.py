@@ -98,6 +98,12 @@ STEPS: dict[str, Step] = {
                     "Only remove what a run that was killed has left; not while another one runs.",
                     Kind.FLAG,
                 ),
+                Option(
+                    "record",
+                    "Write the shapes of all answers, without values and names of yours, as YAML.",
+                    default="none",
+                    metavar="FILE",
+                ),
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGE),
             reads_record=False,
@@ -278,13 +284,14 @@ STEPS: dict[str, Step] = {
             "Look whether what is live on a stage still does what it was released for, and answer decay.",
             "Health of the deployments, runs of scenarios, data quality, drift, metrics on fresh labels, age of the "
             "model, errors and response times of the API service: against limits of two levels. At `warn` a test case "
-            "passes and says so, at `act` it fails. Made for a nightly job, whose builds keep what was measured. See "
-            "`monitor` in mlops.yml.",
+            "passes and says so, at `act` it fails. A release that is on probation is taken back then (exit codes 4 "
+            "and 5, as of `release`). Made for a nightly job, whose builds keep what was measured. See `monitor` in "
+            "mlops.yml.",
             options=(
                 Option("job", "The job whose builds have kept the looks before.", default="JOB_NAME", metavar="NAME"),
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.MONITORED),
-            reads_record=False,
+            changes=Changes.ON_PROBATION,
             of_both=True,
         ),
         Step(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import resources
+
 import yaml
 
 from mlops_steps.acceptance.list import assumptions
@@ -112,4 +115,41 @@ def test_a_key_that_may_not_create_projects_ends_it_before_anything_is_made(work
     assert result.code == 3
     assert "cannot create project" in result.err
     assert result.case("accept-test", "throwaway project").find("error") is not None
+    assert left(workspace) == []
+
+
+def test_recorded_shapes_hold_no_name_of_the_site_and_are_those_of_the_sandbox(workspace: Workspace) -> None:
+    workspace.ok("accept", "--stage", "test", "--record", "shapes.yml")
+    text = (workspace.folder / "shapes.yml").read_text()
+    for name in (workspace.project, "ACCEPT", "auto-test", "accept_prepare", "127.0.0.1"):
+        assert name not in text.replace("`mlops-steps accept --record`", ""), name
+    assert "outcome: state ABORTED FAILED SUCCESS" in text
+    result = workspace.ok("sandbox", "compare", "--shapes", "shapes.yml")
+    assert (result.out, "no difference" in result.err) == ("", True)
+    (workspace.folder / "site.yml").write_text(text.replace("timestamp: ISO +0000", "timestamp: milliseconds"))
+    result = workspace.run("sandbox", "compare", "--shapes", "site.yml")
+    assert result.code == 1
+    assert "timestamp: ISO +0000 in the sandbox, milliseconds in the file" in result.out
+
+
+def test_a_sandbox_answers_in_the_shapes_of_a_file(workspace: Workspace) -> None:
+    own = (resources.files("mlops_steps.shapes") / "sandbox.yml").read_text()
+    (workspace.folder / "site.yml").write_text(own.replace("timestamp: ISO +0000", "timestamp: milliseconds"))
+    command = [sys.executable, "-m", "mlops_steps", "accept", "--stage", "test", "--record", "again.yml"]
+    result = workspace.ok("sandbox", "run", "--shapes", "site.yml", "--", *command)
+    assert "assumptions hold on test" in result.err
+    assert "timestamp: milliseconds" in (workspace.folder / "again.yml").read_text()
+    assert "timestamp: ISO +0000" not in (workspace.folder / "again.yml").read_text()
+    result = workspace.run("sandbox", "run", "--shapes", "mlops.yml", "--", "true")
+    assert result.code == 2
+    assert "not a file of shapes" in result.err
+
+
+def test_a_stage_without_a_deployer_is_refused_before_anything_is_made(workspace: Workspace) -> None:
+    url = workspace.environment["MLOPS_TEST_URL"]
+    workspace.configure(nodes={"design": {}, "bare": {"url": url, "strategy": "direct"}, "prod": {}})
+    key = workspace.environment["MLOPS_TEST_API_KEY"]
+    result = workspace.run("accept", "--stage", "bare", MLOPS_BARE_API_KEY=key)
+    assert result.code == 2
+    assert "bare has no Project Deployer (strategy: direct)" in result.err
     assert left(workspace) == []

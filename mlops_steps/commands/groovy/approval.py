@@ -46,8 +46,10 @@ def stages_of(settings: Settings, step: Step, stage: str | None) -> set[str | No
     return found
 
 
-def given(environ: Mapping[str, str], stages: Collection[str | None]) -> dict[str, str]:
+def given(environ: Mapping[str, str], stages: Collection[str | None], project: str | None = None) -> dict[str, str]:
     """Who approved the release to one of the stages in this build; empty: nobody did.
+
+    An answer that names a project, as those of a fleet do, counts for that one alone.
 
     The keys are ``by``, ``sha256``, ``at`` and ``among``. Raises :class:`ConfigError` when the variable holds
     anything else than approvals.
@@ -56,7 +58,8 @@ def given(environ: Mapping[str, str], stages: Collection[str | None]) -> dict[st
     found: dict[str, str] = {}
     try:
         for answer in map(json.loads, filter(None, (environ.get(VARIABLE) or "").split("\n"))):
-            if _text(answer["stage"]) in stages and _text(answer["build"]) == build:
+            ours = answer.get("project") in (None, project)
+            if ours and _text(answer["stage"]) in stages and _text(answer["build"]) == build:
                 found = {
                     "by": _text(answer["by"]),
                     "sha256": _sha256(answer["asked"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from mlops_steps.config import Settings
 from mlops_steps.config.policy import GROUP
 from mlops_steps.delivery.approving import in_words
 from mlops_steps.delivery.record import Bundle, ReleaseRecord, build_from
+from mlops_steps.delivery.unit import Kind
 from mlops_steps.errors import MlopsError
 from mlops_steps.policy.effective import resolve
 from mlops_steps.provenance import store
@@ -102,6 +104,8 @@ def outcome(
             archived.append(_checksum(settings, record.bundle))
     elif record and record.package:
         found["bundle"] = record.package.version
+    if record and request.stage:
+        found["state"] = _state(record, request, last)
     if travel is not None:
         found |= _stash(travel, all_reports, with_record=record is not None)
     found["archive"] = _there([_relative(path) for path in archived])
@@ -180,6 +184,19 @@ def _record(settings: Settings, before: Before) -> ReleaseRecord | None:
 def _page(folder: Path) -> list[Path]:
     """The page of the release, and what lies beside it."""
     return sorted((folder / html.FOLDER).glob("*"))
+
+
+def _state(record: ReleaseRecord, request: Request, last: dict[str, str]) -> str:
+    """What the record says of the step's stage, as JSON in one line: for a fleet, whose records are many."""
+    kind: Kind = "api service" if request.step.of_service else "bundle"
+    archive = record.package if request.step.of_service else record.bundle
+    part = record.stage(request.stage or "", kind)  # this record is not written any more
+    units = part.units.values()
+    before = [(unit.previous.version if unit.previous else None) or "nothing" for unit in units]
+    version = (archive.id if isinstance(archive, Bundle) else archive.version) if archive else ""
+    live = last.get("live") or part.summary(version) or ""
+    found = {"version": version, "before": ", ".join(dict.fromkeys(before)), "live": live}
+    return json.dumps({name: one_line(text, _LONGEST) for name, text in found.items()})
 
 
 def _checksum(settings: Settings, bundle: Bundle) -> Path:

@@ -76,6 +76,8 @@ class Node:
         self.url = ""
         # An older one may be put here: the node then answers as far as that version does.
         self.dss_version = DSS_VERSION
+        # The shapes of a site's answers, where it is to answer in those (`http/shaped.py`).
+        self.shapes: object = None
         self.faults = NodeFaults(node_id, lambda outage: site.refuse_connections(node_id, outage))
         self.futures = Futures(self.faults)
         self.tickets = Tickets()
