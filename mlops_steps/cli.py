@@ -21,6 +21,7 @@ from mlops_steps.version import __version__
 COMMANDS = {
     "verify": "mlops_steps.commands.verify:verify",
     "jenkins": "mlops_steps.commands.jenkins:jenkins",
+    "fleet": "mlops_steps.commands.fleet:fleet",
     "config": "mlops_steps.commands.config:config",
     "sandbox": "mlops_steps.sandbox.commands:sandbox",
     "completion": "mlops_steps.commands.completion:completion",

@@ -63,10 +63,14 @@ class MlopsError(Exception):
 
 
 class CheckFailed(MlopsError):
-    """A check was made and failed: a rule, a scenario, a test, a gate. Production is untouched."""
+    """A check was made and failed: a rule, a scenario, a test, a gate. Production is untouched.
+
+    ``inconclusive``: it says nothing against the version that was checked.
+    """
 
     exit_code = 1
     label = "check failed"
+    inconclusive = False
 
 
 class SomebodyElse(CheckFailed):

@@ -50,6 +50,15 @@ void call(Map given = [:]) {
                         when { expression { !('test' in settings.skip) } }
                         steps { script { mlopsUnits.testAll(settings) } }
                     }
+                    stage('Plan') {
+                        when {
+                            expression {
+                                (params.RELEASE != false || params.DRY_RUN) && !('release' in settings.skip) &&
+                                    !('plan' in settings.skip)
+                            }
+                        }
+                        steps { script { mlopsUnits.planAll(settings) } }
+                    }
                 }
             }
             // One stage, so that "Restart from Stage" asks again: an approval counts in the build that asked.

@@ -16,6 +16,13 @@ String version() {
 
 /** Runs a command with the parameters of a step, publishes what it found, and ends as it ended. */
 Map call(String command, Map parameters) {
+    Map ended = attempt(command, parameters)
+    judge(command, parameters, ended)
+    return ended
+}
+
+/** The same, but a failure is told by `exit` and `verdict` alone. Throws when it was interrupted. */
+Map attempt(String command, Map parameters) {
     String request = JsonOutput.toJson([step: command, library: version(), parameters: parameters])
     List variables = ['MLOPS_STEP=' + request, 'MLOPS_STARTED_BY=' + starters(),
                       'MLOPS_LIBRARY_POLICY=' + libraryResource('mlops-steps/policy.yml')]
@@ -28,8 +35,7 @@ Map call(String command, Map parameters) {
         bringBack(plan)
         try {
             withCredentials(keys(plan, parameters)) {
-                noteFirst(plan, command)
-                ended = runToEnd(command, parameters)
+                ended = runToEnd(command, parameters, noteFirst(plan, command))
             }
         } catch (missing) {
             if (missing.class.simpleName != 'CredentialNotFoundException') {
@@ -41,7 +47,7 @@ Map call(String command, Map parameters) {
             }
         }
     }
-    judge(command, parameters, ended)
+    publish(ended)
     return ended
 }
 
@@ -72,6 +78,47 @@ Map lines(String script, String label) {
     return found
 }
 
+/** Whether the build was aborted, or its time is over. */
+boolean isInterruption(Object thrown) {
+    return thrown.class.simpleName == 'FlowInterruptedException'
+}
+
+/** Publishes what a command has left: reports, artifacts, the stash for the next steps, the description. */
+void publish(Map ended) {
+    if (ended.description) {
+        describe(ended.description)
+    }
+    configured(ended)
+    if (ended.asked) {
+        env.MLOPS_ASKED = ended.asked
+        env.MLOPS_BUNDLE = ended.bundle
+        env.MLOPS_SUBJECT = ended.subject
+        env.MLOPS_QUESTION = ended.question
+        env.MLOPS_DETAILS = ended.details
+    }
+    if (ended.live) {
+        env.MLOPS_LIVE = ended.live
+    }
+    if (ended.reports) {
+        env.MLOPS_REPORTS = without(env.MLOPS_REPORTS, ended.reports) + ended.reports
+    }
+    if (ended.record) {
+        env.MLOPS_RECORD = ended.record
+    }
+    if (ended.stash) {
+        stash(name: ended.stashName, includes: ended.stash)
+        // Read only now: a parallel stage may have added its own.
+        env.MLOPS_STASHES = without(env.MLOPS_STASHES, ended.stashReplaces) + ended.stashName
+    }
+    if (ended.archive) {
+        archiveArtifacts(artifacts: ended.archive)
+    }
+    if (ended.report) {
+        // The checks of a Git server would show the results of the last step alone.
+        junit(testResults: ended.report, keepLongStdio: true, allowEmptyResults: false, skipPublishingChecks: true)
+    }
+}
+
 /** Why this build was started, and the users that Jenkins names for it. What that means is decided in Python. */
 private String starters() {
     List found = []
@@ -96,13 +143,16 @@ private Map ask(String what, String command) {
 }
 
 /** The record is archived before a change: an agent that is lost in between cannot say any more what was live. */
-private void noteFirst(Map plan, String command) {
-    if (plan.note) {
-        publish(ask('note', command))
+private String noteFirst(Map plan, String command) {
+    if (!plan.note) {
+        return env.MLOPS_LIVE
     }
+    Map noted = ask('note', command)
+    publish(noted)
+    return noted.live ?: env.MLOPS_LIVE
 }
 
-private Map runToEnd(String command, Map parameters) {
+private Map runToEnd(String command, Map parameters, String live) {
     try {
         Map ended = ask('run', command)
         if (!ended.verdict) {
@@ -112,7 +162,7 @@ private Map runToEnd(String command, Map parameters) {
     } catch (cut) {
         // Aborted, out of time, or the agent is gone. Jenkins waits 20 s for a step that it has stopped; a restore may
         // take longer, so another one sees to it.
-        recoverAndReport(command, parameters)
+        recoverAndReport(command, parameters, live)
         if (isFailedScript(cut)) {
             error("mlops-steps ${command} was interrupted: ${cut.message}")
         }
@@ -121,12 +171,12 @@ private Map runToEnd(String command, Map parameters) {
 }
 
 /** Recovers, and publishes what came of it. Whatever fails here, the first interruption is the one that goes on. */
-private void recoverAndReport(String command, Map parameters) {
+private void recoverAndReport(String command, Map parameters, String live) {
     Map ended = [:]
     try {
         ended = recover(command)
     } catch (unseen) {
-        reportUnseen(command, parameters, isInterruption(unseen))
+        reportUnseen(command, parameters, live, isInterruption(unseen))
         return
     }
     try {
@@ -158,17 +208,13 @@ private boolean isFailedScript(Object thrown) {
     return thrown.class.simpleName == 'AbortException' && thrown.message?.startsWith('script returned exit code')
 }
 
-private boolean isInterruption(Object thrown) {
-    return thrown.class.simpleName == 'FlowInterruptedException'
-}
-
 /** Nobody has seen the end of it: one line says so, and what to do. */
-private void reportUnseen(String command, Map parameters, boolean stoppedWaiting) {
+private void reportUnseen(String command, Map parameters, String live, boolean stoppedWaiting) {
     String stage = parameters.stage ?: ''
     String text = stoppedWaiting
         ? "no longer waiting for the restore, which goes on in its own process while agent ${env.NODE_NAME} lives"
         : "agent ${env.NODE_NAME} is lost"
-    String known = env.MLOPS_LIVE ? "Last known: ${env.MLOPS_LIVE}. " : ''
+    String known = live ? "Last known: ${live}. " : ''
     String next = stage
         ? "On another agent, mlopsRecover(stage: '${stage}') finishes the restore, or finds that none is pending."
         : ''
@@ -218,41 +264,6 @@ private void configured(Map ended) {
     }
 }
 
-private void publish(Map ended) {
-    if (ended.description) {
-        describe(ended.description)
-    }
-    configured(ended)
-    if (ended.asked) {
-        env.MLOPS_ASKED = ended.asked
-        env.MLOPS_BUNDLE = ended.bundle
-        env.MLOPS_SUBJECT = ended.subject
-        env.MLOPS_QUESTION = ended.question
-        env.MLOPS_DETAILS = ended.details
-    }
-    if (ended.live) {
-        env.MLOPS_LIVE = ended.live
-    }
-    if (ended.reports) {
-        env.MLOPS_REPORTS = without(env.MLOPS_REPORTS, ended.reports) + ended.reports
-    }
-    if (ended.record) {
-        env.MLOPS_RECORD = ended.record
-    }
-    if (ended.stash) {
-        stash(name: ended.stashName, includes: ended.stash)
-        // Read only now: a parallel stage may have added its own.
-        env.MLOPS_STASHES = without(env.MLOPS_STASHES, ended.stashReplaces) + ended.stashName
-    }
-    if (ended.archive) {
-        archiveArtifacts(artifacts: ended.archive)
-    }
-    if (ended.report) {
-        // The checks of a Git server would show the results of the last step alone.
-        junit(testResults: ended.report, keepLongStdio: true, allowEmptyResults: false, skipPublishingChecks: true)
-    }
-}
-
 /** A list of names with commas less others, ready for one more. */
 private String without(String names, String others) {
     String left = ''
@@ -273,7 +284,6 @@ private void describe(String text) {
 
 private void judge(String command, Map parameters, Map ended) {
     String said = "mlops-steps ${command}: ${ended.verdict}"
-    publish(ended)
     if (ended.exit == '1' && parameters.failing == 'unstable') {
         currentBuild.description = "${currentBuild.description ?: ''} | UNSTABLE: ${command}: ${ended.verdict}"
         unstable(said)

@@ -42,6 +42,13 @@ void testAll(Map settings) {
     }
 }
 
+/** What the release will do: the approver is asked about that. */
+void planAll(Map settings) {
+    if (has('bundle', settings)) {
+        mlopsPlan(settings.step + [stage: stageOf(settings)])
+    }
+}
+
 void releaseAll(Map settings, boolean dryRun) {
     if (has('bundle', settings)) {
         mlopsRelease(settings.step + [stage: stageOf(settings), dryRun: dryRun])

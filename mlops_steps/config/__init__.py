@@ -1,6 +1,7 @@
 """``mlops.yml``, environment variables and flags, as one typed object."""
 
 from mlops_steps.config.loading import load, load_without_file
+from mlops_steps.config.nodes import ConnectionSettings, InfraSettings, NodeSettings, RolloutSettings
 from mlops_steps.config.sections import (
     CompareSettings,
     DeploySettings,
@@ -8,7 +9,6 @@ from mlops_steps.config.sections import (
     LimitSettings,
     NeedException,
     NeedKind,
-    NodeSettings,
     PackageSettings,
     ReleaseSettings,
     RuleException,
@@ -21,14 +21,17 @@ from mlops_steps.config.settings import DEFAULT_FILE, Settings
 __all__ = [
     "DEFAULT_FILE",
     "CompareSettings",
+    "ConnectionSettings",
     "DeploySettings",
     "HttpSettings",
+    "InfraSettings",
     "LimitSettings",
     "NeedException",
     "NeedKind",
     "NodeSettings",
     "PackageSettings",
     "ReleaseSettings",
+    "RolloutSettings",
     "RuleException",
     "Settings",
     "Severity",

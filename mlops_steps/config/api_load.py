@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import Id
-from mlops_steps.config.sections import Section
+from mlops_steps.config.section import Section
 
 _MILLISECONDS = r"^[0-9]{1,7}(?:\.[0-9]{1,3})?(?:ms|s)?$"
 _PERCENT = r"^[0-9]{1,3}(?:\.[0-9]{1,3})?\s?%?$"

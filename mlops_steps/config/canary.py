@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import FilePath
-from mlops_steps.config.sections import Section
+from mlops_steps.config.section import Section
 
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from mlops_steps.config.api import ApiNodeSettings
 from mlops_steps.config.fields import is_plain_http
 from mlops_steps.config.file import Key, Problem, shown
-from mlops_steps.config.sections import NodeSettings
+from mlops_steps.config.nodes import ConnectionSettings, wave_problems
 from mlops_steps.config.settings import Settings
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.text import nearest
+
+# Kinds of gates that compare with what is live, or look at a bundle before it is.
+_OF_A_CANDIDATE = ("champion", "project_standards", "governance")
 
 
 def contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Problem]:
@@ -31,17 +36,26 @@ def contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pro
                 "nothing is deployed to this node",
                 "nodes",
                 name,
-                "infra" if node.infra else "deployment",
+                "infras" if node.infras else "infra" if node.infra else "deployment",
             )
-        if node.client_key and not node.client_certificate:
-            yield problem("requires client_certificate", "nodes", name, "client_key")
-        if other := prefixes.get(node.variable):
-            yield problem(
-                f"has the environment variables of node {other} ({node.variable}_…)",
-                "nodes",
-                name,
-            )
-        prefixes[node.variable] = name
+        for unit in node.units():
+            if unit.is_direct and (unit.deployment or unit.nodes or name in ("design", "deployer")):
+                key = "deployment" if unit.deployment else "nodes" if unit.nodes else "strategy"
+                below_stage = ("infras", unit.place) if node.infras else ()
+                text = "strategy direct is for stages, and has neither a deployment nor several nodes"
+                yield problem(text, "nodes", name, *below_stage, key)
+        for below, one in node.connections():
+            if one.client_key and not one.client_certificate:
+                yield problem("requires client_certificate", "nodes", name, *below, "client_key")
+            if other := prefixes.get(one.variable):
+                yield problem(
+                    f"has the environment variables of node {other} ({one.variable}_…)",
+                    "nodes",
+                    name,
+                    *below,
+                )
+            prefixes[one.variable] = one.name
+        yield from (problem(text, "nodes", name, "rollout") for text in wave_problems(node))
     for name, api_node in settings.api.nodes.items():
         if other := prefixes.get(api_node.variable):
             yield problem(
@@ -55,14 +69,17 @@ def contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pro
     if settings.api.release_stage and settings.api.release_stage not in settings.api.stages:
         yield problem(f"no such stage of api.stages: {settings.api.release_stage}", "api", "release_stage")
     for stage in settings.stages():
-        deployment = settings.deployment_id(stage)
-        if other := deployments.get(deployment):
-            yield problem(
-                f"deployment {deployment} is that of stage {other}; set deployment",
-                "nodes",
-                stage.name,
-            )
-        deployments[deployment] = stage.name
+        for unit in stage.units():
+            deployment = settings.deployment_id(unit)
+            if other := deployments.get(deployment):
+                yield problem(
+                    f"deployment {deployment} is that of stage {other}; set deployment",
+                    "nodes",
+                    stage.name,
+                    *(("infras", unit.place) if unit.place else ()),
+                )
+            deployments[deployment] = unit.name
+    yield from _of_monitor(settings, problem)
     for number, gate in enumerate(settings.gates):
         if gate.gate == "governance" and gate.govern and gate.govern not in settings.nodes:
             known = f"{gate.govern}{nearest(gate.govern, settings.nodes)}"
@@ -72,6 +89,27 @@ def contradictions(settings: Settings, lines: Mapping[Key, int]) -> Iterable[Pro
             settings.release_stage()
         except ConfigError as error:
             yield problem(error.message, "release", "stage")
+
+
+def _of_monitor(settings: Settings, problem: Callable[..., Problem]) -> Iterable[Problem]:
+    gates = {gate.name: gate for gate in settings.monitor.gates}
+    for name, gate in gates.items():
+        if gate.gate in _OF_A_CANDIDATE:
+            text = f"{name}: a gate of kind {gate.gate} judges a candidate, not what is live"
+            yield problem(text, "monitor", "gates")
+    for name, limits in settings.monitor.act.items():
+        if name not in gates:
+            yield problem(f"no such gate of monitor.gates: {name}{nearest(name, gates)}", "monitor", "act", name)
+            continue
+        from mlops_steps.config.gates import at_act
+
+        try:
+            at_act(gates[name], limits)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(word) for word in first["loc"])
+            text = "no such limit" if first["type"] == "extra_forbidden" else first["msg"]
+            yield problem(f"{where}: {text}" if where else text, "monitor", "act", name)
 
 
 def missing_files(settings: Settings, lines: Mapping[Key, int]) -> list[Problem]:
@@ -111,7 +149,9 @@ def warnings(settings: Settings, places: Mapping[Key, str]) -> Iterable[str]:
                 yield f"{places.get(key, 'default')}: {'.'.join(key)}: {text}"
 
 
-def _all_nodes(settings: Settings) -> Iterable[tuple[Key, NodeSettings | ApiNodeSettings]]:
+def _all_nodes(settings: Settings) -> Iterable[tuple[Key, ConnectionSettings | ApiNodeSettings]]:
     """Every node, with the place of its section."""
-    yield from ((("nodes", name), node) for name, node in settings.nodes.items())
+    yield from (
+        (("nodes", name, *below), one) for name, node in settings.nodes.items() for below, one in node.connections()
+    )
     yield from ((("api", "nodes", name), node) for name, node in settings.api.nodes.items())

@@ -125,6 +125,11 @@ ScenarioPattern = Annotated[
     _text(_SCENARIO_PATTERN, "must be a scenario id or a pattern: letters, digits, '_', '-', '.', '*', '?', '[…]'"),
     _schema(_SCENARIO_PATTERN),
 ]
+InfraPattern = Annotated[
+    str,
+    _text(_SCENARIO_PATTERN, "must be a name or a pattern: letters, digits, '_', '-', '.', '*', '?', '[…]'"),
+    _schema(_SCENARIO_PATTERN),
+]
 GateName = Annotated[
     str, _text(_GATE_NAME, "must be a name: letters, digits, '_', '-', '.' and spaces"), _schema(_GATE_NAME)
 ]

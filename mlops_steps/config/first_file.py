@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_steps.config.file import shown
-from mlops_steps.config.sections import variable_prefix
+from mlops_steps.config.nodes import variable_prefix
 from mlops_steps.errors import ConfigError
 
 _LONGEST_LIST = 12

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import GateName, Id, NodeName, RuleReference
-from mlops_steps.config.sections import Section
+from mlops_steps.config.section import Section
 
 #: Metrics that the gate ``champion`` compares.
 ComparedMetric = Literal["accuracy", "auc", "f1", "log_loss", "mae", "rmse"]
@@ -238,6 +238,17 @@ class Gates(Section):
         if twice is not None:
             raise ValueError(f"two gates are called {twice!r}: give each its own name")
         return self
+
+
+class MonitoredGates(Section):
+    """The gates of `monitor`, at their place in the file."""
+
+    monitor: Gates
+
+
+def at_act(gate: GateSettings, limits: dict[str, Any]) -> GateSettings:
+    """The gate with the limits of the level `act`. Raises ``ValidationError`` for limits that it does not have."""
+    return type(gate).model_validate({**gate.model_dump(), **limits})
 
 
 #: The model of each kind of gate.

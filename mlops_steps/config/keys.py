@@ -18,11 +18,11 @@ SIGNING_KEY = "MLOPS_SIGNING_KEY_FILE"
 def read_keys(settings: Settings, environ: Mapping[str, str]) -> None:
     """Finds the keys. What is wrong with one is said when it is asked for: not every step needs every key."""
     for name, node in settings.nodes.items():
-        variable = f"{node.variable}_API_KEY"
-        found = _find_key(
-            f"the API key of node {name}", variable, f"nodes.{name}.api_key_file", node.api_key_file, environ
-        )
-        node.set_api_key(*found)
+        for below, one in node.connections():
+            variable = f"{one.variable}_API_KEY"
+            setting = ".".join(("nodes", name, *below, "api_key_file"))
+            one.set_api_key(*_find_key(f"the API key of node {one.name}", variable, setting, one.api_key_file, environ))
+        node.share_key()
     api = settings.api
     for name, api_node in api.nodes.items():
         variable = f"{api_node.variable}_API_KEY"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -14,11 +14,13 @@ from mlops_steps.config.consistency import contradictions, missing_files, warnin
 from mlops_steps.config.environment import apply_environment, minimum_sources
 from mlops_steps.config.file import Document, Key, Problem, read, shown
 from mlops_steps.config.keys import read_keys, read_signing_key
+from mlops_steps.config.nodes import ConnectionSettings
 from mlops_steps.config.problems import COMMAND_LINE, explain, misplaced_key
-from mlops_steps.config.sections import NodeSettings
 from mlops_steps.config.settings import DEFAULT_FILE, Settings
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.files import current_folder
+
+_Connection = TypeVar("_Connection", bound=ConnectionSettings)
 
 _NO_FILE = "environment"
 # Keys of the models that are filled in here and have no place in the file.
@@ -60,10 +62,11 @@ def _build(document: Document, root: Path, environ: Mapping[str, str], overrides
     _apply_overrides(data, places, overrides)
 
     settings = None
+    gates: list[Any] = []
     try:
         gates = _gates(data.pop("gates", None))
+        _monitored_gates(data)
     except ValidationError as error:
-        gates = []
         problems += explain(error, document.lines, places)
     try:
         settings = Settings.model_validate({**data, "gates": gates, "root": root})
@@ -95,6 +98,18 @@ def _gates(value: object) -> list[Any]:
     return list(Gates.model_validate({"gates": value}).gates)
 
 
+def _monitored_gates(data: dict[str, Any]) -> None:
+    """Puts the gates of `monitor` in the place of what the file says of them. Raises ``ValidationError``."""
+    section = data.get("monitor")
+    given = section.pop("gates", None) if isinstance(section, dict) else None
+    if isinstance(section, dict) and given is not None:
+        from mlops_steps.config.gates import MonitoredGates
+
+        limits = section.pop("act", None)  # of no use, and another error, where the gates cannot be read
+        found = MonitoredGates.model_validate({"monitor": {"gates": given}}).monitor.gates
+        data["monitor"] = {**section, "gates": list(found), **({} if limits is None else {"act": limits})}
+
+
 def _document(path: Path | None, environ: Mapping[str, str]) -> tuple[Document, Path]:
     """The file, and the folder that relative paths belong to."""
     if path is None and environ.get("MLOPS_CONFIG"):
@@ -115,7 +130,7 @@ def _without_empty(data: Mapping[str, object]) -> dict[str, Any]:
     """The data without the keys that have no value, which stand for the default. A node may be all empty."""
     result: dict[str, Any] = {}
     for key, value in data.items():
-        if key in ("nodes", "stages") and isinstance(value, dict):
+        if key in ("nodes", "stages", "infras") and isinstance(value, dict):
             result[key] = {
                 name: _without_empty(node or {}) if isinstance(node, dict | None) else node
                 for name, node in value.items()
@@ -128,7 +143,11 @@ def _without_empty(data: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _internal_keys(document: Document) -> list[Problem]:
-    names = {key for key in document.lines if key[-1] == "name" and key[:-2] in _MAPS_OF_NODES}
+    names = {
+        key
+        for key in document.lines
+        if key[-1] in ("name", "place") and (key[:-2] in _MAPS_OF_NODES or key[-3:-2] in (("infras",), ("nodes",)))
+    }
     found = [key for key in document.lines if key in _INTERNAL | names]
     return [Problem(document.lines[key], misplaced_key(key)) for key in found]
 
@@ -151,17 +170,18 @@ def _with_absolute_paths(settings: Settings, root: Path) -> Settings:
     def absolute(path: Path | None) -> Path | None:
         return None if path is None else root / path
 
-    def certificates(node: NodeSettings | ApiNodeSettings) -> dict[str, Any]:
+    def certificates(node: ConnectionSettings | ApiNodeSettings) -> dict[str, Any]:
         return {
             "verify": root / node.verify if isinstance(node.verify, Path) else node.verify,
             "client_certificate": absolute(node.client_certificate),
             "client_key": absolute(node.client_key),
         }
 
-    nodes = {
-        name: node.model_copy(update={**certificates(node), "api_key_file": absolute(node.api_key_file)})
-        for name, node in settings.nodes.items()
-    }
+    def with_parts(node: _Connection) -> _Connection:
+        parts = {key: {place: with_parts(part) for place, part in found.items()} for key, found in node.parts().items()}
+        return node.model_copy(update={**certificates(node), "api_key_file": absolute(node.api_key_file), **parts})
+
+    nodes = {name: with_parts(node) for name, node in settings.nodes.items()}
     test = settings.test.model_copy(update={"pytest": absolute(settings.test.pytest)})
     api = settings.api.model_copy(
         update={

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from mlops_steps.config.durations import parse_duration
 from mlops_steps.config.fields import GateName
-from mlops_steps.config.sections import Section
+from mlops_steps.config.section import Section
 
 Criticality = Literal["low", "medium", "high"]
 Automation = Literal["full", "approval", "manual"]
@@ -135,7 +135,9 @@ class PolicySettings(Section):
         default=None, description="A version of the API service is released step by step, by a canary."
     )
     may_force: list[Person] | None = Field(
-        default=None, max_length=200, description="Who may release during a freeze, with a reason; * is anybody."
+        default=None,
+        max_length=200,
+        description="Who may release during a freeze, or what was rolled back before, with a reason; * is anybody.",
     )
     freezes: list[Freeze] | None = Field(
         default=None, max_length=200, description="Days and hours without releases, besides those of the organisation."

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from mlops_steps.config.fields import NODE_NAME
 from mlops_steps.config.file import Key, Problem, shown
-from mlops_steps.config.sections import variable_prefix
+from mlops_steps.config.nodes import name_at, variable_prefix
 from mlops_steps.config.settings import Settings
 from mlops_steps.system.text import nearest
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 COMMAND_LINE = "command line"
 
 _SECRET_WORD = re.compile(r"^(api)?_?-?keys?$|api_?-?key|token|passw|secret|credential", re.IGNORECASE)
+_PLACES_OF_GATES: tuple[Key, ...] = (("gates",), ("monitor", "gates"))
 _KINDS = {
     "string_type": "must be text",
     "string_unicode": "must be text",
@@ -68,8 +69,10 @@ def _in_file(place: str) -> bool:
 
 def _without_gate_kind(key: Key) -> tuple[str, Key]:
     """The kind of the gate that a key belongs to, which is no key of the file, and the key without it."""
-    if key[:1] == ("gates",) and len(key) > 2 and key[2] in _kinds_of_gates():
-        return key[2], (*key[:2], *key[3:])
+    for place in _PLACES_OF_GATES:
+        at = len(place) + 1
+        if key[: len(place)] == place and len(key) > at and key[at] in _kinds_of_gates():
+            return key[at], (*key[:at], *key[at + 1 :])
     return "", key
 
 
@@ -89,7 +92,8 @@ def misplaced_key(key: Key, gate: str = "") -> str:
             f"{path}: no secrets in this file: an API key comes from MLOPS_<NODE>_API_KEY, "
             "or from the file that MLOPS_<NODE>_API_KEY_FILE names"
         )
-    model = _kinds_of_gates()[gate] if gate and len(key) == 3 else _model_at(key[:-1])
+    of_gate = gate and len(key) == (4 if key[0] == "monitor" else 3)
+    model = _kinds_of_gates()[gate] if of_gate else _model_at(key[:-1])
     near = nearest(name, _names(model)) if model else ""
     if not near:
         elsewhere = [place for place in all_keys() if place.rpartition(".")[2] == name]
@@ -108,7 +112,8 @@ def _text(item: ErrorDetails, key: Key, gate: str = "") -> str:
         kinds = _kinds_of_gates()
         return f"{path}.gate: must be one of {', '.join(kinds)}{nearest(str(item['ctx']['tag']), kinds)}"
     if kind == "missing" and key[-1:] == ("url",):
-        hint = f" (or set {variable_prefix(key[-2])}_URL)" if re.fullmatch(NODE_NAME, key[-2]) else ""
+        name = name_at(key[:-1])
+        hint = f" (or set {variable_prefix(name)}_URL)" if re.fullmatch(NODE_NAME, name) else ""
         return f"{path}: is missing{hint}"
     if kind == "missing" and key == ("project",):
         return f"{path}: is missing (or set MLOPS_PROJECT)"

@@ -8,7 +8,7 @@ from mlops_steps.config.gates import Gates
 from mlops_steps.config.settings import Settings
 
 # What the environment may give instead (MLOPS_PROJECT, MLOPS_<NODE>_URL, MLOPS_<NODE>_API_INFRA).
-_NOT_REQUIRED = ("Settings", "NodeSettings", "ApiNodeSettings")
+_NOT_REQUIRED = ("Settings", "NodeSettings", "InfraSettings", "ConnectionSettings", "ApiNodeSettings")
 
 
 def schema() -> dict[str, Any]:
@@ -18,6 +18,7 @@ def schema() -> dict[str, Any]:
     result["properties"]["gates"] = gates["properties"]["gates"]
     definitions: dict[str, Any] = result["$defs"]
     definitions.update(gates["$defs"])
+    definitions["MonitorSettings"]["properties"]["gates"]["items"] = gates["properties"]["gates"]["items"]
     for name, definition in {**definitions, "Settings": result}.items():
         if name in _NOT_REQUIRED:
             definition.pop("required", None)

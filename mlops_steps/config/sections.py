@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import Field
 
 from mlops_steps.config.durations import Duration
 from mlops_steps.config.fields import (
@@ -16,73 +15,11 @@ from mlops_steps.config.fields import (
     Reason,
     RuleReference,
     ScenarioPattern,
-    Url,
-    Verify,
 )
-from mlops_steps.errors import ConfigError
+from mlops_steps.config.section import Section
 
 Severity = Literal["error", "warning", "off"]
 NeedKind = Literal["connection", "code-environment", "plugin", "channel", "variable", "project", "version"]
-
-
-class Section(BaseModel):
-    """What all sections share: they do not change, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class NodeSettings(Section):
-    """A DSS node. Its API key is in MLOPS_<NODE>_API_KEY, or in the file that MLOPS_<NODE>_API_KEY_FILE names."""
-
-    name: Annotated[NodeName, SkipJsonSchema()]
-    url: Url = Field(description="Address of the node, for example https://design.example.com:11200.")
-    infra: Id | None = Field(
-        default=None,
-        description="Id of the infrastructure on the Project Deployer. A node that has one is a stage.",
-    )
-    deployment: Id | None = Field(
-        default=None,
-        description="Id of the deployment on that infrastructure. Default: <project>-on-<infra>.",
-    )
-    verify: Verify = Field(
-        default=True,
-        description="Check the node's TLS certificate: true, false, or the path of a file with CA certificates (PEM).",
-    )
-    client_certificate: FilePath | None = Field(
-        default=None,
-        description="Path of the client certificate (PEM), where the node asks for one.",
-    )
-    client_key: FilePath | None = Field(
-        default=None,
-        description="Path of the client certificate's private key, if it is not in the same file.",
-    )
-    api_key_file: FilePath | None = Field(
-        default=None,
-        description="Path of a file that holds the API key and nothing else. Never write the key itself here.",
-    )
-
-    _key: SecretStr | None = PrivateAttr(default=None)
-    _key_problem: str | None = PrivateAttr(default=None)
-
-    @property
-    def variable(self) -> str:
-        """The prefix of the environment variables of this node: ``prod-eu`` → ``MLOPS_PROD_EU``."""
-        return variable_prefix(self.name)
-
-    def api_key(self) -> SecretStr:
-        """The key of this node. Raises :class:`ConfigError` that names the variables when there is none."""
-        if self._key is None:
-            problem = self._key_problem or (
-                f"no API key for node {self.name}: set {self.variable}_API_KEY, "
-                f"or {self.variable}_API_KEY_FILE to the path of a file that holds it"
-            )
-            raise ConfigError(problem)
-        return self._key
-
-    def set_api_key(self, key: str | None, problem: str | None = None) -> None:
-        """Stores what was found for the key. Called once, when the settings are built."""
-        self._key = SecretStr(key) if key else None
-        self._key_problem = problem
 
 
 class LimitSettings(Section):
@@ -205,6 +142,10 @@ class ReleaseSettings(Section):
         description="auto: when the release fails, the previous bundle is restored and verified.",
     )
     rollback_timeout: Duration = Field(default=1800.0, description="Limit of the restore.")
+    probation: Duration | None = Field(
+        default=None,
+        description="So long after a release `monitor` may still go back to the bundle before, such as 2h.",
+    )
     provenance: Literal["off", "required"] = Field(
         default="off",
         description="required: signed statements must say how the bundle was packaged and that its tests passed.",
@@ -254,18 +195,3 @@ class HttpSettings(Section):
         description="How often a failed request is sent again, where that is safe.",
     )
     max_wait: Duration = Field(default=60.0, description="Sum of the pauses between the tries of one request.")
-
-
-def variable_prefix(node: str) -> str:
-    """``prod-eu`` → ``MLOPS_PROD_EU``."""
-    return f"MLOPS_{node.upper().replace('-', '_')}"
-
-
-def named(nodes: object) -> object:
-    """The nodes as the file has them, each with its name; anything else as it is."""
-    if not isinstance(nodes, dict):
-        return nodes
-    return {
-        name: {**node, "name": name} if isinstance(node, dict) and "name" not in node else node
-        for name, node in nodes.items()
-    }

@@ -15,18 +15,18 @@ from pydantic.json_schema import SkipJsonSchema
 
 from mlops_steps.config.api import ApiSettings
 from mlops_steps.config.fields import FilePath, NodeName, ProjectKey
+from mlops_steps.config.monitor import MonitorSettings
+from mlops_steps.config.nodes import ConnectionSettings, InfraSettings, NodeSettings, named
 from mlops_steps.config.policy import Automation, Criticality, MinimumSource, PolicySettings
+from mlops_steps.config.section import Section
 from mlops_steps.config.sections import (
     CompareSettings,
     DeploySettings,
     HttpSettings,
-    NodeSettings,
     PackageSettings,
     ReleaseSettings,
-    Section,
     TestSettings,
     ValidateSettings,
-    named,
 )
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.text import nearest
@@ -65,6 +65,7 @@ class Settings(Section):
         default=[], description="What a candidate must fulfil before it goes live, besides its tests."
     )
     api: ApiSettings = ApiSettings()
+    monitor: MonitorSettings = MonitorSettings()
     http: HttpSettings = HttpSettings()
     reports: FilePath = Field(default=Path("reports"), description="Folder of the JUnit reports.")
     record: FilePath = Field(default=Path(".mlops/release.json"), description="Path of the release record.")
@@ -89,7 +90,7 @@ class Settings(Section):
         raise ConfigError(f"unknown node {name!r}{nearest(name, self.nodes)} (nodes: {', '.join(self.nodes)})")
 
     def stages(self) -> list[NodeSettings]:
-        """The nodes that have an infrastructure, in the order of the file."""
+        """The nodes that something is deployed to, in the order of the file."""
         return [node for node in self.nodes.values() if node.infra and node.name not in _NOT_STAGES]
 
     def stage(self, name: str) -> NodeSettings:
@@ -104,6 +105,39 @@ class Settings(Section):
         else:
             reason = f"unknown stage {name!r}{nearest(name, names)}"
         raise ConfigError(f"{reason} (stages: {', '.join(names) or 'none'})")
+
+    def units_of(self, stage: str) -> tuple[bool, bool]:
+        """Whether the project has a stage of this name, and whether the API service has.
+
+        Raises :class:`ConfigError` with the nearest spelling when neither has.
+        """
+        project = stage in [one.name for one in self.stages()]
+        service = self.api.service is not None and stage in self.api.stages
+        if not (project or service):
+            names = dict.fromkeys([*(one.name for one in self.stages()), *self.api.stages])
+            raise ConfigError(f"unknown stage {stage!r}{nearest(stage, names)} (stages: {', '.join(names) or 'none'})")
+        return project, service
+
+    def units(self, stage: str, infra: str | None = None) -> list[InfraSettings]:
+        """The infrastructures of the stage, in the order of the file; ``infra`` is the name, or id, of the one meant.
+
+        Raises :class:`ConfigError` with the nearest spelling when there is none of that name.
+        """
+        found = self.stage(stage).units()
+        if infra is None:
+            return found
+        names = [unit.place or str(unit.infra) for unit in found]
+        chosen = [unit for unit, name in zip(found, names, strict=True) if infra in (name, unit.infra)]
+        if chosen:
+            return chosen[:1]
+        raise ConfigError(
+            f"stage {stage} has no infrastructure {infra!r}{nearest(infra, names)} "
+            f"(infrastructures: {', '.join(names)})"
+        )
+
+    def all_nodes(self) -> list[tuple[NodeSettings, ConnectionSettings]]:
+        """Every node that can be asked, with its entry of ``nodes``."""
+        return [(node, found) for node in self.nodes.values() for _, found in node.connections()]
 
     def stage_before(self, name: str) -> NodeSettings | None:
         """The stage that comes before, ``None`` for the first one. Raises :class:`ConfigError` for an unknown name."""
@@ -124,10 +158,22 @@ class Settings(Section):
         """The node that hosts the Project Deployer."""
         return self.nodes.get("deployer") or self.nodes["design"]
 
-    def deployment_id(self, stage: str | NodeSettings) -> str:
-        """Id of the stage's deployment. Raises :class:`ConfigError` for an unknown stage."""
-        node = self.stage(stage if isinstance(stage, str) else stage.name)
-        return node.deployment or f"{self.project}-on-{node.infra}"
+    @property
+    def uses_deployer(self) -> bool:
+        """Whether there is a stage that the Project Deployer deploys to."""
+        return any(not unit.is_direct for stage in self.stages() for unit in stage.units())
+
+    def archives(self) -> NodeSettings:
+        """The node that archives are read from: that with the deployer; the Design node, where no stage uses one."""
+        return self.deployer() if self.uses_deployer or not self.stages() else self.nodes["design"]
+
+    def deployment_id(self, stage: str | InfraSettings) -> str:
+        """Id of the deployment on an infrastructure, or on the first one of a stage.
+
+        Raises :class:`ConfigError` for an unknown stage.
+        """
+        unit = self.stage(stage) if isinstance(stage, str) else stage
+        return unit.deployment or f"{self.project}-on-{unit.infra}"
 
     def signing_key(self) -> SecretStr | None:
         """The private key (PEM) that statements are signed with, ``None`` when there is none.

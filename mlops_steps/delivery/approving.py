@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlops_steps.config import Settings
+from mlops_steps.delivery.plan import NotedPlan
 from mlops_steps.delivery.policing import check_approver
 from mlops_steps.delivery.record import Approval, Build, Bundle, Package, ReleaseRecord, load_for
 from mlops_steps.delivery.unit import Kind, now
@@ -30,8 +31,15 @@ class Answer:
 
 
 def reference(record: ReleaseRecord) -> str | None:
-    """What a question about the record's archives is about: the SHA-256 of the one, or one that stands for both."""
-    found = [archive.sha256 for archive in (record.bundle, record.package) if archive]
+    """What a question about the record's archives is about: one SHA-256, or one that stands for several.
+
+    It is that of the plan of a release, where there is one, or else that of the archive.
+    """
+    found = []
+    for archive, stages in ((record.bundle, record.stages), (record.package, record.api_stages)):
+        if archive:
+            plans = [plan.sha256 for stage in stages.values() if (plan := stage.plan_of(archive))]
+            found += sorted(plans) or [archive.sha256]
     return found[0] if len(found) == 1 else hashlib.sha256(" ".join(found).encode()).hexdigest() if found else None
 
 
@@ -77,7 +85,9 @@ def check_approved(
         part = record.stage(stage, kind)
         if answer is not None:
             check_approver(policy, answer.by, answer.among, record, build, stage)
-        if answer is not None and answer.sha256 in (None, archive.sha256, reference(record)):
+        plan = part.plan_of(archive)
+        asked = plan.sha256 if plan else archive.sha256
+        if answer is not None and answer.sha256 in (None, asked, reference(record)):
             part.approval = Approval(
                 by=answer.by[:200],
                 bundle=archive.id if isinstance(archive, Bundle) else archive.version,
@@ -85,30 +95,41 @@ def check_approved(
                 build=this,
                 at=answer.at or now(),
                 among=list(answer.among),
+                plan=plan.sha256 if plan else None,
             )
             record.save(settings.record)
             answer = None
         approval = part.approval
-        if approval is None or answer is not None or not approval.covers(archive, this):
+        if approval is None or answer is not None or not approval.covers(archive, this, plan):
             if policy.automation == "full" and answer is None:
                 console.line("automation is full: no approval is required")
                 return
             package = "mlopsPackage" if kind == "bundle" else "mlopsApiPackage"
             raise CheckFailed(
                 f"automation is {policy.automation}, and nobody has approved the release of {what} to "
-                f"{stage} in this build{_other(approval, answer, archive, this)}; {stage} is untouched",
+                f"{stage} in this build{_other(approval, answer, archive, this, plan)}; {stage} is untouched",
                 next_step=f"call mlopsApprove between the last {package} and the release, in the same build; after "
                 "Restart from Stage begin at the stage that asks",
             )
         check_approver(policy, approval.by, approval.among, record, build, stage)
         report.set(started_by=", ".join(build.started_by or []))
-        case.stdout = f"{what} approved for {stage} by {approval.by} at {approval.at}"
+        by_plan = f" by plan {plan.sha256[:12]}" if plan else ""
+        case.stdout = f"{what} approved for {stage}{by_plan} by {approval.by} at {approval.at}"
+        report.set(plan=plan.sha256 if plan else None)
         report.set(approved_by=approval.by)
         console.good(case.stdout)
 
 
-def _other(approval: Approval | None, answer: Answer | None, archive: Bundle | Package, build: str | None) -> str:
+def _other(
+    approval: Approval | None,
+    answer: Answer | None,
+    archive: Bundle | Package,
+    build: str | None,
+    plan: NotedPlan | None,
+) -> str:
     """What was approved instead, in words."""
+    if answer is not None and plan:
+        return f": what {answer.by[:200]} approved was not plan {plan.sha256[:12]} (but {str(answer.sha256)[:12]}…)"
     if answer is not None:
         return f": what {answer.by[:200]} approved was another archive (SHA-256 {str(answer.sha256)[:12]}…)"
     if approval is None:
@@ -117,7 +138,10 @@ def _other(approval: Approval | None, answer: Answer | None, archive: Bundle | P
     if (approval.bundle, approval.sha256) != (own, archive.sha256):
         kind = "bundle" if isinstance(archive, Bundle) else "version"
         return f": what {approval.by} approved was {kind} {approval.bundle}"
-    return f": {approval.by} approved it in {approval.build or 'no build'}" if approval.build != build else ""
+    if approval.build != build:
+        return f": {approval.by} approved it in {approval.build or 'no build'}"
+    was = f"plan {approval.plan[:12]}" if approval.plan else "the release without a plan"
+    return f": what {approval.by} approved was {was}, not plan {plan.sha256[:12]}" if plan else ""
 
 
 def _archive(settings: Settings, record: ReleaseRecord, kind: Kind) -> Bundle | Package:

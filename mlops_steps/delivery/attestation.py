@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.delivery.unit import now
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
@@ -54,7 +54,7 @@ class Statements:
         store.forget(self._folder, what)
 
     @contextmanager
-    def of_tests(self, target: ProjectDeployerTarget, record: ReleaseRecord, report: Report) -> Iterator[None]:
+    def of_tests(self, target: BundleTarget, record: ReleaseRecord, report: Report) -> Iterator[None]:
         """States how the tests in the block ended, whose errors go on; an interrupted run leaves no statement."""
         what = f"test-{target.stage}"
         self.forget(what)
@@ -73,7 +73,7 @@ class Statements:
             raise
         write(True)
 
-    def released(self, target: ProjectDeployerTarget, bundle: Bundle, failure: str = "") -> None:
+    def released(self, target: BundleTarget, bundle: Bundle, failure: str = "") -> None:
         """`release` has ended, well or with this failure. Raises nothing: production is what it is."""
 
         def write() -> None:
@@ -93,9 +93,7 @@ class Statements:
 
         self._quietly(write)
 
-    def _tested(
-        self, target: ProjectDeployerTarget, bundle: Bundle, report: Report, cases: list[Case], ok: bool
-    ) -> Statement:
+    def _tested(self, target: BundleTarget, bundle: Bundle, report: Report, cases: list[Case], ok: bool) -> Statement:
         def names(*outcomes: Outcome) -> list[str]:
             found = [case for case in cases if case.outcome in outcomes]
             prefix = f"{report.classname}."
@@ -160,7 +158,7 @@ def trusted_key(settings: Settings) -> PublicKey | None:
     return PublicKey.read(release.public_key)
 
 
-def check_provenance(target: ProjectDeployerTarget, bundle: Bundle, key: PublicKey, console: Console) -> None:
+def check_provenance(target: BundleTarget, bundle: Bundle, key: PublicKey, console: Console) -> None:
     """Raises :class:`CheckFailed` unless signed statements say how the bundle was packaged, and that it was tested."""
     settings = target.settings
     earlier = settings.stage_before(target.stage)

@@ -23,12 +23,14 @@ class Situation:
 
     RESTORING: ``previous`` is to be made live. VERIFYING: what is live is to be smoke-tested; ``previous`` replaces it
     when that fails, where it is known. LIVE: it is verified.
-    NOTED: nothing is pending. ``previous`` is what a failed change returns to.
+    NOTED: nothing is pending. ``previous`` is what a failed change returns to. ``failed`` is a version whose smoke test
+    on the node has failed.
     """
 
     phase: Phase
     previous: Previous | None = None
     recorded: bool = False
+    failed: str | None = None
 
 
 def before_release(change: Change, live: Live, version: str) -> Situation:
@@ -159,10 +161,11 @@ def _by_the_nodes(target: Target, live: Live, noted: Previous | None = None) -> 
             return Situation(Phase.RESTORING, Previous(version=None, seen=seen))
         if live.is_healthy(live.version):
             return Situation(Phase.VERIFYING, noted)
-        raise _unknown(target, live, "the deployer's history names no version that was made live")
+        raise _unknown(target, live, f"{target.words.history} names no version that was made live")
     newest, version = successes[0], successes[0].version
     verdict = _verdicts(target)
     passed = verdict.get(newest.started)
+    failed = version if passed is False else None
     if live.is_healthy(version):
         return Situation(Phase.LIVE) if passed else Situation(Phase.VERIFYING, noted)
     if deployment.version == version:
@@ -176,20 +179,20 @@ def _by_the_nodes(target: Target, live: Live, noted: Previous | None = None) -> 
         # restore.
         named = next((past for past in successes if past.version == deployment.version), None)
         if named is not None and not passed and verdict.get(named.started, True):
-            return _restoring(live, named.version)
+            return _restoring(live, named.version, failed)
         stays = passed is not False
     if stays:
         return _restoring(live, version)
     if noted is not None:
-        return Situation(Phase.RESTORING, noted)
+        return Situation(Phase.RESTORING, noted, failed=failed)
     before = version_before(target, live, version)
     if before is None:
-        raise _unknown(target, live, "the deployer's history names no earlier version")
-    return _restoring(live, before)
+        raise _unknown(target, live, f"{target.words.history} names no earlier version")
+    return _restoring(live, before, failed)
 
 
-def _restoring(live: Live, version: str) -> Situation:
-    return Situation(Phase.RESTORING, previous_of(live, version, enabled=True))
+def _restoring(live: Live, version: str, failed: str | None = None) -> Situation:
+    return Situation(Phase.RESTORING, previous_of(live, version, enabled=True), failed=failed)
 
 
 def _failed_before(target: Target, live: Live, version: str) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Bundle, ReleaseRecord
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget
+from mlops_steps.delivery.targets.archive_file import archive_file
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.dss import bundles
 from mlops_steps.dss.downloads import Archive
 from mlops_steps.errors import CheckFailed, ConfigError
@@ -44,7 +42,7 @@ def tested_bundle(settings: Settings, record: ReleaseRecord, stage: str) -> Bund
 
 
 def check_same_archive(
-    target: ProjectDeployerTarget, bundle: Bundle, console: Console, limit: float, keep: Path | None = None
+    target: BundleTarget, bundle: Bundle, console: Console, limit: float, keep: Path | None = None
 ) -> None:
     """Raises :class:`CheckFailed` unless the published archive is the one that was packaged and tested.
 
@@ -60,7 +58,9 @@ def check_same_archive(
             target.settings.record.parent,
             on_bytes=lambda size: wait.state(f"{100 * size // max(bundle.size, 1)} %"),
             keep=keep,
+            exported=target.exported,
         )
+    target.checked[bundle.id] = (bundle.sha256, bundle.size)
     if archive.sha256 != bundle.sha256:
         raise CheckFailed(
             f"bundle {bundle.id}: the archive on the Project Deployer is not the one that was tested; "
@@ -70,21 +70,8 @@ def check_same_archive(
         )
 
 
-def needs_of_same_archive(target: ProjectDeployerTarget, bundle: Bundle, console: Console, limit: float) -> BundleNeeds:
+def needs_of_same_archive(target: BundleTarget, bundle: Bundle, console: Console, limit: float) -> BundleNeeds:
     """Checks the published archive (:func:`check_same_archive`), and reads from that download what the bundle needs."""
     with archive_file(target.settings) as path:
         check_same_archive(target, bundle, console, limit, keep=path)
         return read_needs(path, bundle.id, target.project)
-
-
-@contextmanager
-def archive_file(settings: Settings) -> Iterator[Path]:
-    """The path of a temporary file for an archive, beside the record. Raises :class:`ConfigError` if there is none."""
-    folder = settings.record.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        place = tempfile.TemporaryDirectory(dir=folder, prefix="bundle-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
-    with place as name:
-        yield Path(name, "bundle.zip")

@@ -13,7 +13,8 @@ from mlops_steps.delivery.evidence import before_release
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.targets.base import Live, Target
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.delivery.unit import Measured
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import CheckFailed, NodeError
@@ -67,7 +68,7 @@ def measured(results: Sequence[GateResult]) -> dict[str, Measured]:
     return {found.name: Measured(**found.measured()) for found in results}
 
 
-def version_on(target: ProjectDeployerTarget) -> Version | None:
+def version_on(target: BundleTarget) -> Version | None:
     """What is live on the target's stage; ``None`` when nothing is. Raises :class:`NodeError`."""
     from mlops_steps.gates.samples import Version
 
@@ -98,7 +99,7 @@ class Judged:
             )
 
 
-def judge_release(change: Change, target: ProjectDeployerTarget, bundle: Bundle, deadline: Deadline) -> Judged:
+def judge_release(change: Change, target: BundleTarget, bundle: Bundle, deadline: Deadline) -> Judged:
     """Measures the gates of `release` on the bundle, which is not live on the target's stage yet.
 
     A gate that `test` has measured for this bundle, against the same champion and with the same settings, is not
@@ -127,7 +128,7 @@ def judge_release(change: Change, target: ProjectDeployerTarget, bundle: Bundle,
 
 def _measure(
     change: Change,
-    target: ProjectDeployerTarget,
+    target: BundleTarget,
     bundle: Bundle,
     live: Live,
     gates: Sequence[Any],
@@ -183,7 +184,7 @@ def _not_run(gate: Any) -> GateResult | None:
 
 
 @contextmanager
-def _samples(target: ProjectDeployerTarget, bundle: Bundle, live: Live, gates: Sequence[Any]) -> Iterator[Samples]:
+def _samples(target: BundleTarget, bundle: Bundle, live: Live, gates: Sequence[Any]) -> Iterator[Samples]:
     """The bundle on the stage before, and what is live on the release stage.
 
     Raises :class:`CheckFailed` when a gate looks at the deployed project and another bundle is on the stage before.

@@ -92,6 +92,32 @@ def check_release(
         _check_freeze(policy, part, stage, build, force, report, console, case)
 
 
+def refusals(settings: Settings, record: ReleaseRecord, stage: str, build: Build, kind: Kind = "bundle") -> list[str]:
+    """Why the policy would refuse a release right now, such as a freeze, which may be over in an hour; none: it would
+    not. Approvals are left out: they follow.
+    """
+    report = Report(settings.project, "policy", stage)
+    looked_at = record.model_copy(deep=True)
+    try:
+        check_release(settings, looked_at, stage, build, None, report, Console(quiet=True), kind=kind, dry_run=True)
+    except CheckFailed as error:
+        return [error.message]
+    return []
+
+
+def approval_in_words(settings: Settings) -> str:
+    """Whose approval a release needs, and which line says so; empty: none."""
+    policy = resolve(settings)
+    line = policy.line("automation")
+    if policy.automation == "full":
+        return ""
+    if policy.automation == "manual":
+        return f"a person releases by hand (automation: manual, {line.why})"
+    who = ", ".join(policy.approvers) or "anybody"
+    duties = ", who has not started the build" if policy.separation_of_duties else ""
+    return f"required, of {who}{duties} (automation: approval, {line.why})"
+
+
 def _check_freeze(
     policy: Policy,
     part: Stage,
@@ -181,7 +207,7 @@ def _check_approval(
         return
     approval, archive = part.approval, record.bundle if kind == "bundle" else record.package
     this = build.url or build.number
-    if approval is None or archive is None or not approval.covers(archive, this):
+    if approval is None or archive is None or not approval.covers(archive, this, part.plan_of(archive)):
         step = "approve" if kind == "bundle" else "api-approve"
         line = policy.line("approvers" if policy.approvers else "separation_of_duties")
         raise CheckFailed(

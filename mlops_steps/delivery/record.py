@@ -17,7 +17,9 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError
 from mlops_steps.config.bundle_ids import BUNDLE_ID
 from mlops_steps.delivery import schema1
 from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.plan import NotedPlan
 from mlops_steps.delivery.record_parts import joined, merged, parts
+from mlops_steps.delivery.rollout.progress import Rollout
 from mlops_steps.delivery.unit import Kind, Measured, Message, Outcome, Part, Unit, now
 from mlops_steps.errors import ConfigError
 from mlops_steps.policy.starters import starters
@@ -75,7 +77,8 @@ class Approval(Part):
     ``bundle`` is the id of what was approved: of a bundle, or of a version of the API service.
 
     ``sha256`` is that of the approved archive. An approval without it, of an earlier version, does not count.
-    ``among`` is whom the question was put to, where it was put to some only.
+    ``among`` is whom the question was put to, where it was put to some only. ``plan`` is the SHA-256 of the plan that
+    was approved, where there was one.
     """
 
     by: str = Field(min_length=1, max_length=200)
@@ -84,44 +87,75 @@ class Approval(Part):
     at: str = Field(default_factory=now)
     build: str | None = None
     among: list[str] = Field(default_factory=list, max_length=200)
+    plan: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
-    def covers(self, archive: Bundle | Package, build: str | None) -> bool:
-        """Whether this archive was approved, in this build."""
+    def covers(self, archive: Bundle | Package, build: str | None, plan: NotedPlan | None) -> bool:
+        """Whether this archive was approved, in this build, and by this plan of its release, where there is one."""
         own = archive.id if isinstance(archive, Bundle) else archive.version
-        return (self.bundle, self.sha256, self.build) == (own, archive.sha256, build)
+        approved = (self.bundle, self.sha256, self.build, self.plan)
+        return approved == (own, archive.sha256, build, plan.sha256 if plan else None)
 
 
 class Forced(Part):
-    """A release during a freeze: who forced it, and why."""
+    """A release during a freeze, or of a version that is quarantined: who forced it, and why.
+
+    ``quarantine`` says in words why the version was quarantined.
+    """
 
     by: str = Field(min_length=1, max_length=200)
     reason: Message
-    freeze: str = Field(max_length=200)
+    freeze: str = Field(default="", max_length=200)
+    quarantine: Message = ""
     at: str = Field(default_factory=now)
+
+
+class Quarantined(Part):
+    """A version that was rolled back: its commit as far as it is known, where, when, by whom, and why."""
+
+    version: str = Field(max_length=200)
+    commit: str = Field(default="", max_length=200)
+    infra: str = Field(max_length=200)
+    at: str = Field(default_factory=now)
+    by: str = Field(default="", max_length=1000)
+    why: Message = ""
 
 
 class Stage(Part):
     """What was done on one stage, unit by unit. Units are named by their infrastructure.
 
     ``gates`` is what the gates of `release` measured before the stage was changed, by name. ``forced``: the last
-    release was during a freeze.
+    release was during a freeze, or of a quarantined version. ``quarantined``: the version that was rolled back last.
+    ``plan``: the last one that was made of a release to this stage.
     """
 
+    plan: NotedPlan | None = None
     approval: Approval | None = None
     forced: Forced | None = None
+    quarantined: Quarantined | None = None
     test: Outcome | None = None
     gates: dict[str, Measured] = Field(default_factory=dict, max_length=500)
     units: dict[str, Unit] = Field(default_factory=dict)
+    #: The last release in waves, where the stage has several infrastructures.
+    rollout: Rollout | None = None
+
+    def plan_of(self, archive: Bundle | Package) -> NotedPlan | None:
+        """The plan of the release of this archive; ``None`` where it is of another one."""
+        return self.plan if self.plan and self.plan.release.sha256 == archive.sha256 else None
 
     @property
     def pending(self) -> bool:
-        """Whether a restore is pending on one of the units."""
-        return any(unit.pending for unit in self.units.values())
+        """Whether a restore is pending on one of the units, or a release in waves was interrupted."""
+        interrupted = self.rollout is not None and self.rollout.unfinished
+        return interrupted or any(unit.pending for unit in self.units.values())
 
     def summary(self, version: str | None) -> str | None:
         """What is live, in a few words; ``None`` when this stage has nothing to do with the version."""
         if self.pending:
             return "its restore is pending, see the log"
+        if self.rollout and self.rollout.version == version and self.rollout.state in ("stopped", "waiting"):
+            done = sum(unit.verified == version for unit in self.units.values())
+            waits = ", and waits for an approval" if self.rollout.state == "waiting" else ", stopped"
+            return f"live on {done} of {len(self.units)} infrastructures{waits}"
         restored = [unit for unit in self.units.values() if unit.phase is Phase.RESTORED]
         if restored:
             return f"{(restored[0].previous and restored[0].previous.version) or 'nothing'} (restored)"
@@ -252,7 +286,7 @@ def _pending(stages: dict[str, Stage]) -> dict[str, Stage]:
     return {
         name: Stage(units={infra: unit for infra, unit in stage.units.items() if unit.pending})
         for name, stage in stages.items()
-        if stage.pending
+        if any(unit.pending for unit in stage.units.values())
     }
 
 

@@ -8,6 +8,7 @@ from mlops_steps.delivery import evidence
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.quarantine import known_bad, lift
 from mlops_steps.delivery.restore import put_back
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.verify import verify
@@ -44,8 +45,7 @@ def _announce(change: Change, live: Live, situation: Situation, version: str) ->
         console.warn(f"{target.words.settings}.rollback is off: a failed release stays as it is")
     elif before is None:
         console.warn(
-            f"first release to {target.stage}: there is nothing to return to; "
-            "if it fails, the deployment that it creates is disabled"
+            f"first release to {target.stage}: there is nothing to return to; if it fails, {target.words.undone}"
         )
     else:
         if situation.previous and not situation.previous.active:
@@ -77,21 +77,13 @@ def release(
     Raises :class:`RolledBack` when the release failed and what was live is live again, :class:`ProductionInDoubt` when
     it is not, :class:`Interrupted` after a signal, when what was live is live again.
     """
-    target, report, console, name = change.target, change.report, change.console, change.target.words.version
+    console, name = change.console, change.target.words.version
     if situation.phase is Phase.LIVE:
         console.good(f"{name} {version} is live, healthy and smoke-tested already: nothing to do")
         return
     with signals.handled():
         try:
-            if situation.phase is Phase.RESTORING:
-                _fail_again(change, live, situation, version)
-            change.begin(version, live, situation.previous)
-            rollout(change, live, deadline)
-            change.verify()
-            verify(target, report, console, version, Deadline(target.limits.verify))
-            with signals.shielded():
-                change.accept()
-                console.good(f"released: {name} {version} is live on {target.infra}, healthy and smoke-tested")
+            go_forward(change, live, situation, version, deadline, signals, rollout)
         except (Exception, Stop) as failure:
             # A mistake of our own must not leave production in doubt either.
             known = failure if isinstance(failure, (MlopsError, Stop)) else InternalError.of(failure)
@@ -99,12 +91,37 @@ def release(
                 put_back(change, known)
 
 
+def go_forward(
+    change: Change,
+    live: Live,
+    situation: Situation,
+    version: str,
+    deadline: Deadline,
+    signals: Interrupts,
+    rollout: Callable[[Change, Live, Deadline], None] = all_at_once,
+) -> None:
+    """Makes the version live and verifies it, and restores nothing: whoever calls it does. Raises what goes wrong."""
+    target, report, console, name = change.target, change.report, change.console, change.target.words.version
+    if situation.phase is Phase.RESTORING:
+        _fail_again(change, live, situation, version)
+    change.begin(version, live, situation.previous)
+    rollout(change, live, deadline)
+    change.verify()
+    verify(target, report, console, version, Deadline(target.limits.verify))
+    with signals.shielded():
+        lift(change, version)
+        change.accept()
+        console.good(f"released: {name} {version} is live on {target.infra}, healthy and smoke-tested")
+
+
 def _fail_again(change: Change, live: Live, situation: Situation, version: str) -> None:
     """Raises :class:`CheckFailed`: the version has failed already, and its restore is pending."""
     if not situation.recorded and situation.previous:
         change.go_back(version, live, situation.previous, "its smoke test failed")
     why = change.unit.why or "its restore had begun"
-    raise CheckFailed(f"it failed before, and what was live before is not restored yet: {why}")
+    error = CheckFailed(f"it failed before, and what was live before is not restored yet: {why}")
+    error.inconclusive = situation.recorded and not known_bad(change, version)
+    raise error
 
 
 def interrupted_before(change: Change, stop: Stop) -> Interrupted:

@@ -6,6 +6,7 @@ import hashlib
 import time
 
 from mlops_steps.delivery.change import Change
+from mlops_steps.delivery.quarantine import quarantine, withdraw
 from mlops_steps.delivery.targets.base import Deployed, Live
 from mlops_steps.delivery.unit import Previous
 from mlops_steps.delivery.verify import smoke
@@ -44,9 +45,12 @@ def put_back(change: Change, failure: MlopsError | Stop) -> None:
         untouched = live_in_words(change)
     else:
         was_live = change.unit.was_live
+        if _blames(failure) and target.limits.restores:
+            quarantine(change, change.unit.version, why)
         change.give_up(why)
         untouched = None if was_live else _untouched(change, deadline.at_most(_LOOK))
         if untouched:
+            withdraw(change)
             change.untouched(why)
     if untouched:
         if isinstance(failure, MlopsError):
@@ -70,6 +74,11 @@ def put_back(change: Change, failure: MlopsError | Stop) -> None:
         live=f"{live}, verified",
         next_step="look at the failed check in the report, fix it on the Design node, then run the pipeline again",
     ) from None
+
+
+def _blames(failure: MlopsError | Stop) -> bool:
+    """Whether a check of the new version has failed: not a node, and not somebody who has interrupted it."""
+    return isinstance(failure, CheckFailed) and not isinstance(failure, SomebodyElse) and not failure.inconclusive
 
 
 def _untouched(change: Change, deadline: Deadline) -> str | None:
@@ -153,7 +162,7 @@ def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str
     _check_ours(change, live.deployment)
     if previous.version is None:
         disabled = target.take_back(deadline, console, expected=change.is_ours)
-        return f"nothing on {target.infra} (deployment {disabled.id} is disabled)" if disabled else "nothing"
+        return f"nothing on {target.infra} ({disabled.title} is disabled)" if disabled else "nothing"
     if not _is_back(live, previous):
         live = target.make_live(
             previous.version, deadline, console, live=live, expected=change.is_ours, enabled=previous.enabled
@@ -197,10 +206,8 @@ def in_doubt(change: Change, what: str, why: str, details: tuple[str, ...] = ())
     change.doubt(what)
     wanted = unit.previous.version if unit.previous else None
     words = target.words
-    by_hand = (
-        f"in the {words.deployer} set deployment {unit.deployment} to {words.version} {wanted} and update it"
-        if wanted
-        else f"in the {words.deployer} disable deployment {unit.deployment} and update it"
+    by_hand = (words.by_hand if wanted else words.by_hand_undone).format(
+        deployer=words.deployer, deployment=unit.deployment, version=f"{words.version} {wanted}"
     )
     return ProductionInDoubt(
         f"{target.stage}: {change.failed}: {what}",

@@ -33,6 +33,11 @@ class ServiceDeployment:
     shares: tuple[tuple[str, float], ...] = ()
 
     @property
+    def title(self) -> str:
+        """How people call it."""
+        return f"deployment {self.id}"
+
+    @property
     def sharing(self) -> frozenset[str]:
         """The versions that share the calls; none where one gets them all."""
         return frozenset(version for version, _share in self.shares)
@@ -107,6 +112,12 @@ def version_of_update(raw: dict[str, Any]) -> str | None:
     if not isinstance(mapping, dict) or mapping.get("mode") != _SINGLE or raw.get("enabled") is False:
         return None
     return str(mapping["generation"]) if mapping.get("generation") else None
+
+
+def shares_of_update(raw: dict[str, Any]) -> tuple[tuple[str, float], ...]:
+    """The versions that shared the calls after an update of the history, and their shares (0 to 1); none for one."""
+    mapping = raw.get("generationsMapping")
+    return _shares(mapping) if isinstance(mapping, dict) and raw.get("enabled") is not False else ()
 
 
 def change(

@@ -74,6 +74,14 @@ def packages(design: Dss, project_key: str, service: str) -> list[str]:
         return [expect(item["id"], str, "a package id") for item in expect(answer, list, "the list")]
 
 
+def release_notes(design: Dss, project_key: str, service: str) -> dict[str, str]:
+    """The release notes of the service's packages on the Design node, by their ids. Raises :class:`NodeError`."""
+    with design.asking(f"read the release notes of API service {service}"):
+        answer = design.client.get_project(project_key).get_api_service(service).list_packages()
+        items = [expect(item, dict, "a package") for item in expect(answer, list, "the list")]
+        return {str(item.get("id")): str(item.get("releaseNotes") or "") for item in items}
+
+
 def create_package(design: Dss, project_key: str, service: str, version: str, notes: str, deadline: Deadline) -> None:
     """Makes the package. A lost answer, or a refusal, is made up for by looking. Raises :class:`NodeError`."""
     handle = design.client.get_project(project_key).get_api_service(service)

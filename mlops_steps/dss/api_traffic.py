@@ -1,4 +1,4 @@
-"""What API nodes report of the calls of users: how many each version of a service has answered, and how many failed.
+"""What API nodes report of the calls of users: how many each version has answered, how many failed, how long they took.
 
 Source: ``APINodeAdminClient.get_metrics`` of the client, which says that it is a JSON object, and no more. The form
 that is read here is that of the sandbox; an answer in another form counts as no report.
@@ -7,9 +7,11 @@ that is read here is that of the sandbox; an answer in another form counts as no
 from __future__ import annotations
 
 import logging
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dataikuapi import APINodeAdminClient
@@ -25,16 +27,65 @@ from mlops_steps.system.waiting import Deadline
 log = logging.getLogger(__name__)
 
 
+#: An API node, and an endpoint.
+Place = tuple[str, str]
+#: The part of the calls that took at most so long (0 to 1), and the seconds.
+Quantiles = dict[float, float]
+
+
 @dataclass(frozen=True)
 class Traffic:
-    """Calls of users by version, and how many of them failed, since the nodes were started."""
+    """Calls of users by version, and how many of them failed, since the nodes were started.
+
+    ``at`` are the calls of each version in each place, ``times`` how long the latest of them took, where that is told.
+    """
 
     calls: Counter[str]
     errors: Counter[str]
+    at: Counter[tuple[Place, str]] = field(default_factory=Counter)
+    times: dict[tuple[Place, str], Quantiles] = field(default_factory=dict)
 
     def since(self, before: Traffic) -> Traffic:
         """What has come since then. A node that was restarted meanwhile begins again: its calls are left out."""
-        return Traffic(self.calls - before.calls, self.errors - before.errors)
+        return Traffic(self.calls - before.calls, self.errors - before.errors, self.at - before.at, self.times)
+
+
+@dataclass(frozen=True)
+class EndpointActivity:
+    """What Unified Monitoring says of an endpoint: calls in its period, and how they were answered.
+
+    ``error_rate`` is a share from 0 to 1, ``response_time`` the mean in seconds; ``None`` where there is none.
+    """
+
+    endpoint: str
+    period: str
+    calls: int
+    error_rate: float | None
+    response_time: float | None
+
+
+def activity(deployer: Dss, deployment_id: str) -> list[EndpointActivity]:
+    """The activity of each endpoint of a deployment, as Unified Monitoring has it. Raises :class:`NodeError`."""
+    with deployer.asking(f"read the activity of deployment {deployment_id}"):
+        monitoring = deployer.client.get_unified_monitoring()
+        found = []
+        for endpoint in monitoring.list_monitored_api_endpoints():
+            if endpoint.deployment_id != deployment_id or not hasattr(endpoint, "endpoint_id"):
+                continue
+            metrics = endpoint.get_activity_metrics()
+            if metrics is None:
+                continue
+            rate, time = metrics.period_error_rate, metrics.period_response_time_ms
+            found.append(
+                EndpointActivity(
+                    expect(endpoint.endpoint_id, str, "the id of an endpoint"),
+                    str(metrics.period or ""),
+                    int(metrics.period_all_requests_count or 0),
+                    None if rate is None else float(rate),
+                    None if time is None else float(time) / 1000,
+                )
+            )
+        return sorted(found, key=lambda one: one.endpoint)
 
 
 def users_traffic(settings: Settings, nodes: Sequence[ApiNodeSettings], service: str) -> Traffic | None:
@@ -44,29 +95,49 @@ def users_traffic(settings: Settings, nodes: Sequence[ApiNodeSettings], service:
     """
     if not nodes or not all(node.admin_key for node in nodes):
         return None
-    calls, errors = Counter[str](), Counter[str]()
+    found = Traffic(Counter(), Counter())
     for node in nodes:
         try:
             with _connect(settings, node) as dss, dss.within(Deadline(pace().look)):
                 with dss.asking("read the metrics of the API node"):
-                    for version, counts in _generations(dss.client.get_metrics(), service):
-                        calls[version] += counts["calls"] - counts["forcedCalls"]
-                        errors[version] += counts["errors"] - counts["forcedErrors"]
+                    for endpoint, version, counts, times in _generations(dss.client.get_metrics(), service):
+                        calls = counts["calls"] - counts["forcedCalls"]
+                        found.calls[version] += calls
+                        found.errors[version] += counts["errors"] - counts["forcedErrors"]
+                        found.at[(node.name, endpoint), version] += calls
+                        if times:
+                            found.times[(node.name, endpoint), version] = times
         except NodeError as error:
             log.warning("%s; going on without the calls of users", error)
             return None
-    return Traffic(calls, errors)
+    return found
 
 
-def _generations(metrics: Any, service: str) -> list[tuple[str, dict[str, int]]]:
-    """The counts of each version, one entry for each endpoint. Raises ``KeyError`` and the like for another form."""
+def _generations(metrics: Any, service: str) -> list[tuple[str, str, dict[str, int], Quantiles]]:
+    """Endpoint, version, counts and times. Raises ``KeyError`` and the like for another form."""
     endpoints = expect(expect(metrics, dict, "the metrics")["services"], dict, "services").get(service, {})
     found = []
-    for endpoint in endpoints.get("endpoints", {}).values():
+    for name, endpoint in endpoints.get("endpoints", {}).items():
         for version, counts in endpoint["generations"].items():
             names = ("calls", "forcedCalls", "errors", "forcedErrors")
-            found.append((str(version), {name: expect(counts[name], int, name) for name in names}))
+            numbers = {name: expect(counts[name], int, name) for name in names}
+            found.append((str(name), str(version), numbers, _quantiles(counts.get("unforcedResponseTimeMs"))))
     return found
+
+
+def _quantiles(told: Any) -> Quantiles:
+    """``{"p95": 12.5}`` in milliseconds; what has another form is left out: then nothing is said of times."""
+    if not isinstance(told, dict):
+        return {}
+    return {
+        int(name[1:]) / 100: value / 1000
+        for name, value in told.items()
+        if re.fullmatch(r"p[1-9][0-9]", str(name))
+        and isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and value >= 0
+    }
 
 
 def _connect(settings: Settings, node: ApiNodeSettings) -> Dss:

@@ -6,8 +6,6 @@ import json
 import logging
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from mlops_steps.dss.deployers import PROJECTS
 from mlops_steps.dss.downloads import Archive, Source, read_whole
 from mlops_steps.dss.lost_answers import look_for
 from mlops_steps.dss.session import Dss, expect
+from mlops_steps.dss.times import utc
 from mlops_steps.errors import CheckFailed, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.waiting import Deadline
@@ -81,12 +80,20 @@ def download(
     into: Path | None = None,
     on_bytes: Callable[[int], None] | None = None,
     check: Callable[[Path], object] = read_whole,
+    *,
+    exported: bool = False,
 ) -> Archive:
-    """Streams the archive from the Project Deployer: see :func:`mlops_steps.dss.downloads.download`."""
-    return downloads.download(_source(deployer, project_key, bundle_id), deadline, into, on_bytes, check)
+    """Streams the archive from the Project Deployer: see :func:`mlops_steps.dss.downloads.download`.
+
+    ``exported``: it is read from the Design node, which has exported it and is the ``deployer`` then.
+    """
+    return downloads.download(_source(deployer, project_key, bundle_id, exported), deadline, into, on_bytes, check)
 
 
-def _source(deployer: Dss, project_key: str, bundle_id: str) -> Source:
+def _source(deployer: Dss, project_key: str, bundle_id: str, exported: bool) -> Source:
+    if exported:
+        own = deployer.client.get_project(project_key)
+        return Source(deployer, f"bundle {bundle_id}", lambda: own.get_exported_bundle_archive_stream(bundle_id))
     project = PROJECTS.published(deployer.client, project_key)
     return Source(deployer, f"bundle {bundle_id}", lambda: project.get_bundle_stream(bundle_id))
 
@@ -100,9 +107,11 @@ def published_archive(
     folder: Path,
     on_bytes: Callable[[int], None] | None = None,
     keep: Path | None = None,
+    *,
+    exported: bool = False,
 ) -> Archive:
-    """The archive that the Project Deployer has now: see :func:`mlops_steps.dss.downloads.published_archive`."""
-    source = _source(deployer, project_key, bundle_id)
+    """The archive that is there now: see :func:`mlops_steps.dss.downloads.published_archive`, and :func:`download`."""
+    source = _source(deployer, project_key, bundle_id, exported)
     return downloads.published_archive(source, expected, deadline, folder, on_bytes, keep)
 
 
@@ -136,19 +145,7 @@ def exported_on(manifest: dict[str, Any]) -> str | None:
     """
     user = manifest.get("exportUserInfo")
     value = (user if isinstance(user, dict) else {}).get("exportedOn", manifest.get("exportedOn"))
-    return _utc(value)
-
-
-def _utc(value: object) -> str | None:
-    """A time that DSS gives as text with an offset or in milliseconds, as UTC in ISO 8601; None for anything else."""
-    with suppress(ValueError, OverflowError, OSError):
-        try:
-            moment = datetime.fromtimestamp(float(str(value)) / 1000, timezone.utc)
-        except ValueError:
-            form = "%Y-%m-%dT%H:%M:%S.%f%z" if "." in str(value) else "%Y-%m-%dT%H:%M:%S%z"
-            moment = datetime.strptime(str(value), form)
-        return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return None
+    return utc(value)
 
 
 def _manifest(archive: zipfile.ZipFile, bundle_id: str) -> dict[str, Any]:
@@ -186,7 +183,7 @@ def _commit(entry: dict[str, Any]) -> dict[str, str]:
         "id": str(entry.get("commit") or entry.get("commitId") or ""),
         "author": str(entry.get("author") or ""),
         "message": str(entry.get("message") or "").strip(),
-        "time": _utc(entry.get("timestamp")) or "",
+        "time": utc(entry.get("timestamp")) or "",
     }
 
 

@@ -34,6 +34,11 @@ class Deployment:
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def title(self) -> str:
+        """How people call it."""
+        return f"deployment {self.id}"
+
+    @property
     def sharing(self) -> frozenset[str]:
         """None: a deployment of a project has one bundle."""
         return frozenset()
@@ -220,7 +225,7 @@ class Changed(Protocol):
     """A deployment of either deployer."""
 
     @property
-    def id(self) -> str: ...
+    def title(self) -> str: ...
 
     @property
     def version(self) -> str | None: ...
@@ -235,7 +240,7 @@ def changed_by_another(found: Changed, kind: str = "bundle") -> SomebodyElse:
     ``kind`` is what is deployed: ``bundle``, or ``version`` of an API service.
     """
     version = f"{kind} {found.version}" if found.version else f"several {kind}s"
-    to = f"set deployment {found.id} to {version}" if found.enabled else f"disabled deployment {found.id}"
+    to = f"set {found.title} to {version}" if found.enabled else f"disabled {found.title}"
     return SomebodyElse(
         f"somebody else has {to} meanwhile; it was not overwritten",
         next_step="look who deploys to this infrastructure, then run the step again",

@@ -11,6 +11,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from mlops_steps.dss.session import Dss, expect
@@ -58,6 +59,28 @@ def outcomes(dss: Dss, project_key: str, scenario_id: str) -> list[tuple[str, st
             token = _token_of(run)
             if token is not None and not run.running:
                 found.append((token, str(run.outcome)))
+    return found
+
+
+@dataclass(frozen=True)
+class Fired:
+    """A run of a scenario. ``token``: None for a run that carries none. ``started``: seconds since 1970.
+
+    ``outcome`` is "" while it is under way.
+    """
+
+    token: str | None
+    started: float
+    outcome: str
+
+
+def past(dss: Dss, project_key: str, scenario_id: str) -> list[Fired]:
+    """The last runs of the scenario, whoever has started them, the newest first. Raises :class:`NodeError`."""
+    found = []
+    for run in _last_runs(dss, project_key, scenario_id):
+        with dss.asking(f"read a run of scenario {scenario_id}"):
+            outcome = "" if run.running else str(run.outcome)
+            found.append(Fired(_token_of(run), float(run.get_start_time().timestamp()), outcome))
     return found
 
 

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -25,6 +25,7 @@ from dataikuapi.utils import DataikuException
 
 from mlops_steps.config.fields import is_loopback
 from mlops_steps.dss.url_parts import check_url
+from mlops_steps.system.cancellation import check_cancelled
 from mlops_steps.system.request_limit import RequestLimit, mount
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.text import one_line
@@ -89,6 +90,8 @@ class NodeSession(requests.Session):
         mount(self, connections)
         #: The version of DSS that the last answer named, "" when none did.
         self.dss_version = ""
+        #: Is told of every answer of JSON: method, URL, body, version of DSS.
+        self.observer: Callable[[str, str, bytes, str], None] | None = None
         self._environment: dict[tuple[str, ...], Any] = {}
         self._scope: ContextVar[tuple[Deadline | None, float | None]] = ContextVar("scope", default=(None, None))
 
@@ -106,10 +109,14 @@ class NodeSession(requests.Session):
         deadline, read = self._scope.get()
         patience = read or self.limits.read
         limit = deadline.at_most(1e9) if deadline else Deadline(1e9)
+        # What is read while it is sent cannot be sent again.
+        is_stream = hasattr(kwargs.get("data"), "read")
         retryer = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.limits.retries + 1) | _StopAfterWaiting(self.limits.max_wait, limit),
             wait=_wait,
-            retry=tenacity.retry_if_exception(lambda error: _may_repeat(method, url, error, self.scores)),
+            retry=tenacity.retry_if_exception(
+                lambda error: not is_stream and _may_repeat(method, url, error, self.scores)
+            ),
             before_sleep=_log_retry(method, url),
             reraise=True,
         )
@@ -147,6 +154,7 @@ class NodeSession(requests.Session):
             "verify": self.verify,
             "timeout": (min(self.limits.connect, allowed.remaining), allowed.remaining),
         }
+        check_cancelled()
         request_limit = RequestLimit(allowed.remaining)
         response: requests.Response | None = None
         try:
@@ -166,6 +174,8 @@ class NodeSession(requests.Session):
             if not stream:
                 _read_body(response, allowed)
                 _check_answer(response)
+                if self.observer is not None and "json" in response.headers.get("Content-Type", ""):
+                    self.observer(method, url, response.content, self.dss_version)
         except BaseException as error:
             request_limit.close()
             if response is not None:

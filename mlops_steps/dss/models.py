@@ -25,6 +25,36 @@ def active_version(dss: Dss, project_key: str, model: str) -> ActiveVersion:
     Raises :class:`CheckFailed` when there is no such model, or none of its versions is active; :class:`NodeError` when
     the node cannot be asked.
     """
+    identifier = _identifier(dss, project_key, model)
+    with dss.asking(f"read saved model {model} of project {project_key}"):
+        saved = dss.client.get_project(project_key).get_saved_model(identifier)
+        active = saved.get_active_version()
+        if active is None:
+            raise CheckFailed(f"{dss}: no version of saved model {model} is active")
+        version = expect(active["id"], str, "the id of a version")
+        metrics = expect(saved.get_version_details(version).get_performance_metrics(), dict, "the metrics")
+        return ActiveVersion(model, version, dict(_numbers(metrics)))
+
+
+def trained(dss: Dss, project_key: str, model: str) -> tuple[str, float | None]:
+    """The active version of the model, and when it was trained (seconds since 1970), where the node knows.
+
+    Raises as :func:`active_version` does.
+    """
+    identifier = _identifier(dss, project_key, model)
+    with dss.asking(f"read saved model {model} of project {project_key}"):
+        active = dss.client.get_project(project_key).get_saved_model(identifier).get_active_version()
+        if active is None:
+            raise CheckFailed(f"{dss}: no version of saved model {model} is active")
+        snippet = active.get("snippet") or {}
+        info = snippet.get("trainInfo") or {}
+        known = (snippet.get("trainDate"), info.get("endTime"), (active.get("versionTag") or {}).get("lastModifiedOn"))
+        moment = next((value for value in known if isinstance(value, (int, float)) and value > 0), None)
+        return expect(active["id"], str, "the id of a version"), None if moment is None else moment / 1000
+
+
+def _identifier(dss: Dss, project_key: str, model: str) -> str:
+    """The id of the saved model with this name or id. Raises :class:`CheckFailed`, :class:`NodeError`."""
     with dss.asking(f"list the saved models of project {project_key}"):
         project = dss.client.get_project(project_key)
         items = [expect(item, dict, "a saved model") for item in expect(project.list_saved_models(), list, "the list")]
@@ -32,14 +62,7 @@ def active_version(dss: Dss, project_key: str, model: str) -> ActiveVersion:
     identifier = model if model in names.values() else names.get(model)
     if identifier is None:
         raise CheckFailed(f"{dss}: project {project_key} has no saved model {model}{nearest(model, names)}")
-    with dss.asking(f"read saved model {model} of project {project_key}"):
-        saved = project.get_saved_model(identifier)
-        active = saved.get_active_version()
-        if active is None:
-            raise CheckFailed(f"{dss}: no version of saved model {model} is active")
-        version = expect(active["id"], str, "the id of a version")
-        metrics = expect(saved.get_version_details(version).get_performance_metrics(), dict, "the metrics")
-        return ActiveVersion(model, version, dict(_numbers(metrics)))
+    return identifier
 
 
 def _numbers(metrics: dict[str, Any]) -> list[tuple[str, float]]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mlops_steps.dss import fires
 from mlops_steps.dss.http import LONGEST_MESSAGE
 from mlops_steps.dss.session import Dss, expect
+from mlops_steps.dss.times import milliseconds
 from mlops_steps.dss.url_parts import node_id
 from mlops_steps.errors import DeadlineExceeded, NodeError, Refusal, Unreachable
 from mlops_steps.system.pace import pace
@@ -67,6 +68,29 @@ def _info(item: Any) -> ScenarioInfo:
         active=bool(data.get("active")),
         running=bool(data.get("running")),
     )
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A run of the past. ``started`` and ``ended`` are in seconds since 1970, by the node's clock."""
+
+    scenario_id: str
+    outcome: str
+    started: float
+    ended: float
+
+
+def ended_runs(dss: Dss, project_key: str, scenario_id: str, since: float, most: int = 100) -> list[EndedRun]:
+    """The runs of the scenario that have ended since then, the newest first. Raises :class:`NodeError`."""
+    with dss.asking(f"list the runs of scenario {scenario_id} of project {project_key}"):
+        runs = dss.client.get_project(project_key).get_scenario(scenario_id).get_last_runs(limit=most)
+        found = []
+        for run in expect(runs, list, "the last runs"):
+            fires.check_of(run, project_key, scenario_id)
+            if not run.running:
+                started, ended = float(run.get_start_time().timestamp()), float(run.get_end_time().timestamp())
+                found.append(EndedRun(scenario_id, expect(run.outcome, str, "the outcome"), started, ended))
+        return [run for run in found if run.ended >= since]
 
 
 def testing_status(deployer: Dss, deployment_id: str, bundle_id: str) -> dict[str, int]:
@@ -196,10 +220,16 @@ def _outcome(dss: Dss, scenario_id: str, run: Any, reports: bool) -> ScenarioOut
         if outcome not in ("SUCCESS", "WARNING", "FAILED", "ABORTED"):
             raise ValueError(f"outcome {outcome!r}")
         run_id = expect(run.id, str, "the run's id")
-        seconds = float(run.get_duration())
+        seconds = _seconds(run.run)
     message = "" if outcome == "SUCCESS" else _first_error(dss, run) or f"outcome {outcome}"
     found = _reports_of(dss, run) if reports else []
     return ScenarioOutcome(scenario_id, outcome, run_id, seconds, message, log=_log_of(dss, run), reports=found)
+
+
+def _seconds(run: dict[str, Any]) -> float:
+    """How long the run took. The client reads milliseconds only; nodes may give texts."""
+    end = run.get("end") or (run.get("result") or {}).get("end")
+    return (milliseconds(end) - milliseconds(run["start"])) / 1000 if end else 0.0
 
 
 def _first_error(dss: Dss, run: Any) -> str:

@@ -20,7 +20,7 @@ from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline
 
 if TYPE_CHECKING:
-    from mlops_steps.config import NodeSettings, Settings
+    from mlops_steps.config import ConnectionSettings, Settings
 
 T = TypeVar("T")
 
@@ -106,7 +106,7 @@ def expect(value: Any, kind: type[T], what: str) -> T:
     return value
 
 
-def connect(settings: Settings, node: NodeSettings) -> Dss:
+def connect(settings: Settings, node: ConnectionSettings) -> Dss:
     """A connection to the node. Sends nothing yet. Raises :class:`ConfigError` when the key is missing."""
     http = settings.http
     limits = HttpLimits(http.connect_timeout, http.read_timeout, http.retries, http.max_wait)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import message_texts
 from mlops_steps.dss.session import Dss, expect
+from mlops_steps.dss.times import milliseconds
 from mlops_steps.errors import DeadlineExceeded, NodeError, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline, poll
@@ -19,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PastUpdate:
-    """An update in the deployer's history. ``started`` in milliseconds since 1970, as DSS gives it."""
+    """An update in the deployer's history. ``started`` in milliseconds since 1970."""
 
     started: int
     status: str
@@ -29,6 +31,13 @@ class PastUpdate:
     @property
     def succeeded(self) -> bool:
         return self.status.upper() in ("SUCCESS", "WARNING", "DONE")
+
+    @property
+    def ended(self) -> int:
+        """When it ended, in milliseconds since 1970; when it began, where the deployer does not say."""
+        with suppress(ValueError):
+            return max(self.started, milliseconds(self.raw.get("endTimestamp")))
+        return self.started
 
     @property
     def running(self) -> bool:
@@ -87,7 +96,9 @@ def details(deployer: Dss, deployment_id: str, started: int, of: Deployer = PROJ
 
 def _past(raw: dict[str, Any]) -> PastUpdate:
     bundle = raw.get("bundleId")
-    return PastUpdate(int(raw["startTimestamp"]), str(raw.get("status", "")), str(bundle) if bundle else None, raw)
+    return PastUpdate(
+        milliseconds(raw["startTimestamp"]), str(raw.get("status", "")), str(bundle) if bundle else None, raw
+    )
 
 
 def update(

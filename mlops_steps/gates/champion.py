@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,9 +11,10 @@ import numpy as np
 from mlops_steps.config.gates import ChampionGate
 from mlops_steps.errors import CheckFailed
 from mlops_steps.gates import figures
+from mlops_steps.gates.measures import ERRORS, f1
 from mlops_steps.gates.model import GateResult, GateVerdict
 from mlops_steps.gates.samples import Samples, Version
-from mlops_steps.gates.scored import Array, numbers, positives, text
+from mlops_steps.gates.scored import numbers, positives, text
 from mlops_steps.gates.statistics import auc, bootstrap, proportions
 from mlops_steps.gates.statistics.model import Comparison, Verdict, not_worse
 from mlops_steps.report.attachments import Figure
@@ -126,32 +126,10 @@ def _compare(gate: ChampionGate, labels: Sequence[Any], new: Sequence[Any], live
     if gate.metric == "f1":
         truth = positives(labels, gate.positive).astype(np.float64)
         scores = [[text(value).lower() == gate.positive.strip().lower() for value in column] for column in (new, live)]
-        return bootstrap.compare(truth, scores[0], scores[1], _f1, level=level)
+        return bootstrap.compare(truth, scores[0], scores[1], f1, level=level)
     if gate.metric == "log_loss":
         truth = positives(labels, gate.positive).astype(np.float64)
     else:
         truth = numbers(labels, gate.label)
     column = str(gate.probability if gate.metric == "log_loss" else gate.prediction)
-    return bootstrap.compare(truth, numbers(new, column), numbers(live, column), _ERRORS[gate.metric], level=level)
-
-
-def _f1(truth: Array, predicted: Array) -> float:
-    both = float((truth * predicted).sum())
-    total = float(truth.sum() + predicted.sum())
-    return 2 * both / total if total else math.nan
-
-
-def _log_loss(truth: Array, chance: Array) -> float:
-    sure = np.clip(chance, 1e-15, 1 - 1e-15)
-    return -float((truth * np.log(sure) + (1 - truth) * np.log(1 - sure)).mean())
-
-
-def _rmse(truth: Array, predicted: Array) -> float:
-    return math.sqrt(float(((truth - predicted) ** 2).mean()))
-
-
-def _mae(truth: Array, predicted: Array) -> float:
-    return float(np.abs(truth - predicted).mean())
-
-
-_ERRORS: dict[str, Callable[[Array, Array], float]] = {"log_loss": _log_loss, "rmse": _rmse, "mae": _mae}
+    return bootstrap.compare(truth, numbers(new, column), numbers(live, column), ERRORS[gate.metric], level=level)

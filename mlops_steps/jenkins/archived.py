@@ -30,16 +30,34 @@ def files(session: Session, job: str, path: str, since: float, largest: int) -> 
 
     Raises :class:`ControllerError` when there is no such job or it cannot be read.
     """
+    return [
+        Archived(build, at, _file(session, build, path, largest))
+        for build, at in _builds(session, job, path)
+        if at >= since
+    ]
+
+
+def _builds(session: Session, job: str, path: str) -> list[tuple[Build, float]]:
+    """The builds of the job that have archived a file of that path, and when each began, the newest first."""
     with errors_in_words(f"job {job}"):
         address = session.build_job_url(job).removesuffix("build")
         tree = f"builds[number,url,timestamp,artifacts[relativePath]]{{0,{MOST}}}"
         answer = session.jenkins_request(requests.Request("GET", f"{address}api/json", params={"tree": tree})).json()
-        builds = [
+        return [
             (Build(job, int(one["number"]), str(one["url"])), float(one["timestamp"]) / 1000)
             for one in answer["builds"]
             if any(artifact.get("relativePath") == path for artifact in one.get("artifacts") or [])
         ]
-    return [Archived(build, at, _file(session, build, path, largest)) for build, at in builds if at >= since]
+
+
+def newest(session: Session, job: str, path: str, largest: int) -> Archived | None:
+    """The file of that path of the newest build that has one; ``None`` where none has.
+
+    Raises :class:`ControllerError` when there is no such job or it cannot be read.
+    """
+    for build, at in _builds(session, job, path):
+        return Archived(build, at, _file(session, build, path, largest))
+    return None
 
 
 def of_build(session: Session, build: Build, wanted: re.Pattern[str], largest: int) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""What a step has found that is no test case: figures, differences, past releases.
+"""What a step has found that is no test case: figures, differences, past releases, what `monitor` has measured.
 
 They lie beside the step's report as ``mlops-<step>[-<stage>].json``, so that the page shows them, for an old build too.
 """
@@ -92,6 +92,45 @@ class PastRelease(_Part):
     note: Line = ""
 
 
+class Measure(_Part):
+    """What a look has measured: ``level`` is good, warn, act or unknown; ``warn`` and ``limit`` are in words."""
+
+    name: Line
+    level: Line
+    value: Number | None = None
+    limit: Line = ""
+    message: Line = ""
+
+
+class LateVerdict(_Part):
+    """How good the predictions of a version were, once their labels had arrived. ``release``: what made them."""
+
+    version: Line
+    release: Line
+    metric: Line
+    value: Number
+    rows: int
+    passed: bool
+    at: Line
+
+
+class Look(_Part):
+    """One look of `monitor` at a stage: ``at`` in ISO 8601, UTC; ``live``: the version of each unit that was live.
+
+    ``models`` are the active versions of saved models. ``calls`` and ``errors`` of users since the API nodes were
+    started, by version. ``reaction``: what was begun, or why nothing was.
+    """
+
+    at: Line
+    live: dict[str, Line] = Field(default_factory=dict, max_length=10)
+    models: dict[str, Line] = Field(default_factory=dict, max_length=100)
+    measures: tuple[Measure, ...] = Field(default=(), max_length=_ROWS)
+    calls: dict[str, int] = Field(default_factory=dict, max_length=1000)
+    errors: dict[str, int] = Field(default_factory=dict, max_length=1000)
+    verdicts: tuple[LateVerdict, ...] = Field(default=(), max_length=_ROWS)
+    reaction: Line = ""
+
+
 class Attachments(_Part):
     """All of them, of one step."""
 
@@ -101,11 +140,12 @@ class Attachments(_Part):
     figures: list[Figure] = Field(default_factory=list, max_length=100)
     differences: list[Difference] = Field(default_factory=list, max_length=20)
     releases: list[PastRelease] = Field(default_factory=list, max_length=_ROWS)
+    looks: list[Look] = Field(default_factory=list, max_length=_ROWS)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to keep."""
-        return not (self.figures or self.differences or self.releases)
+        return not (self.figures or self.differences or self.releases or self.looks)
 
 
 def finite(values: tuple[float, ...] | list[float]) -> tuple[float, ...]:
@@ -136,13 +176,19 @@ def read(report: Path) -> Attachments:
     try:
         if path.stat().st_size > LARGEST:
             raise ReportError(f"{path} is larger than {LARGEST} bytes")
-        found = Attachments.model_validate(pydantic_core.from_json(path.read_bytes()))
+        return parse(path.read_bytes(), str(path))
     except FileNotFoundError:
         return Attachments()
     except OSError as error:
         raise ReportError(f"{path} could not be read: {error.strerror or error}") from None
+
+
+def parse(data: bytes, source: str) -> Attachments:
+    """Those in the bytes; ``source`` names them in errors. Raises :class:`ReportError`."""
+    try:
+        found = Attachments.model_validate(pydantic_core.from_json(data))
     except ValueError:
-        raise ReportError(f"{path} does not hold what a step attaches to its report") from None
+        raise ReportError(f"{source} does not hold what a step attaches to its report") from None
     if found.schema_version != SCHEMA:
-        raise ReportError(f"{path} is of schema {found.schema_version}; this version reads schema {SCHEMA}")
+        raise ReportError(f"{source} is of schema {found.schema_version}; this version reads schema {SCHEMA}")
     return found

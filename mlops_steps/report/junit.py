@@ -59,27 +59,24 @@ def write(report: Report, path: Path) -> None:
 
 
 def to_bytes(report: Report) -> bytes:
-    """The report as a JUnit XML document in UTF-8."""
+    """The report as a JUnit XML document in UTF-8: one suite, and one for each of its parts."""
     return b"".join(_pieces(report))
 
 
 def _pieces(report: Report) -> Iterator[bytes]:
     """The document in pieces, so that a large one is never in memory as a whole."""
-    texts = sum(bool(text) for case in report.cases for text in (case.details, case.stdout, case.stderr))
+    suites = [report, *report.parts]
+    cases = [case for one in suites for case in one.cases]
+    texts = sum(bool(text) for case in cases for text in (case.details, case.stdout, case.stderr))
     limit = max(LEAST_LIMIT, min(TEXT_LIMIT, TOTAL_LIMIT // max(1, texts)))
-    around = _document(_suite(report))
-    if not report.cases:
-        yield around.encode()
-        return
-    before, _, after = around.partition(_PLACE)
-    yield before.encode()
-    cases = _distinct(report.cases, report.classname)
-    first = True
-    while chunk := list(islice(cases, _CHUNK)):
-        yield b"" if first else _BETWEEN.encode()
-        first = False
-        yield _chunk(chunk, limit).encode()
-    yield after.encode()
+    first, *others = _document([_suite(one) for one in suites]).split(_PLACE)
+    yield first.encode()
+    for one, after in zip((one for one in suites if one.cases), others, strict=True):
+        distinct_cases, between = _distinct(one.cases, one.classname), ""
+        while chunk := list(islice(distinct_cases, _CHUNK)):
+            yield (between + _chunk(chunk, limit)).encode()
+            between = _BETWEEN
+        yield after.encode()
 
 
 def _suite(report: Report) -> ElementTree.Element:
@@ -105,11 +102,22 @@ def _suite(report: Report) -> ElementTree.Element:
     return element
 
 
-def _document(suite: ElementTree.Element) -> str:
-    root = ElementTree.Element("testsuites", {name: suite.get(name, "") for name in _SUITES})
-    root.append(suite)
+def _document(suites: list[ElementTree.Element]) -> str:
+    root = ElementTree.Element("testsuites", _totals(suites))
+    root.extend(suites)
     ElementTree.indent(root)
     return f"<?xml version='1.0' encoding='utf-8'?>\n{ElementTree.tostring(root, encoding='unicode')}\n"
+
+
+def _totals(elements: list[ElementTree.Element]) -> dict[str, str]:
+    """The attributes of the root: names of the first suite, sums of the numbers of all."""
+    first = elements[0]
+    found = {name: first.get(name, "") for name in _SUITES}
+    if len(elements) > 1:
+        for name in ("tests", "failures", "errors"):
+            found[name] = str(sum(int(element.get(name, "0")) for element in elements))
+        found["time"] = _seconds(sum(float(element.get("time", "0")) for element in elements))
+    return found
 
 
 def _chunk(cases: list[Case], limit: int) -> str:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mlops_steps.sandbox.faults.operations import API_NODE_PATHS, BASE_PATHS, CONTROL_PATH
 from mlops_steps.sandbox.http.faulty import Faulty
 from mlops_steps.sandbox.http.routing import RouteDef, Router, serve
+from mlops_steps.sandbox.http.shaped import Shaped
 from mlops_steps.sandbox.node.auth import is_authenticated, matches_any, presented_keys
 from mlops_steps.sandbox.node.errors import DssError, not_found, not_supported, unauthorized
 from mlops_steps.sandbox.node.node import Node
@@ -41,7 +42,8 @@ def create_app(node: Node) -> ASGIApp:
     areas = api_node_areas() if node.type == "API" else dss_areas()
     routers = [router for area in areas for router in area.routers]
     node.faults.serve([(route.method, route.path) for route in in_order(routers)])
-    return Faulty(node, Gate(node, [*areas, Area((CONTROL_PATH,), (faults.router,), _has_key_of_node)]))
+    gate = Gate(node, [*areas, Area((CONTROL_PATH,), (faults.router,), _has_key_of_node)])
+    return Faulty(node, Shaped(node, gate))
 
 
 def services() -> list[Router]:

@@ -16,6 +16,7 @@ from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.sandbox.fault_commands import fault, faults_option, requests
 from mlops_steps.sandbox.session import command_environment, environment, export_lines, running
 from mlops_steps.sandbox.signals import Signals, Stopped
+from mlops_steps.sandbox.specs import infra_specs
 from mlops_steps.system.console import Console
 from mlops_steps.system.files import write_atomically
 
@@ -25,12 +26,32 @@ _dir = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that keeps the state of the nodes; used again, it goes on where it was.  [default: a temporary one]",
 )
+_nodes = click.option(
+    "--nodes",
+    type=click.IntRange(1, 500),
+    metavar="N",
+    help="So many infrastructures for production, n1, n2, …, in the place of auto-prod, for a stage with several.",
+)
+_infras = click.option(
+    "--infra",
+    "infras",
+    multiple=True,
+    metavar="STAGE/NAME[=NODES]",
+    help="An infrastructure of a stage, of one Automation node or of so many, in the place of that stage's one node. "
+    "Repeat it for several: --infra prod/eu --infra prod/us=3.",
+)
 # Seven nodes take seven ports.
 _port = click.option(
     "--port",
     type=click.IntRange(1024, 65529),
     metavar="BASE",
     help="Port of the Design node; the other nodes take the next ones.  [default: free ports]",
+)
+_shapes = click.option(
+    "--shapes",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Answer in the shapes of a site (`mlops-steps accept --record FILE`), where they differ from the own ones.",
 )
 
 
@@ -50,6 +71,7 @@ def sandbox() -> None:
       mlops-steps sandbox apply 2               the next revision of the project
       mlops-steps sandbox fault add ...         let a node do something wrong
       mlops-steps sandbox rehearse              releases under faults: what you would see
+      mlops-steps sandbox compare --shapes F    where your DSS answers in another form
     """
 
 
@@ -66,7 +88,18 @@ sandbox.add_command(requests)
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the environment to this file, readable by you only, instead of printing it. It goes when they stop.",
 )
-def up(directory: Path | None, port: int | None, faults: Path | None, env_file: Path | None) -> None:
+@_nodes
+@_infras
+@_shapes
+def up(
+    directory: Path | None,
+    port: int | None,
+    faults: Path | None,
+    env_file: Path | None,
+    nodes: int | None,
+    infras: tuple[str, ...],
+    shapes: Path | None,
+) -> None:
     """Start the nodes and keep them until Ctrl-C or SIGTERM.
 
     Prints the environment that points mlops-steps to them as `export` lines. The keys in it are made for this sandbox
@@ -81,15 +114,15 @@ def up(directory: Path | None, port: int | None, faults: Path | None, env_file: 
 
     def work(_signals: Signals) -> int:
         nonlocal ready
-        with running(directory, port, console, faults) as nodes:
-            lines = export_lines(environment(nodes))
+        with running(directory, port, console, faults, infras=infra_specs(nodes, infras), shapes=shapes) as site:
+            lines = export_lines(environment(site))
             try:
                 if env_file is None:
                     click.echo(lines, nl=False)
                 else:
                     _write_private(env_file, lines)
                 ready = True
-                console.good(f"ready; the state is in {nodes.dir}. Ctrl-C stops the nodes")
+                console.good(f"ready; the state is in {site.dir}. Ctrl-C stops the nodes")
                 threading.Event().wait()
             finally:
                 if env_file is not None:
@@ -106,8 +139,19 @@ def up(directory: Path | None, port: int | None, faults: Path | None, env_file: 
 @_dir
 @_port
 @faults_option
+@_nodes
+@_infras
+@_shapes
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(directory: Path | None, port: int | None, faults: Path | None, command: tuple[str, ...]) -> None:
+def run(
+    directory: Path | None,
+    port: int | None,
+    faults: Path | None,
+    nodes: int | None,
+    infras: tuple[str, ...],
+    shapes: Path | None,
+    command: tuple[str, ...],
+) -> None:
     """Start the nodes, run COMMAND with their environment, stop them, and end as COMMAND ended.
 
     SIGTERM, SIGINT and SIGHUP are passed on to COMMAND; the nodes live until it has ended, so that it can clean up.
@@ -120,8 +164,41 @@ def run(directory: Path | None, port: int | None, faults: Path | None, command: 
     console = Console()
 
     def work(signals: Signals) -> int:
-        with running(directory, port, console, faults) as nodes:
-            return _run_command(command, command_environment(nodes, os.environ), signals)
+        with running(directory, port, console, faults, infras=infra_specs(nodes, infras), shapes=shapes) as site:
+            return _run_command(command, command_environment(site, os.environ), signals)
+
+    _finish(console, work, lambda number: 128 + number)
+
+
+@sandbox.command(short_help="Where the shapes of a site's answers differ from those of the sandbox.")
+@click.option(
+    "--shapes",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What `mlops-steps accept --record FILE` has written.",
+)
+def compare(shapes: Path) -> None:
+    """Print where the answers of a site have another shape than those of the sandbox, one line each.
+
+    The exit code is 1 when there is a difference. `sandbox up --shapes FILE` answers as the site does.
+    """
+    from mlops_steps.shapes import document
+    from mlops_steps.shapes.differences import differences
+
+    console = Console()
+
+    def work(_signals: Signals) -> int:
+        own, site = document.sandbox_shapes(), document.read(shapes)
+        found = differences(own, site)
+        for line in found:
+            console.result(line)
+        versions = f"DSS {', '.join(own.versions)} here, {', '.join(site.versions) or 'unknown'} there"
+        if found:
+            console.line(f"{len(found)} differences ({versions})")
+        else:
+            console.good(f"no difference ({versions})")
+        return 1 if found else 0
 
     _finish(console, work, lambda number: 128 + number)
 

@@ -83,7 +83,7 @@ def _entries(kind: str | None, file: Path | None, settings: dict[str, str | None
     if file is None:
         return [{"kind": kind, **given}]
     from mlops_steps.sandbox.faults.plan import load
-    from mlops_steps.sandbox.site import NODES
+    from mlops_steps.sandbox.specs import NODES
 
     plan = load(file, [name for spec in NODES for name in (spec.id, spec.name)])
     return [{"node": item.node, **item.fault.plain()} for item in plan]

@@ -7,23 +7,25 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_steps.errors import ConfigError
+from mlops_steps.shapes import document
 from mlops_steps.system.console import Console
 from mlops_steps.system.secrets import register
 
 if TYPE_CHECKING:
     from mlops_steps.sandbox.site import Sandbox
+    from mlops_steps.sandbox.specs import InfraSpec
 
 # Importable names of what the extra installs.
 _EXTRA = ("pandas", "python_multipart", "sklearn", "starlette", "uvicorn")
 # What points mlops-steps to nodes: none of it may reach past the sandbox to a real node.
-_POINTS_TO_A_NODE = re.compile(r"MLOPS_[A-Z0-9_]+_(URL|API_KEY|API_KEY_FILE|INFRA)")
+_POINTS_TO_A_NODE = re.compile(r"MLOPS_[A-Z0-9_]+_(URL|API_KEY|API_KEY_FILE|INFRA|STAGE)")
 _LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -41,24 +43,34 @@ def check_installed() -> None:
 
 @contextmanager
 def running(
-    directory: Path | None, port: int | None, console: Console, faults: Path | None = None, first: int = 1
+    directory: Path | None,
+    port: int | None,
+    console: Console,
+    faults: Path | None = None,
+    first: int = 1,
+    infras: Sequence[InfraSpec] = (),
+    shapes: Path | None = None,
 ) -> Iterator[Sandbox]:
     """A started sandbox that holds the churn project; stopped at the end of the block.
 
     :param directory: where its state lives; None for a temporary folder that goes with it.
     :param port: the port of the first node, the others follow; None for the ports it had, or free ones.
+    :param infras: infrastructures that take the place of the Automation nodes of their stages.
     :param first: the revision that a new sandbox begins with.
     :param faults: a fault plan; its faults are in force from when the project is there.
+    :param shapes: a file of shapes (`accept --record`), in which the nodes answer from then on.
     :raises MlopsError: something is not installed, the folder or a port is taken, a node did not start.
     """
     check_installed()
     from mlops_steps.sandbox.content import install
     from mlops_steps.sandbox.faults import plan
+    from mlops_steps.sandbox.http.shaped import SiteShapes
     from mlops_steps.sandbox.site import Sandbox
 
+    of_the_site = SiteShapes(document.sandbox_shapes(), document.read(shapes)) if shapes else None
     temporary = Path(tempfile.mkdtemp(prefix="mlops-sandbox-")) if directory is None else None
     try:
-        sandbox = Sandbox.open(temporary or directory or Path())
+        sandbox = Sandbox.open(temporary or directory or Path(), infras)
         try:
             planned = plan.load(faults, sandbox.node_names()) if faults else []
             if port is not None:
@@ -71,6 +83,7 @@ def running(
             install(sandbox, console.line, first)
             for node in sandbox.nodes.values():
                 node.faults.clear_requests()
+                node.shapes = of_the_site
             sandbox.add_faults(planned)
             yield sandbox
         finally:

@@ -6,8 +6,7 @@ import fcntl
 import logging
 import secrets
 import threading
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,35 +22,12 @@ from mlops_steps.sandbox.runtime.forks import FORKS
 from mlops_steps.sandbox.server import HOST, NodeServer, bind, listen
 from mlops_steps.sandbox.services.api_node import model as api_node
 from mlops_steps.sandbox.services.bundles.activation import recover
+from mlops_steps.sandbox.specs import NODES, InfraSpec, NodeSpec
 
 DEFAULT_PROJECT = "DKU_CHURN"
 STATE_FILE = "sandbox.json"
 VERSION = 1
 
-
-@dataclass(frozen=True)
-class NodeSpec:
-    """A node that a sandbox gets. ``name`` is its entry in mlops.yml and in the environment variables.
-
-    ``infra`` is the infrastructure of the deployer that it belongs to: of the API Deployer for an API node.
-    """
-
-    name: str
-    id: str
-    type: NodeType
-    infra: str | None = None
-    stage: str | None = None
-
-
-NODES = (
-    NodeSpec("design", "design", "DESIGN"),
-    NodeSpec("test", "auto-test", "AUTOMATION", "auto-test", "Test"),
-    NodeSpec("prod", "auto-prod", "AUTOMATION", "auto-prod", "Production"),
-    NodeSpec("api-dev-1", "api-dev-1", "API", "api-dev", "Development"),
-    NodeSpec("api-dev-2", "api-dev-2", "API", "api-dev", "Development"),
-    NodeSpec("api-prod-1", "api-prod-1", "API", "api-prod", "Production"),
-    NodeSpec("api-prod-2", "api-prod-2", "API", "api-prod", "Production"),
-)
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +49,10 @@ class Sandbox:
         }
 
     @classmethod
-    def open(cls, directory: Path) -> Sandbox:
+    def open(cls, directory: Path, infras: Sequence[InfraSpec] = ()) -> Sandbox:
         """The sandbox in ``directory``, made when there is none yet. Nothing runs before :meth:`start`.
+
+        ``infras`` take the place of the Automation nodes of their stages, in a new sandbox.
 
         Raises :class:`ConfigError` when another process uses the folder, or when it holds something else.
         """
@@ -87,7 +65,7 @@ class Sandbox:
         except OSError as error:
             raise ConfigError(f"{directory} can't be used for a sandbox: {error.strerror or error}") from error
         try:
-            return cls(directory, _state(directory), lock)
+            return cls(directory, _state(directory, infras), lock)
         except OSError as error:
             lock.close()
             raise ConfigError(f"{directory} can't be used for a sandbox: {error.strerror or error}") from error
@@ -95,19 +73,18 @@ class Sandbox:
             lock.close()
             raise
 
-    def infrastructures(self) -> dict[str, tuple[Node, str]]:
-        """Infrastructure id → its Automation node and its stage."""
-        return {
-            entry["infra"]: (self.nodes[node_id], entry["stage"])
-            for node_id, entry in self._state["nodes"].items()
-            if entry["type"] == "AUTOMATION" and entry.get("infra")
-        }
+    def infrastructures(self) -> dict[str, tuple[list[Node], str]]:
+        """Infrastructure id → its Automation nodes and its stage."""
+        return self._by_infra("AUTOMATION")
 
     def api_infrastructures(self) -> dict[str, tuple[list[Node], str]]:
         """Id of an infrastructure of the API Deployer → its API nodes and its stage."""
+        return self._by_infra("API")
+
+    def _by_infra(self, node_type: NodeType) -> dict[str, tuple[list[Node], str]]:
         found: dict[str, tuple[list[Node], str]] = {}
         for node_id, entry in self._state["nodes"].items():
-            if entry["type"] == "API":
+            if entry["type"] == node_type and entry.get("infra"):
                 found.setdefault(entry["infra"], ([], entry["stage"]))[0].append(self.nodes[node_id])
         return found
 
@@ -141,6 +118,8 @@ class Sandbox:
                 # No stage of a project: nothing but this tells an API node from an Automation node.
                 name = "API_INFRA" if entry["type"] == "API" else "INFRA"
                 environment[f"{prefix}_{name}"] = entry["infra"]
+            if entry.get("partOf"):
+                environment[f"{prefix}_STAGE"] = entry["partOf"]
         return environment
 
     def use_ports(self, base: int) -> None:
@@ -259,19 +238,24 @@ class Sandbox:
         self.close()
 
 
-def _state(directory: Path) -> dict[str, Any]:
+def _state(directory: Path, infras: Sequence[InfraSpec] = ()) -> dict[str, Any]:
     """The ports and keys of the sandbox, new ones for a new sandbox. Raises :class:`ConfigError`."""
     file = directory / STATE_FILE
     try:
         state = read_json(file)
     except DssError as error:
         raise ConfigError(f"{file} is damaged: choose another folder, or delete this one") from error
+    specs = [spec for spec in NODES if spec.name not in {infra.stage for infra in infras}]
     if state is None:
-        state = {"version": VERSION, "project": DEFAULT_PROJECT, "nodes": {spec.id: _entry(spec) for spec in NODES}}
+        nodes = {spec.id: _entry(spec) for spec in [*specs, *(node for infra in infras for node in infra.nodes())]}
+        state = {"version": VERSION, "project": DEFAULT_PROJECT, "nodes": nodes}
         write_json(file, state)
     if not isinstance(state, dict) or state.get("version") != VERSION:
         raise ConfigError(f"{file} is of another version of mlops-steps: choose another folder, or delete this one")
-    added = {spec.id: _entry(spec) for spec in NODES if spec.id not in state["nodes"]}
+    replaced = {str(entry.get("partOf")).partition("/")[0] for entry in state["nodes"].values()}
+    if infras and not {infra.stage for infra in infras} <= replaced:
+        raise ConfigError(f"{directory} holds a sandbox with other infrastructures: choose another folder")
+    added = {spec.id: _entry(spec) for spec in NODES if spec.id not in state["nodes"] and spec.name not in replaced}
     if added:
         # A sandbox from before there were these nodes.
         state["nodes"].update(added)
@@ -281,6 +265,8 @@ def _state(directory: Path) -> dict[str, Any]:
 
 def _entry(spec: NodeSpec) -> dict[str, Any]:
     entry = {"name": spec.name, "type": spec.type, "port": 0, "apiKey": "dku-sandbox-" + secrets.token_urlsafe(32)}
+    if spec.part_of:
+        entry["partOf"] = spec.part_of
     return {**entry, "infra": spec.infra, "stage": spec.stage} if spec.infra else entry
 
 

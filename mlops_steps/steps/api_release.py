@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.exclusive import claimed, infra_lock
 from mlops_steps.delivery.judging import judge_service_release
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.policing import check_release
+from mlops_steps.delivery.quarantine import check_quarantine
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.release import all_at_once, interrupted_before, look, release
 from mlops_steps.delivery.rollout.canary import Canary, Compare, compare_only
@@ -23,18 +26,22 @@ from mlops_steps.errors import MlopsError
 from mlops_steps.steps.context import Context
 from mlops_steps.system.extras import require
 from mlops_steps.system.interrupts import Stop
+from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
+
+if TYPE_CHECKING:
+    from mlops_steps.trials.queries import Query
 
 
 def run(context: Context, stage: str, *, dry_run: bool = False, force: str | None = None) -> None:
     """Releases the record's version of the API service to the stage.
 
-    ``force`` is the reason for a release during a freeze. The version is live when the API Deployer says HEALTHY and
-    each API node answers every test query with it. Raises :class:`CheckFailed` when the version may not be released
-    (now) or is damaged, or when a gate does not let it through (nothing was changed), :class:`NodeError` when there is
-    not one version that is live (nothing was changed), :class:`RolledBack` when the release failed and the version
-    before is live again, :class:`ProductionInDoubt` when it is not, :class:`Interrupted` after a signal, when the
-    version before is live again.
+    ``force`` is the reason for a release during a freeze, or of a version that is quarantined. The version is live when
+    the API Deployer says HEALTHY and each API node answers every test query with it. Raises :class:`CheckFailed` when
+    the version may not be released (now) or is damaged, or when a gate does not let it through (nothing was changed),
+    :class:`NodeError` when there is not one version that is live (nothing was changed), :class:`RolledBack` when the
+    release failed and the version before is live again, :class:`ProductionInDoubt` when it is not,
+    :class:`Interrupted` after a signal, when the version before is live again.
     """
     settings, report, console = context.settings, context.report, context.console
     infra = settings.api.stage(stage).infra
@@ -55,6 +62,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
         change = Change(target, report, console, record, settings.record, dry_run=dry_run)
         began = False
         try:
+            check_quarantine(change, target, package.version, package.project_commit, force, context.build)
             with report.case("archive"):
                 check_same_package(target, package, console)
             judge_service_release(change, target, package.version, target.deployer)
@@ -112,6 +120,22 @@ def _canary(context: Context, stack: ExitStack, target: ApiDeployerTarget, live:
     canary = Canary(target, api.release.canary, start)
     canary.check(live)
     if live.version or (live.deployment and live.deployment.sharing):
-        for line in planned(api.release.canary):
+        deployment = live.deployment
+        rate = _rate(target, deployment, records) if isinstance(deployment, ServiceDeployment) else None
+        for line in planned(api.release.canary, rate):
             context.console.line(f"canary: {line}")
     return canary
+
+
+def _rate(target: ApiDeployerTarget, deployment: ServiceDeployment, records: Sequence[Query]) -> float | None:
+    """How many pairs of calls a second are answered now; a few calls of the live version tell. ``None``: not known."""
+    from mlops_steps.trials.canary import rate_seen
+
+    settings, service = target.settings, deployment.deployed
+    with ExitStack() as stack:
+        nodes = [
+            stack.enter_context(connect_api_node(settings, service=service, node=node, retries=0))
+            for node in target.nodes.settings_of(deployment)
+        ]
+        limit = Deadline(min(settings.api.call_timeout, pace().look))
+        return rate_seen(nodes, records, settings.api.release.canary, limit)

@@ -8,7 +8,9 @@ from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import gate
 from mlops_steps.delivery.record import Bundle, load_for
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.targets.archive_file import archive_file
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.dss import bundles
 from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.needs.bundle import read_needs
@@ -59,11 +61,11 @@ def _wanted(settings: Settings, bundle: str | None) -> Bundle | str:
     return valid_bundle_id(bundle)
 
 
-def _needs(target: ProjectDeployerTarget, wanted: Bundle | str, console: Console) -> BundleNeeds:
+def _needs(target: BundleTarget, wanted: Bundle | str, console: Console) -> BundleNeeds:
     limit = target.settings.package.timeout
     if isinstance(wanted, Bundle):
         return gate.needs_of_same_archive(target, wanted, console, limit)
-    with gate.archive_file(target.settings) as path, console.waiting(f"downloading the archive of bundle {wanted}"):
+    with archive_file(target.settings) as path, console.waiting(f"downloading the archive of bundle {wanted}"):
         bundles.download(
             target.deployer,
             target.project,
@@ -71,11 +73,12 @@ def _needs(target: ProjectDeployerTarget, wanted: Bundle | str, console: Console
             Deadline(limit),
             into=path,
             check=lambda path: bundles.check_archive(path, target.project, wanted),
+            exported=target.exported,
         )
         return read_needs(path, wanted, target.project)
 
 
-def _place(target: ProjectDeployerTarget) -> Place:
+def _place(target: BundleTarget) -> Place:
     with target.within(Deadline(target.settings.compare.timeout)):
         deployment = target.find_deployment()
     return Place(target.stage, target.node, target.deployed_key, deployment)

@@ -8,7 +8,7 @@ from mlops_steps.delivery.change import Change, superseded
 from mlops_steps.delivery.exclusive import claimed, stage_lock
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.targets.base import Live, Target
-from mlops_steps.delivery.targets.project_deployer import open_target
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.errors import CheckFailed, InternalError, Interrupted, MlopsError, ProductionInDoubt
 from mlops_steps.steps.context import Context
 from mlops_steps.system.interrupts import Interrupts, Stop

@@ -7,21 +7,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mlops_steps.config import Settings
-from mlops_steps.config.bundle_ids import valid_bundle_id
-from mlops_steps.delivery import release_notes
-from mlops_steps.delivery.gate import archive_file
 from mlops_steps.delivery.record import load_for
-from mlops_steps.dss import bundles, deployments
-from mlops_steps.dss.session import Dss, connect
-from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
+from mlops_steps.dss import automation, deployments
+from mlops_steps.dss.session import connect
+from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.insight.difference import compare, in_words
+from mlops_steps.insight.published import archive_of, commits_between
 from mlops_steps.report.model import Outcome
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
-
-_MOST_COMMITS = 200
 
 
 def run(context: Context, *, old: str | None = None, new: str | None = None) -> None:
@@ -42,7 +38,7 @@ def run(context: Context, *, old: str | None = None, new: str | None = None) -> 
             return
         report.set(bundle=None if _is_file(newer) else newer, against=older)
         places = [stack.enter_context(_archive(settings, name, console)) for name in (older, newer)]
-        commits = [] if _is_file(older) or _is_file(newer) else _commits(settings, older, newer)
+        commits = [] if _is_file(older) or _is_file(newer) else commits_between(settings, older, newer)
         found = compare((_called(older), places[0]), (_called(newer), places[1]), commits)
         report.attach().differences.append(found)
         case.stdout = in_words(found)
@@ -73,6 +69,10 @@ def _before(settings: Settings, newer: str) -> str | None:
     if record.bundle and record.bundle.id == newer and record.bundle.replaces:
         return record.bundle.replaces
     stage = settings.release_stage()
+    if stage.is_direct:
+        with connect(settings, stage) as node, node.within(Deadline(pace().look)):
+            active = automation.active_bundle(node, settings.project)
+        return active if active != newer else None
     with connect(settings, settings.deployer()) as deployer, deployer.within(Deadline(pace().look)):
         found = deployments.find(
             deployer, settings.project, str(stage.infra), stage.deployment, settings.deployment_id(stage)
@@ -83,47 +83,10 @@ def _before(settings: Settings, newer: str) -> str | None:
 @contextmanager
 def _archive(settings: Settings, name: str, console: Console) -> Iterator[Path]:
     """The path of the archive: the file that is named, or a download that is removed afterwards."""
-    if _is_file(name):
-        if not Path(name).is_file():
-            raise ConfigError(f"{name}: there is no such file")
-        yield Path(name)
+    if not _is_file(name):
+        with archive_of(settings, name, console) as path:
+            yield path
         return
-    bundle = valid_bundle_id(name)
-    with archive_file(settings) as path:
-        with (
-            connect(settings, settings.deployer()) as deployer,
-            console.waiting(f"downloading the archive of bundle {bundle}"),
-        ):
-            bundles.download(
-                deployer,
-                settings.project,
-                bundle,
-                Deadline(settings.package.timeout),
-                into=path,
-                check=lambda path: bundles.check_archive(path, settings.project, bundle),
-            )
-        yield path
-
-
-def _commits(settings: Settings, older: str, newer: str) -> list[str]:
-    """The project's commits since the older bundle, as far as the Design node still knows; none otherwise."""
-    try:
-        with connect(settings, settings.node("design")) as design, design.within(Deadline(pace().look)):
-            origins = [_origin(design, settings.project, name) for name in (older, newer)]
-            commits = bundles.project_commits(design, settings.project, _MOST_COMMITS)
-    except MlopsError:
-        return []
-    ids = [commit["id"] for commit in commits]
-    if None in origins or not set(origins) <= set(ids):
-        return []
-    first, last = (ids.index(str(commit)) for commit in origins)
-    return [_line(commit) for commit in commits[last:first]]
-
-
-def _line(commit: dict[str, str]) -> str:
-    subject = (commit["message"] or "(no message)").splitlines()[0]
-    return f"{subject} ({commit['id'][:8]}{', ' + commit['author'] if commit['author'] else ''})"
-
-
-def _origin(design: Dss, project: str, bundle: str) -> str | None:
-    return release_notes.origin(bundles.release_notes(design, project, bundle)).commit
+    if not Path(name).is_file():
+        raise ConfigError(f"{name}: there is no such file")
+    yield Path(name)

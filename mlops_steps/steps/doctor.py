@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from mlops_steps.config import NodeSettings, Settings
+from mlops_steps.acceptance import accepted
+from mlops_steps.config import ConnectionSettings, InfraSettings, NodeSettings, Settings
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.service_status import ServiceStatus, service_status
-from mlops_steps.dss import discovery, projects
+from mlops_steps.dss import automation, direct, discovery, projects
 from mlops_steps.dss import probe as dss
 from mlops_steps.dss.deployments import HEALTHY
 from mlops_steps.dss.probe import Probe, Trouble
@@ -52,7 +53,7 @@ class Finding:
 class Examined:
     """A node, what was found, and what it answered as deployer. ``exit_code`` is the worst of what failed."""
 
-    node: NodeSettings
+    node: ConnectionSettings
     findings: list[Finding] = field(default_factory=list)
     infrastructures: dict[str, bool | None] | None = None
     exit_code: int = 0
@@ -70,8 +71,8 @@ class Examined:
         self.exit_code = max(self.exit_code, exit_code)
 
 
-def run(context: Context) -> None:
-    """Checks the nodes. Changes nothing.
+def run(context: Context, *, infra: str | None = None) -> None:
+    """Checks the nodes; of those with infrastructures only that of ``infra``, if it is given. Changes nothing.
 
     Raises :class:`NodeError` when a node is not reached or refuses the key, :class:`ConfigError` when a key is missing,
     :class:`CheckFailed` when another check fails; in this order.
@@ -80,11 +81,16 @@ def run(context: Context) -> None:
     # A node that is down is reported at once, not after many tries.
     impatient = settings.http.model_copy(update={"retries": min(1, settings.http.retries)})
     settings = settings.model_copy(update={"http": impatient})
-    with console.waiting(f"asking {len(settings.nodes)} nodes"):
-        examined = gather([partial(_examine, settings, node) for node in settings.nodes.values()])
+    nodes = _chosen(settings, infra)
+    with console.waiting(f"asking {len(nodes)} nodes"):
+        examined = gather([partial(_examine, settings, node) for node in nodes])
     by_name = {one.node.name: one for one in examined}
     for stage in settings.stages():
-        _check_infrastructure(settings, stage, by_name[stage.name], by_name[settings.deployer().name])
+        for unit in stage.units():
+            if unit.witnesses[0].name in by_name and not unit.is_direct:
+                _check_infrastructure(
+                    settings, stage, unit, by_name[unit.witnesses[0].name], by_name[settings.deployer().name]
+                )
     if settings.api.service and by_name[settings.deployer().name].infrastructures is not None:
         _check_service(settings, by_name[settings.deployer().name])
     width = max(len(f"{one.node.name} {finding.check}") for one in examined for finding in one.findings)
@@ -95,14 +101,28 @@ def run(context: Context) -> None:
     _conclude(examined, console)
 
 
-def _examine(settings: Settings, node: NodeSettings) -> Examined:
+def _chosen(settings: Settings, infra: str | None) -> list[ConnectionSettings]:
+    """The nodes to be checked. Raises :class:`ConfigError` when no stage has that infrastructure."""
+    if infra is None:
+        return [found for _, found in settings.all_nodes()]
+    units = [unit for stage in settings.stages() for unit in stage.units()]
+    names = [name for unit in units for name in (unit.place, unit.infra) if name]
+    if infra not in names:
+        raise ConfigError(f"no stage has an infrastructure {infra!r}{nearest(infra, names)}")
+    hosts = {settings.node("design").name: settings.node("design"), settings.deployer().name: settings.deployer()}
+    return [*hosts.values(), *(node for unit in units if infra in (unit.place, unit.infra) for node in unit.witnesses)]
+
+
+def _examine(settings: Settings, node: ConnectionSettings) -> Examined:
     """All checks of one node. Raises nothing for what may be wrong with it."""
     examined = Examined(node)
     checks = [*_CHECKS]
     if node.name == "design":
         checks.append("project")
-    if node.name == settings.deployer().name and settings.stages():
+    if node.name == settings.deployer().name and settings.uses_deployer:
         checks.append("deployer")
+    if isinstance(node, InfraSettings) and node.is_direct:
+        checks.append("bundles")
     try:
         connection = connect(settings, node)
     except ConfigError as error:
@@ -111,10 +131,12 @@ def _examine(settings: Settings, node: NodeSettings) -> Examined:
         with connection, connection.within(Deadline(pace().look)):
             found = dss.probe(connection)
             if _check_connection(examined, found, _types(settings, node)):
-                _check_version(examined, found)
+                _check_version(examined, found, _of_acceptance(settings, node, found.version))
                 _check_clock(examined, found)
                 if "project" in checks:
                     _ask(examined, "project", lambda: _check_project(examined, connection, settings.project))
+                if "bundles" in checks:
+                    _ask(examined, "bundles", lambda: _check_direct(examined, connection, settings.project))
                 if "deployer" in checks:
                     _ask(examined, "deployer", lambda: _check_deployer(examined, connection))
     # A test that comes and goes from build to build is useless in Jenkins.
@@ -124,7 +146,7 @@ def _examine(settings: Settings, node: NodeSettings) -> Examined:
     return examined
 
 
-def _types(settings: Settings, node: NodeSettings) -> tuple[str, ...]:
+def _types(settings: Settings, node: ConnectionSettings) -> tuple[str, ...]:
     """The types of node that this one may be."""
     if any(gate.gate == "governance" and gate.govern == node.name for gate in settings.gates):
         return ("GOVERN",)
@@ -167,15 +189,33 @@ def _check_connection(examined: Examined, found: Probe, wanted: tuple[str, ...])
     return True
 
 
-def _check_version(examined: Examined, found: Probe) -> None:
+def _of_acceptance(settings: Settings, node: ConnectionSettings, version: str) -> str:
+    """What is known of the acceptance of this version on the infrastructure; nothing for a node of no stage."""
+    units = [(stage, unit) for stage in settings.stages() for unit in stage.units()]
+    found = next(((stage, unit) for stage, unit in units if node.name in [one.name for one in unit.witnesses]), None)
+    if found is None:
+        return ""
+    stage, unit = found
+    known = accepted.read(settings).get(unit.name)
+    run = f"`mlops-steps accept --stage {stage.name}{f' --infra {unit.place}' if unit.place else ''}`"
+    if known is None:
+        return f"; never accepted: run {run}"
+    if known.version != version:
+        return f"; this version was never accepted, {known.version} was: run {run}"
+    if known.differs:
+        return f"; accepted {known.at}, but {len(known.differs)} assumptions differ: {', '.join(known.differs)}"
+    return f"; accepted {known.at}"
+
+
+def _check_version(examined: Examined, found: Probe, acceptance: str) -> None:
     number = re.match(r"\d+", found.version)
     if not number:
         examined.skipped("version", "the node does not report its version")
     elif int(number[0]) < _REPORTS_SINCE:
         text = f"DSS {found.version}: without JUnit reports of test scenarios, which came with {_REPORTS_SINCE}"
-        examined.passed("version", text)
+        examined.passed("version", text + acceptance)
     else:
-        examined.passed("version", f"DSS {found.version}")
+        examined.passed("version", f"DSS {found.version}{acceptance}")
 
 
 def _check_clock(examined: Examined, found: Probe) -> None:
@@ -210,20 +250,33 @@ def _check_project(examined: Examined, connection: Dss, project: str) -> None:
     )
 
 
+def _check_direct(examined: Examined, connection: Dss, project: str) -> None:
+    """Whether the key may see the bundles that it is to import and activate there."""
+    there = direct.imported(connection, project)
+    if there is None:
+        examined.passed("bundles", f"project {project} is not there yet: the first deployment creates it")
+        return
+    active = automation.active_bundle(connection, project)
+    examined.passed("bundles", f"{len(there)} imported, {active or 'none'} is active")
+
+
 def _check_deployer(examined: Examined, connection: Dss) -> None:
     examined.infrastructures = {infra.id: infra.may_deploy for infra in discovery.infrastructures(connection)}
     examined.passed("deployer", f"infrastructures: {', '.join(sorted(examined.infrastructures)) or 'none'}")
 
 
-def _check_infrastructure(settings: Settings, stage: NodeSettings, examined: Examined, deployer: Examined) -> None:
-    infra, known = str(stage.infra), deployer.infrastructures
+def _check_infrastructure(
+    settings: Settings, stage: NodeSettings, unit: InfraSettings, examined: Examined, deployer: Examined
+) -> None:
+    infra, known = str(unit.infra), deployer.infrastructures
+    setting = f"nodes.{stage.name}.infras.{unit.place}.infra" if unit.place else f"nodes.{stage.name}.infra"
     if known is None:
         examined.skipped("infrastructure", f"node {deployer.node.name} could not be asked for {infra}")
     elif infra not in known:
         examined.failed(
             "infrastructure",
             f"there is no infrastructure {infra} that this key may see{nearest(infra, known)}",
-            f"check nodes.{stage.name}.infra, and the rights of the key of node {deployer.node.name}",
+            f"check {setting}, and the rights of the key of node {deployer.node.name}",
         )
     elif known[infra] is None:
         examined.skipped(
@@ -236,7 +289,7 @@ def _check_infrastructure(settings: Settings, stage: NodeSettings, examined: Exa
             f"have the right to deploy to {infra} given to the group of that key (Project Deployer, permissions)",
         )
     else:
-        deployment = settings.deployment_id(stage)
+        deployment = settings.deployment_id(unit)
         examined.passed("infrastructure", f"{infra}, may deploy (deployment {deployment})")
 
 
@@ -282,7 +335,7 @@ def _check_canary(deployer: Examined, check: str, found: ServiceStatus) -> None:
         )
 
 
-def _case(node: NodeSettings, finding: Finding) -> Case:
+def _case(node: ConnectionSettings, finding: Finding) -> Case:
     case = Case(f"{node.name} {finding.check}", finding.outcome)
     if finding.outcome is Outcome.PASSED:
         case.stdout = finding.text
@@ -292,7 +345,7 @@ def _case(node: NodeSettings, finding: Finding) -> Case:
     return case
 
 
-def _say(node: NodeSettings, finding: Finding, width: int, console: Console) -> None:
+def _say(node: ConnectionSettings, finding: Finding, width: int, console: Console) -> None:
     words = {Outcome.PASSED: "ok", Outcome.SKIPPED: "skipped"}
     line = f"{words.get(finding.outcome, 'FAILED'):7} {f'{node.name} {finding.check}':{width}}  {finding.text}"
     if finding.next_step:

@@ -1,4 +1,7 @@
-"""package: export the bundle, publish it to the Project Deployer, check its archive, begin the release record."""
+"""package: export the bundle, publish it to the Project Deployer, check its archive, begin the release record.
+
+Where no stage uses the deployer, the archive stays on the Design node, and is read there.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,14 @@ from mlops_steps.delivery.attestation import Statements
 from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord, load_for
 from mlops_steps.delivery.unit import now
 from mlops_steps.delivery.version_ids import version_id
-from mlops_steps.dss import bundles, deployments
+from mlops_steps.dss import automation, bundles, deployments
 from mlops_steps.dss.downloads import Archive
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
+from mlops_steps.report.model import Case, Outcome
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
+from mlops_steps.system.pace import pace
 from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline
 
@@ -34,7 +39,7 @@ def run(context: Context, *, bundle_id: str | None = None) -> None:
     record = load_for(settings.record, settings.project)
     statements = Statements(settings, console, build)
     deadline = Deadline(settings.package.timeout)
-    with connect(settings, settings.node("design")) as design, connect(settings, settings.deployer()) as deployer:
+    with connect(settings, settings.node("design")) as design, connect(settings, settings.archives()) as deployer:
         with design.within(deadline), deployer.within(deadline):
             exported = bundles.exported_bundles(design, settings.project)  # a project that is not there ends here
             commits = bundles.project_commits(design, settings.project)
@@ -46,8 +51,12 @@ def run(context: Context, *, bundle_id: str | None = None) -> None:
                     console.line(f"bundle {name} was exported already")
                 else:
                     _export(settings, design, name, commits, released, build, deadline, console)
-            with report.case("publish"):
-                published = _publish(settings, design, deployer, name, deadline, console)
+            if settings.uses_deployer:
+                with report.case("publish"):
+                    published = _publish(settings, design, deployer, name, deadline, console)
+            else:
+                published = True
+                report.add(Case("publish", Outcome.SKIPPED, "no stage uses the Project Deployer"))
             with report.case("archive"):
                 archive, exported_on = _check(settings, deployer, name, deadline, console)
     _same_as_before(record, name, archive)
@@ -108,6 +117,7 @@ def _check(
                     into=path,
                     on_bytes=lambda size: wait.state(f"{size // 2**20} MiB"),
                     check=lambda path: manifest.update(bundles.check_archive(path, settings.project, name)),
+                    exported=not settings.uses_deployer,
                 )
             except OSError as error:
                 raise ConfigError(f"cannot keep the archive in {folder}: {error.strerror}") from None
@@ -135,11 +145,19 @@ def _released(settings: Settings, design: Dss, deployer: Dss) -> Released:
     bundle = None
     try:
         stage = settings.release_stage()
+        if stage.is_direct:
+            with connect(settings, stage) as node, node.within(Deadline(pace().look)):
+                bundle = automation.active_bundle(node, settings.project) or ""
+            return Released(bundle, _commit_of(design, settings.project, bundle))
         found = deployments.find(
             deployer, settings.project, str(stage.infra), stage.deployment, settings.deployment_id(stage)
         )
         bundle = str(found.version or "") if found else ""
-        text = bundles.release_notes(design, settings.project, bundle) if bundle else ""
+        return Released(bundle, _commit_of(design, settings.project, bundle))
     except MlopsError:
         return Released(bundle)
-    return Released(bundle, release_notes.origin(text).commit)
+
+
+def _commit_of(design: Dss, project: str, bundle: str) -> str | None:
+    text = bundles.release_notes(design, project, bundle) if bundle else ""
+    return release_notes.origin(text).commit

@@ -7,6 +7,8 @@ the module is imported when the step runs.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mlops_steps.steps.row import COMMON, STAGE, WAIT, Asks, Changes, Kind, Option, Step
 
 __all__ = ["COMMON", "STAGE", "STEPS", "WAIT", "Asks", "Changes", "Kind", "Option", "Step"]
@@ -14,12 +16,22 @@ __all__ = ["COMMON", "STAGE", "STEPS", "WAIT", "Asks", "Changes", "Kind", "Optio
 #: Of the steps that release.
 FORCE = Option(
     "force",
-    "Release during a freeze, for this reason; the record keeps it with your name.",
-    default="a freeze stops the release",
+    "Release during a freeze, or what was rolled back before, for this reason; the record keeps it with your name.",
+    default="a freeze, or a quarantine, stops the release",
     metavar="REASON",
     pattern=r"[^\x00-\x1f]*\S[^\x00-\x1f]{0,499}",
     form="a reason of at most 500 characters in one line",
-    jenkins_help="Release during a freeze, for this reason; the record keeps it with who has started the build.",
+    jenkins_help="Release during a freeze, or what was rolled back before, for this reason; the record keeps it with "
+    "who has started the build.",
+)
+
+#: Of the steps that release.
+PLAN = Option(
+    "plan",
+    "Do exactly what this plan says; refuse when the version or what is live has changed since.",
+    default="the plan that was approved, if there is one",
+    metavar="FILE",
+    jenkins_help="File of a plan that the release is held to: it refuses when the version or what is live has changed.",
 )
 
 #: Of the steps that note an approval.
@@ -44,6 +56,15 @@ APPROVAL = (
     Option("among", "With --by: whom Jenkins has put the question to, with commas.", metavar="NAMES"),
 )
 
+#: Of the steps that work on the infrastructures of a stage.
+INFRA = Option(
+    "infra",
+    "One infrastructure of a stage that has several.",
+    default="all of them",
+    metavar="NAME",
+    jenkins_help="One infrastructure of a stage that has several, by its name in mlops.yml.",
+)
+
 #: In the order of the pipeline.
 STEPS: dict[str, Step] = {
     step.name: step
@@ -54,7 +75,37 @@ STEPS: dict[str, Step] = {
             "Reachable, TLS, key accepted, DSS version, project, infrastructure and the right to deploy to it, clock. "
             "Run it first: it changes nothing, and each line that fails says what to do.",
             has_stage=False,
+            options=(INFRA,),
             asks=(Asks.ALL,),
+            reads_record=False,
+        ),
+        Step(
+            "accept",
+            "Try what the steps assume of DSS on your own nodes, with a throwaway project that it removes again.",
+            "Once per site, and after each upgrade of DSS. Says first what it makes and which rights the keys need. "
+            "Each assumption holds, differs (and how), or could not be tried (and why): one test case each. Touches no "
+            "other project. mlops-accepted.yml notes the version that was accepted.",
+            options=(
+                replace(INFRA, default="the first one"),
+                Option(
+                    "yes",
+                    "On the release stage: do not ask.",
+                    Kind.FLAG,
+                    jenkins_help="On the release stage: needed, as nobody can be asked there.",
+                ),
+                Option(
+                    "clean_",
+                    "Only remove what a run that was killed has left; not while another one runs.",
+                    Kind.FLAG,
+                ),
+                Option(
+                    "record",
+                    "Write the shapes of all answers, without values and names of yours, as YAML.",
+                    default="none",
+                    metavar="FILE",
+                ),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGE),
             reads_record=False,
         ),
         Step(
@@ -155,12 +206,30 @@ STEPS: dict[str, Step] = {
             asks=(Asks.DEPLOYER, Asks.STAGES),
         ),
         Step(
+            "plan",
+            "Show exactly what a release to a stage would do; change nothing.",
+            "The deployment, what differs from the bundle that is live, what disappears, gates, the approval that is "
+            "needed, what would refuse it now. Its SHA-256 is what is approved, and `release --plan` does exactly what "
+            "it says. Right after a release it is empty. Makes the checks that `release` makes before its first "
+            "change.",
+            options=(
+                Option(
+                    "out",
+                    "The file that the plan is written to, as JSON.",
+                    default="reports/plan-<stage>.json",
+                    metavar="FILE",
+                ),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGE, Asks.CANDIDATE, Asks.GOVERN),
+        ),
+        Step(
             "release",
             "Make the tested bundle live on a stage, smoke-test it there, and roll back when that fails.",
             "Refuses a bundle whose tests did not pass on the stage before, whose archive is not the one that was "
             "tested, or that a gate does not let through. Ends with 0 when it is live and verified, with 4 when the "
             "previous bundle is live again and verified, and with 5 when a person must act.",
             options=(
+                PLAN,
                 Option(
                     "dry_run",
                     "Print what would happen; change nothing.",
@@ -180,6 +249,7 @@ STEPS: dict[str, Step] = {
             "After an abort or a crash: finish the restore that is pending, or find that none is.",
             "Waits for another process that is at work on the stage, on this machine or another, "
             "`release.rollback_timeout` at most. Safe to run at any time.",
+            options=(INFRA,),
             changes=Changes.ALWAYS,
         ),
         Step(
@@ -208,6 +278,21 @@ STEPS: dict[str, Step] = {
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
             reads_record=False,
+        ),
+        Step(
+            "monitor",
+            "Look whether what is live on a stage still does what it was released for, and answer decay.",
+            "Health of the deployments, runs of scenarios, data quality, drift, metrics on fresh labels, age of the "
+            "model, errors and response times of the API service: against limits of two levels. At `warn` a test case "
+            "passes and says so, at `act` it fails. A release that is on probation is taken back then (exit codes 4 "
+            "and 5, as of `release`). Made for a nightly job, whose builds keep what was measured. See `monitor` in "
+            "mlops.yml.",
+            options=(
+                Option("job", "The job whose builds have kept the looks before.", default="JOB_NAME", metavar="NAME"),
+            ),
+            asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.MONITORED),
+            changes=Changes.ON_PROBATION,
+            of_both=True,
         ),
         Step(
             "history",

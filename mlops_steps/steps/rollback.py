@@ -6,8 +6,7 @@ from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.exclusive import claimed, stage_lock
 from mlops_steps.delivery.going_back import go_back
 from mlops_steps.delivery.record import load_for
-from mlops_steps.delivery.targets.project_deployer import open_target
-from mlops_steps.dss import bundles
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.steps.context import Context
 from mlops_steps.system.waiting import Deadline
 
@@ -29,5 +28,5 @@ def run(context: Context, stage: str, *, to: str | None = None) -> None:
     ):
         change = Change(target, report, console, record, settings.record)
         with target.within(deadline):
-            published = bundles.published_bundles(target.deployer, target.project)
+            published = target.available()
         go_back(change, to, published, deadline, context.signals)

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlops_steps.config import NodeSettings, Settings
+    from mlops_steps.config import ConnectionSettings, NodeSettings, Settings
     from mlops_steps.steps.context import Context
 
 
@@ -25,9 +25,10 @@ class Asks(Enum):
     """A node, or several, that a step asks."""
 
     DESIGN = "the Design node"
-    DEPLOYER = "the node with the Project Deployer"
+    DEPLOYER = "the node with the Project Deployer, or, where no stage uses one, the Design node"
     STAGE = "the Automation node of the stage"
     STAGES = "all Automation nodes"
+    MONITORED = "the Automation node of the stage, if the project has one of that name"
     CHAMPION = "the Automation node of the release stage, where a gate compares with what is live there"
     CANDIDATE = "the Automation node of the stage before, where a gate looks at the bundle that is live there"
     GOVERN = "the Govern node that a gate names"
@@ -39,6 +40,7 @@ class Changes(Enum):
 
     NEVER = "never"
     ON_RELEASE_STAGE = "on the release stage"
+    ON_PROBATION = "while a release is on probation"
     ALWAYS = "always"
 
 
@@ -131,8 +133,8 @@ class Step:
 
     ``asks``: the nodes whose keys it needs. ``reads_record``: it reads what an earlier step of the same build wrote.
     ``harmless_with``: the name of a flag with which it changes nothing. ``in_library``: there is a Groovy step that
-    runs it. ``of_service``: its stage is one of the API service (``api.stages``). ``sums_up``: after it the page of the
-    release is made anew.
+    runs it. ``of_service``: its stage is one of the API service (``api.stages``). ``of_both``: its stage is one of the
+    project's, of the service's, or both. ``sums_up``: after it the page of the release is made anew.
     """
 
     name: str
@@ -146,6 +148,7 @@ class Step:
     harmless_with: str = ""
     in_library: bool = True
     of_service: bool = False
+    of_both: bool = False
     sums_up: bool = True
 
     @property
@@ -167,25 +170,30 @@ class Step:
         place = [stage] if self.has_stage else []
         in_turn(context.report, context.console, options.get(WAIT.name), lambda: module.run(context, *place, **own))
 
-    @property
-    def recovery(self) -> str:
-        """The step that finishes what an interrupted run of this one has left."""
-        return "api-recover" if self.of_service else "recover"
+    def recoveries(self, settings: Settings, stage: str | None) -> tuple[str, ...]:
+        """The steps that finish what an interrupted run of this one has left."""
+        if not self.of_both:
+            return ("api-recover" if self.of_service else "recover",)
+        project, service = settings.units_of(stage or "")
+        both = (project and settings.release.probation, service and settings.api.release.probation)
+        return tuple(step for step, may in zip(("recover", "api-recover"), both, strict=True) if may)
 
     def check_stage(self, settings: Settings, stage: str) -> None:
         """Raises :class:`ConfigError` with the nearest spelling when the configuration has no such stage."""
-        if self.of_service:
+        if self.of_both:
+            settings.units_of(stage)
+        elif self.of_service:
             settings.api.stage(stage)
         else:
             settings.stage(stage)
 
-    def nodes(self, settings: Settings, stage: str | None) -> list[NodeSettings]:
+    def nodes(self, settings: Settings, stage: str | None) -> list[ConnectionSettings]:
         """The nodes whose keys it needs, in the order of the configuration.
 
         Raises :class:`ConfigError` when one of them, or the stage, is not in the configuration.
         """
         names = {node.name for what in self.asks for node in _asked(what, settings, stage, self.name)}
-        return [node for name, node in settings.nodes.items() if name in names]
+        return [found for node, found in settings.all_nodes() if node.name in names]
 
     def changes_production(self, settings: Settings, stage: str | None, options: Mapping[str, Any]) -> bool:
         """Whether an interrupted run with these options may leave a restore pending."""
@@ -193,6 +201,8 @@ class Step:
             return False
         if self.changes is Changes.ON_RELEASE_STAGE:
             return stage == settings.release_stage().name
+        if self.changes is Changes.ON_PROBATION:
+            return bool(self.recoveries(settings, stage))
         return self.changes is Changes.ALWAYS
 
 
@@ -201,7 +211,7 @@ def _asked(what: Asks, settings: Settings, stage: str | None, step: str) -> list
     if what is Asks.DESIGN:
         return [settings.node("design")]
     if what is Asks.DEPLOYER:
-        return [settings.deployer()]
+        return [settings.archives()]
     if what is Asks.CHAMPION:
         return [settings.release_stage()] if any(gate.gate == "champion" for gate in gates) else []
     if what is Asks.GOVERN:
@@ -210,6 +220,8 @@ def _asked(what: Asks, settings: Settings, stage: str | None, step: str) -> list
         before = settings.stage_before(stage or "")
         looked_at = [gate for gate in gates if gate.gate not in ("governance", "project_standards")]
         return [before] if before and looked_at else []
+    if what is Asks.MONITORED:
+        return [settings.stage(stage)] if stage and settings.units_of(stage)[0] else []
     if what is Asks.STAGE:
         return [settings.stage(stage or "")]
     return settings.stages() if what is Asks.STAGES else list(settings.nodes.values())

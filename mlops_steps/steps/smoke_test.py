@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops_steps.delivery.targets.project_deployer import open_target
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.delivery.verify import smoke
 from mlops_steps.errors import CheckFailed
 from mlops_steps.steps.context import Context

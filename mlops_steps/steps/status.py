@@ -12,9 +12,10 @@ from mlops_steps.config import Settings
 from mlops_steps.delivery import release_notes
 from mlops_steps.delivery.record import ReleaseRecord, load_for
 from mlops_steps.delivery.service_status import ServiceStatus, service_status
-from mlops_steps.delivery.targets.base import Live
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
-from mlops_steps.dss import bundles, scenarios, updates
+from mlops_steps.delivery.targets.base import DIRECT, Live
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.delivery.targets.opening import open_target
+from mlops_steps.dss import bundles, scenarios
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import ConfigError, MlopsError, NodeError
 from mlops_steps.steps.context import Context
@@ -136,9 +137,9 @@ def _origin(settings: Settings, bundle: str | None) -> release_notes.Origin:
         return release_notes.Origin()
 
 
-def _tested_on_node(target: ProjectDeployerTarget, live: Live) -> str | None:
+def _tested_on_node(target: BundleTarget, live: Live) -> str | None:
     """What DSS itself says of the test scenarios that ran on this stage with this bundle (DSS 13 and later)."""
-    if live.deployment is None or live.version is None:
+    if live.deployment is None or live.version is None or target.words is DIRECT:
         return None
     try:
         outcomes = scenarios.testing_status(target.deployer, live.deployment.id, live.version)
@@ -147,13 +148,9 @@ def _tested_on_node(target: ProjectDeployerTarget, live: Live) -> str | None:
     return ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()) if count) or "no"
 
 
-def _since(target: ProjectDeployerTarget, live: Live) -> str | None:
-    if live.deployment is None:
-        return None
-    for past in updates.history(target.deployer, live.deployment.id):
-        if past.succeeded:
-            return datetime.fromtimestamp(past.started / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
-    return None
+def _since(target: BundleTarget, live: Live) -> str | None:
+    started = target.newest_change(live)
+    return datetime.fromtimestamp(started / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ") if started else None
 
 
 def _tested(settings: Settings, record: ReleaseRecord, stage: str) -> str:

@@ -13,9 +13,10 @@ from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.noted import noted_test
 from mlops_steps.delivery.record import Build, ReleaseRecord, load_for
 from mlops_steps.delivery.targets.base import Live
-from mlops_steps.delivery.targets.project_deployer import ProjectDeployerTarget, open_target
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.delivery.unit import Outcome
-from mlops_steps.dss import automation, scenarios, updates
+from mlops_steps.dss import automation, scenarios
 from mlops_steps.errors import CheckFailed, MlopsError, NodeError
 from mlops_steps.policy.effective import resolve
 from mlops_steps.report.model import Case, Report
@@ -63,7 +64,7 @@ def run(context: Context, stage: str) -> None:
             console.good(f"tested: bundle {bundle} on {stage}: {test.message}")
 
 
-def _attempt(target: ProjectDeployerTarget, record: ReleaseRecord, live: Live, bundle: str, build: Build) -> Attempt:
+def _attempt(target: BundleTarget, record: ReleaseRecord, live: Live, bundle: str, build: Build) -> Attempt:
     """A new attempt, or the interrupted one: by the record, or without one by the number of the Jenkins build."""
     # Part of a name that DSS keeps: a job's name may hold characters that it must not.
     who = f"build.{hashlib.sha256(f'{build.job} {build.number}'.encode()).hexdigest()[:12]}" if build.number else "hand"
@@ -72,12 +73,12 @@ def _attempt(target: ProjectDeployerTarget, record: ReleaseRecord, live: Live, b
     if before and before.bundle == bundle and before.attempt.startswith(f"test.{who}."):
         again = before.result == "started"
         return Attempt(before.attempt if again else f"test.{who}.{uuid.uuid4().hex}", resumed=again)
-    known = updates.newest_success(target.deployer, live.deployment.id) if live.deployment and build.number else None
-    return Attempt(f"test.{who}.{known.started if known else uuid.uuid4().hex}")
+    known = target.newest_change(live) if build.number else None
+    return Attempt(f"test.{who}.{known or uuid.uuid4().hex}")
 
 
 def _run_tests(
-    target: ProjectDeployerTarget, report: Report, console: Console, test: Outcome, key: str, attempt: Attempt
+    target: BundleTarget, report: Report, console: Console, test: Outcome, key: str, attempt: Attempt
 ) -> int:
     """Runs all tests, notes what gates measure, returns how many there were. Raises when not all of them passed."""
     settings, bundle = target.settings, test.bundle or ""
@@ -110,7 +111,7 @@ def _run_tests(
 
 
 def _run_scenarios(
-    target: ProjectDeployerTarget,
+    target: BundleTarget,
     report: Report,
     console: Console,
     bundle: str,
@@ -128,9 +129,7 @@ def _run_scenarios(
     return runs
 
 
-def _run_gates(
-    target: ProjectDeployerTarget, report: Report, console: Console, bundle: str, key: str
-) -> list[GateResult]:
+def _run_gates(target: BundleTarget, report: Report, console: Console, bundle: str, key: str) -> list[GateResult]:
     """Judges the deployed bundle by the gates of the configuration, and returns what they found."""
     settings = target.settings
     gates = judging.gates_of(settings, "test")
@@ -185,7 +184,7 @@ def _bundle_to_test(record: ReleaseRecord, live: Live, stage: str) -> str:
     return live.version
 
 
-def _check_still_active(target: ProjectDeployerTarget, report: Report, bundle: str, key: str) -> None:
+def _check_still_active(target: BundleTarget, report: Report, bundle: str, key: str) -> None:
     """Raises :class:`CheckFailed` when the bundle was replaced: then the results are not about it."""
     with report.case("active bundle after the tests"), target.within(Deadline(pace().look)):
         active = automation.active_bundle(target.node, key)
@@ -208,6 +207,6 @@ def _describe(report: Report, record: ReleaseRecord, live: Live) -> None:
     )
 
 
-def _key(target: ProjectDeployerTarget, live: Live) -> str:
+def _key(target: BundleTarget, live: Live) -> str:
     """The key of the project on the Automation node."""
     return target.deployed_key if live.deployment else target.project

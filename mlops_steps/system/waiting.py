@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from mlops_steps.errors import DeadlineExceeded
+from mlops_steps.system import cancellation
 from mlops_steps.system.pace import pace
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ def poll(
         deadline.check(what)
         now = time.monotonic()
         pause = min(max(min(growing, pace().steady), pace().share * (now - began)), longest)
-        time.sleep(min(max(pause, now - asked) * random.uniform(0.8, 1.2), deadline.remaining))
+        cancellation.pause(min(max(pause, now - asked) * random.uniform(0.8, 1.2), deadline.remaining))
         growing *= 1.5
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from mlops_steps.config import NodeSettings, Settings
+from mlops_steps.config import ConnectionSettings, Settings
 from mlops_steps.dss import scenarios
 from mlops_steps.dss.scenarios import ScenarioOutcome
 from mlops_steps.dss.session import Dss, connect
@@ -45,7 +45,7 @@ class ScenarioRuns:
     def __init__(
         self,
         settings: Settings,
-        node: NodeSettings,
+        node: ConnectionSettings,
         project_key: str,
         scenario_ids: Sequence[str],
         console: Console,

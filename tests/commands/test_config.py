@@ -187,10 +187,11 @@ class TestSchema:
         assert set(schema["properties"]) == {
             "project", "criticality", "automation", "policy", "nodes",
             "validate", "package", "deploy", "test", "compare", "release", "gates",
-            "api", "http", "reports", "record",
+            "api", "monitor", "http", "reports", "record",
         }  # fmt: skip
         assert set(schema["$defs"]["NodeSettings"]["properties"]) == {
-            "url", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",
+            "url", "strategy", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",
+            "nodes", "infras", "rollout",
         }  # fmt: skip
         for name, definition in schema["$defs"].items():
             assert definition["additionalProperties"] is False, name
@@ -200,7 +201,8 @@ class TestSchema:
     def test_what_the_environment_may_give_is_not_required(self, tmp_path: Path) -> None:
         schema = json.loads(config(tmp_path, "schema").stdout)
         assert "required" not in schema
-        assert "required" not in schema["$defs"]["NodeSettings"]
+        for name in ("NodeSettings", "InfraSettings", "ConnectionSettings"):
+            assert "required" not in schema["$defs"][name]
         assert schema["$defs"]["RuleException"]["required"] == ["rule", "object", "reason"]
 
 
@@ -234,6 +236,37 @@ class TestDocumentation:
             path.write_text(block, encoding="utf-8")
             settings = load(path, {"MLOPS_PROJECT": "P", "MLOPS_DESIGN_URL": "https://design.example.com"})
             assert settings.nodes["design"].url.startswith("https://design.example.com")
+
+    def test_the_example_of_monitoring_is_valid(self, tmp_path: Path) -> None:
+        (block,) = re.findall(r"```yaml\n(.*?)```", (self.DOCS / "monitoring.md").read_text(encoding="utf-8"), re.S)
+        path = tmp_path / "mlops.yml"
+        path.write_text(f"project: P\nnodes: {{design: {{url: 'https://h'}}}}\n{block}", encoding="utf-8")
+        monitor = load(path, {}).monitor
+        assert [gate.name for gate in monitor.gates] == ["inputs", "predictions", "quality", "metric"]
+        assert (monitor.react, monitor.age and monitor.age.act) == ("retrain", 90 * 86_400)
+
+    @pytest.mark.parametrize(
+        ("section", "said"),
+        [
+            ("gates: [{gate: metrc}]", "monitor.gates.0.gate: must be one of metric"),
+            (
+                "gates: [{gate: drift, psj: 1, reference: a, current: b}]",
+                "gates.0.psj: unknown key; did you mean psi",
+            ),
+            ("gates: [{gate: governance}]", "a gate of kind governance judges a candidate"),
+            ("{gates: [{gate: drift, reference: a, current: b}], act: {drfit: {psi: 1}}}", "drfit; did you mean drift"),
+            ("{gates: [{gate: drift, reference: a, current: b}], act: {drift: {psj: 1}}}", "psj: no such limit"),
+            ("react: release", "requires job"),
+            ("react: retrain", "requires retrain_scenario"),
+            ("age: {model: m, warn: 30m}", "days or weeks"),
+        ],
+    )
+    def test_what_is_wrong_with_monitor(self, tmp_path: Path, section: str, said: str) -> None:
+        path = tmp_path / "mlops.yml"
+        section = section if section.startswith("{") else f"{{{section}}}"
+        path.write_text(f"project: P\nnodes: {{design: {{url: 'https://h'}}}}\nmonitor: {section}\n", encoding="utf-8")
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            load(path, {})
 
     def test_the_gates_of_the_examples_are_valid(self, tmp_path: Path) -> None:
         text = (self.DOCS / "gates.md").read_text(encoding="utf-8")

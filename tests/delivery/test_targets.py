@@ -10,8 +10,8 @@ import pytest
 from mlops_steps import delivery
 
 ROOM = Path(str(delivery.__file__)).parent
-#: What a deployment and its settings are, in words that all deployers share; no requests.
-SHARED = {"mlops_steps.dss.deployments"}
+#: What a deployment and its settings, and a quarantine, are, in words that all deployers share; no requests.
+SHARED = {"mlops_steps.dss.deployments", "mlops_steps.dss.quarantines"}
 
 
 @pytest.mark.parametrize("name", ["change", "evidence", "phases", "record", "restore", "verify", "targets/base"])

@@ -23,6 +23,7 @@ import dataikuapi
 import pytest
 
 from mlops_steps.sandbox.site import Sandbox
+from mlops_steps.sandbox.specs import infra_specs
 from tests.support.commands import Started
 
 KEY = "TINY"
@@ -167,6 +168,12 @@ class Workspace:
         found = self.client(node).get_project(self.project).get_scenario(scenario).get_last_runs(limit=50)
         return [run.get_info() for run in found]
 
+    def forget_quarantines(self) -> None:
+        """Takes the notes of what was rolled back from the Project Deployer."""
+        settings = self.client("design").get_projectdeployer().get_project(self.project).get_settings()
+        settings.get_raw()["tags"] = []
+        settings.save()
+
     def tested(self, build: int, **variables: str) -> str:
         """Packages, deploys to test and tests a bundle; returns its id."""
         self.variables(**variables)
@@ -186,6 +193,15 @@ class Workspace:
 @pytest.fixture(scope="session")
 def steps_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with Sandbox.open(tmp_path_factory.mktemp("steps") / "nodes") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def many_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Production has six infrastructures of one node, and one of three: tests/front_door/many.py."""
+    from tests.front_door.many import INFRAS
+
+    with Sandbox.open(tmp_path_factory.mktemp("many") / "nodes", infra_specs(None, INFRAS)) as running:
         yield running
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import re
 import shutil
 import signal
 import threading
@@ -89,6 +90,11 @@ def test_a_good_version_gets_all_calls_step_by_step(canary: ApiWorkspace) -> Non
     assert canary.serving("api-prod") == on_prod("v2")
     assert not failed(answered)
     assert answered["v1"] > 0 < answered["v2"]
+    # The plan comes first: what a verdict needs, and how long that takes at the rate seen.
+    assert re.search(
+        r"canary: 5 % of the calls, 80 calls of each version compared \(about \d+m?s? at the rate", result.err
+    )
+    assert "canary: 160 calls of each version in all find " in result.err
     report = result.report("api-release-prod")
     names = [case.get("name") for case in report.iter("testcase")]
     assert names == ["gate", "archive", "canary 5 %", "canary 50 %", "deploy", "smoke-test"]
@@ -131,6 +137,62 @@ def test_a_worse_version_is_taken_back(
     assert canary.serving("api-prod") == on_prod("v1")
     assert unit(canary)["phase"] == "restored"
     assert not failed(answered)
+
+
+def regression(api: ApiWorkspace, version: str, weight: float) -> None:
+    """A model of numbers, and records of which it is known which number is right: the age, with noise."""
+    api.model(version, weight=weight, predictionType="REGRESSION", classes=[], probaPercentiles=[])
+    queries = [
+        {"name": f"age {age}", "features": {"age": age, "calls": 3}, "expect": {"prediction": age + (age * 7) % 5 - 2}}
+        for age in AGES
+    ]
+    (api.folder / "records.yml").write_text(json.dumps({"endpoint": "score", "queries": queries}))
+
+
+@pytest.mark.parametrize(("weight", "code"), [(1.02, 0), (1.3, 4)], ids=["as good", "worse"])
+def test_numbers_are_compared_by_a_paired_bootstrap(api: ApiWorkspace, weight: float, code: int) -> None:
+    configure(api)
+    regression(api, "m1", 1.0)
+    api.deployed("v1")
+    api.ok("api-release", "--stage", "prod")
+    regression(api, "m2", weight)
+    api.deployed("v2")
+    result = api.run("api-release", "--stage", "prod")
+    assert result.code == code, result.err
+    assert api.serving("api-prod") == on_prod("v1" if code else "v2")
+    properties = result.properties("api-release-prod")
+    assert "paired bootstrap, studentized" in properties["canary.5.answers.interval"]
+    assert ("answers worse than the live version: mean absolute error" in result.err) == bool(code)
+
+
+def test_a_version_that_is_slow_for_users_alone_is_taken_back(canary: ApiWorkspace) -> None:
+    """The records of the comparison are answered at once; what users ask is not."""
+    configure(canary, calls=1200, shares=[50, 100], slower=2)
+    canary.model("m2", slow_over=85, seconds=0.05)
+    canary.deployed("v2")
+    over = threading.Event()
+    nodes = [
+        dataikuapi.APINodeClient(canary.sandbox.nodes[node].url, canary.service)
+        for node in ("api-prod-1", "api-prod-2")
+    ]
+
+    def old_customer(node: Any) -> None:
+        while not over.is_set():
+            with contextlib.suppress(DataikuException):
+                node.predict_record("score", {"age": 95, "calls": 1})
+
+    threads = [threading.Thread(target=old_customer, args=(node,)) for node in nodes for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        result = canary.run("api-release", "--stage", "prod")
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert result.code == 4, result.err
+    assert "slower for users than the live version: score on api-prod-" in result.err
+    assert canary.serving("api-prod") == on_prod("v1")
 
 
 def test_too_few_calls_are_inconclusive_and_do_what_is_configured(canary: ApiWorkspace) -> None:

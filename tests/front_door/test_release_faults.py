@@ -41,6 +41,7 @@ def ready(shared: tuple[Workspace, str, str]) -> Iterator[tuple[Workspace, str, 
     if workspace.live() != first or workspace.health() != "HEALTHY":
         workspace.configure()
         workspace.ok("rollback", "--stage", "prod", "--to", first)
+    workspace.forget_quarantines()
     record.write_text(kept)
 
 

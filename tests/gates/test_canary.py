@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_steps.gates.canary import LOOKS, Call, Counts, Evidence, Limits, Pair, judge
+from mlops_steps.gates.canary import LOOKS, Call, Counts, Evidence, Limits, Pair, UserTimes, found_at_the_end, judge
 from mlops_steps.gates.model import GateResult, GateVerdict, worst_of
 
 STEPS = 2
@@ -94,6 +94,24 @@ def test_three_failed_calls_in_a_hundred_against_one_are_found_in_a_thousand() -
     assert found >= 90
 
 
+def test_the_plan_names_the_errors_that_the_calls_find_nine_times_in_ten() -> None:
+    given = limits(calls=500)
+    rate, chance, found = found_at_the_end(given, 0.01), random.Random(2), 0
+    assert 0.02 < rate < 0.06
+    for _ in range(150):
+        new = [chance.random() < rate for _ in range(1000)]
+        live = [chance.random() < 0.01 for _ in range(1000)]
+        for look in range(1, given.looks + 1):
+            seen = 1000 * look // given.looks
+            evidence = Evidence([], live=Counts(seen, sum(live[:seen])), new=Counts(seen, sum(new[:seen])))
+            if judge(evidence, given, look, enough=True)[0].verdict is GateVerdict.FAILED:
+                found += 1
+                break
+    assert found >= 0.85 * 150
+    assert found_at_the_end(limits(calls=50_000), 0.01) < 0.013
+    assert found_at_the_end(limits(calls=1), 0.01) > 0.9
+
+
 def test_a_harmless_delay_of_each_call_is_not_held_against_a_version() -> None:
     chance = random.Random(3)
     found = pairs(chance, 4000, (0, 0, 1), (0, 0, 1))
@@ -155,6 +173,56 @@ def test_numbers_are_compared_with_what_is_right(shift: float, wanted: str) -> N
         found.append(Pair(f"r{number}", Call(0.01, live), Call(0.01, new), right=right, known=True))
     answers = judge(Evidence(found), LIMITS, 8, enough=True)[2]
     assert answers.verdict.value == wanted, answers.message
+
+
+def test_numbers_that_are_as_good_fail_no_more_often_than_stated_and_worse_ones_are_found() -> None:
+    """The answers alone, at all looks together: a quarter of the false alarms is theirs."""
+
+    def share(factor: float) -> float:
+        chance, failed = random.Random(9), 0
+        for _ in range(25):
+            found = []
+            for number in range(200):
+                right = chance.lognormvariate(3, 1)
+                live, new = right * chance.lognormvariate(0, 0.3), right * chance.lognormvariate(0, 0.3 * factor)
+                found.append(Pair(f"r{number}", Call(0.01, live), Call(0.01, new), right=right, known=True))
+            looks = ((look, found[: 25 * look]) for look in range(1, LIMITS.looks + 1))
+            failed += any(
+                judge(Evidence(seen), LIMITS, look, enough=True)[2].verdict is GateVerdict.FAILED
+                for look, seen in looks
+            )
+        return failed / 25
+
+    assert share(1.0) <= 0.05
+    assert share(2.0) >= 0.9
+
+
+def test_few_numbers_decide_nothing_unless_they_are_as_good() -> None:
+    found = [Pair(f"r{n}", Call(0.01, 1.1), Call(0.01, 1.5), right=1.0, known=True) for n in range(19)]
+    answers = judge(Evidence(found), LIMITS, 8, enough=True)[2]
+    assert (answers.verdict, "20 records needed" in answers.message) == (GateVerdict.INCONCLUSIVE, True)
+    better = [Pair(pair.record, pair.new, pair.live, right=1.0, known=True) for pair in found]
+    assert judge(Evidence(better), LIMITS, 8, enough=True)[2].verdict is GateVerdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("new", "calls", "wanted"),
+    [
+        ({0.5: 0.01, 0.75: 0.015, 0.95: 0.02, 0.99: 0.03}, 400, "passed"),
+        ({0.5: 0.01, 0.75: 0.05, 0.95: 0.2, 0.99: 0.3}, 400, "failed"),
+        ({0.5: 0.01, 0.75: 0.015, 0.95: 0.2, 0.99: 0.3}, 400, "failed"),
+        ({0.5: 0.01, 0.75: 0.05, 0.95: 0.2, 0.99: 0.3}, 39, "passed"),
+        ({}, 400, "passed"),
+    ],
+    ids=["alike", "a quarter above the 95th", "one in twenty above the 99th", "too few", "not told"],
+)
+def test_calls_of_users_that_take_longer_count_too(new: dict[float, float], calls: int, wanted: str) -> None:
+    live = {0.5: 0.01, 0.75: 0.015, 0.95: 0.02, 0.99: 0.03}
+    times = [UserTimes("predict on api-1", 4000, calls, live, new), UserTimes("predict on api-2", 4000, 30, live, live)]
+    evidence = Evidence(pairs(random.Random(1), 400, (0, 0, 1), (0, 0, 1)), times=times)
+    latency = judge(evidence, LIMITS, 8, enough=True)[1]
+    assert latency.verdict.value == wanted, latency.message
+    assert ("slower for users than the live version: predict on api-1" in latency.message) == (wanted == "failed")
 
 
 def test_a_record_that_was_sent_often_counts_once_among_the_answers() -> None:

@@ -212,6 +212,8 @@ class FakeController:
                 "number": build.number,
                 "url": self._build_url(job, build),
                 "timestamp": build.began,
+                "result": None if build.building else build.result,
+                "actions": [{"parameters": [{"name": k, "value": v} for k, v in build.parameters.items()]}, {}],
                 "artifacts": [{"relativePath": path} for path in build.artifacts],
             }
             for build in reversed(self.builds.get(job, []))

@@ -99,6 +99,30 @@ FINE = {
 }
 
 
+#: Each branch has an agent, an environment and secrets of its own; one goes on while the other waits.
+PARALLEL = """
+void work(String name, String other) {
+    node {
+        withEnv(['NAME=' + name]) {
+            withCredentials([string(credentialsId: 'id', variable: 'X')]) {
+                sh "touch ../../../${name}; until [ -e ../../../${other} ]; do sleep 0.01; done"
+                sh 'echo "[$NAME on $NODE_NAME]"'
+            }
+        }
+    }
+}
+Map found = [:]
+Map branches = [a: { work('a', 'b'); found['a'] = 1 }, b: { work('b', 'a'); found['b'] = 2; error('b failed') }]
+try {
+    parallel(branches)
+} catch (failed) {
+    echo "${found.keySet().size()} ended, ${failed.message}, NAME ${env.NAME}"
+}
+"""
+
+FINE["branches side by side"] = PARALLEL
+
+
 @pytest.fixture(scope="module")
 def ran(
     builds: Callable[[Sequence[Scenario]], dict[str, Build]], tmp_path_factory: pytest.TempPathFactory
@@ -124,6 +148,13 @@ def test_it_refuses(ran: dict[str, Build], name: str) -> None:
 @pytest.mark.parametrize("name", FINE)
 def test_it_lets_pass(ran: dict[str, Build], name: str) -> None:
     assert ran[name].result in ("SUCCESS", "UNSTABLE"), ran[name].log
+
+
+def test_branches_run_side_by_side(ran: dict[str, Build]) -> None:
+    log = ran["branches side by side"].log
+    assert "2 ended, b failed, NAME null" in log
+    assert "[a on agent-1]" in log
+    assert "[b on agent-1]" in log
 
 
 def test_values_loops_and_closures_are_computed_as_groovy_does(ran: dict[str, Build]) -> None:

@@ -225,7 +225,7 @@ def test_the_example_is_green_from_end_to_end_on_two_agents(ran: dict[str, Build
     build = ran["example"]
     assert build.result == "SUCCESS", build.log
     assert set(build.statuses.values()) == {"SUCCESS"}
-    assert len(build.statuses) == 12
+    assert len(build.statuses) == 13
     bundle, version = build.record["bundle"]["id"], build.record["package"]["version"]
     assert jobs.projects["DKU_CHURN"].workspace.live() == bundle
     assert jobs.serving("churn", "api-prod") == jobs.serving("churn", "api-dev") == {version}
@@ -237,11 +237,11 @@ def test_the_example_is_green_from_end_to_end_on_two_agents(ran: dict[str, Build
     what = f"bundle {bundle} and version {version} of API service churn"
     assert (asked["held"], asked["message"]) == (False, f"Release {what} of project DKU_CHURN to prod?")
     details = asked["details"].splitlines()
-    assert details[0].startswith(f"New: bundle {bundle}, exported {build.record['bundle']['created']}, SHA-256 ")
-    assert details[1:3] == ["Live on prod when it was packaged: nothing", "Tests on test: passed"]
-    assert details[3].endswith(" commits:")
-    changes, service = details[4:-2], details[-2:]
-    assert all(line.startswith("- ") for line in changes)
+    plan = build.record["stages"]["prod"]["plan"]
+    assert details[0] == f"plan {plan['sha256'][:12]}: bundle {bundle} of project DKU_CHURN to prod"
+    assert details[1] == f"  auto-prod: create deployment DKU_CHURN-on-auto-prod with bundle {bundle}"
+    assert details[:-2] == plan["lines"]
+    service = details[-2:]
     assert service[0].startswith(f"New: version {version} of API service churn, packaged ")
     assert service[1] == "Tests of the service on dev: passed"
 
@@ -315,6 +315,7 @@ def test_every_check_of_every_step_shows_as_a_test_once(ran: dict[str, Build]) -
         "DKU_CHURN.package",
         "DKU_CHURN.deploy.test",
         "DKU_CHURN.test.test",
+        "DKU_CHURN.plan.prod",
         "DKU_CHURN.approve.prod",
         "DKU_CHURN.release.prod",
         "DKU_CHURN.api-package",
@@ -345,9 +346,11 @@ def test_record_checksum_and_page_are_archived(ran: dict[str, Build]) -> None:
         "reports/mlops-deploy-test.xml",
         "reports/mlops-doctor.xml",
         "reports/mlops-package.xml",
+        "reports/mlops-plan-prod.xml",
         "reports/mlops-release-prod.xml",
         "reports/mlops-test-test.xml",
         "reports/mlops-validate.xml",
+        "reports/plan-prod.json",
     ]
     bundle = build.record["bundle"]
     assert build.artifact(".mlops/bundle.sha256") == f"{bundle['sha256']}  {bundle['id']}.zip\n"

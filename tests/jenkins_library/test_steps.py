@@ -475,7 +475,7 @@ def test_the_example_ends_green_and_releases_nothing_where_a_person_does_it(ran:
     build = ran["example manual"]
     assert build.result == "SUCCESS", build.log
     assert (build.statuses["Approve"], build.statuses["Production"]) == ("SUCCESS", "SKIPPED")
-    assert steps(build) == ["doctor", "validate", "package", "deploy", "test"]
+    assert steps(build) == ["doctor", "validate", "package", "deploy", "test", "plan"]
 
 
 def test_the_example_can_be_told_not_to_release(ran: dict[str, Build]) -> None:
@@ -509,7 +509,7 @@ def test_the_example_restarted_at_the_release_asks_again(ran: dict[str, Build]) 
 def test_the_shortest_form_that_is_shown_goes_all_the_way(ran: dict[str, Build], name: str) -> None:
     build = ran[f"shortest form of {name}"]
     assert build.result == "SUCCESS", build.log
-    assert steps(build) == ["doctor", "validate", "package", "deploy", "test", "release"]
+    assert steps(build) == ["doctor", "validate", "package", "deploy", "test", "plan", "release"]
 
 
 def test_the_line_that_releases_by_hand_puts_the_record_where_it_was(ran: dict[str, Build]) -> None:

@@ -19,6 +19,7 @@ WRAPPING = {step.groovy_name: step.name for step in STEPS.values() if step.in_li
 #: Steps that do something else, with their parameters.
 OWN = {
     "mlopsApprove": "stage approvers time unit message",
+    "mlopsFleet": "file agent approvers time unit setup step",
     "mlopsPipeline": "agent skip test release approvers time unit setup step",
     "mlopsSetup": "source wheels repository revision library requirements sha256 python",
     "mlopsStep": "",

@@ -22,7 +22,7 @@ from typing import Any
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.approving import in_words, reference
-from mlops_steps.delivery.record import Bundle, Package, ReleaseRecord
+from mlops_steps.delivery.record import Bundle, Package, ReleaseRecord, Stage
 from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.steps.registry import Step
 from mlops_steps.system.text import one_line
@@ -30,6 +30,7 @@ from mlops_steps.system.text import one_line
 VARIABLE = "MLOPS_APPROVAL"
 
 _MOST_CHANGES = 20
+_MOST_LINES = 60
 _WIDTH = 160
 
 
@@ -45,8 +46,10 @@ def stages_of(settings: Settings, step: Step, stage: str | None) -> set[str | No
     return found
 
 
-def given(environ: Mapping[str, str], stages: Collection[str | None]) -> dict[str, str]:
+def given(environ: Mapping[str, str], stages: Collection[str | None], project: str | None = None) -> dict[str, str]:
     """Who approved the release to one of the stages in this build; empty: nobody did.
+
+    An answer that names a project, as those of a fleet do, counts for that one alone.
 
     The keys are ``by``, ``sha256``, ``at`` and ``among``. Raises :class:`ConfigError` when the variable holds
     anything else than approvals.
@@ -55,7 +58,8 @@ def given(environ: Mapping[str, str], stages: Collection[str | None]) -> dict[st
     found: dict[str, str] = {}
     try:
         for answer in map(json.loads, filter(None, (environ.get(VARIABLE) or "").split("\n"))):
-            if _text(answer["stage"]) in stages and _text(answer["build"]) == build:
+            ours = answer.get("project") in (None, project)
+            if ours and _text(answer["stage"]) in stages and _text(answer["build"]) == build:
                 found = {
                     "by": _text(answer["by"]),
                     "sha256": _sha256(answer["asked"]),
@@ -83,11 +87,17 @@ def question(
     lines: list[str] = []
     if record.bundle is not None:
         found["live"] = _live(settings, record.bundle)
-        lines += _details(settings, record, record.bundle)
+        lines += _planned(record.stages, record.bundle) or _details(settings, record, record.bundle)
     if record.package is not None:
-        lines += _of_service(record, record.package)
+        lines += _planned(record.api_stages, record.package) or _of_service(record, record.package)
     found["details"] = "\\n".join(line.replace("\\", "/") for line in lines)
     return found
+
+
+def _planned(stages: Mapping[str, Stage], archive: Bundle | Package) -> list[str]:
+    """The plans of the release of this archive, in words."""
+    plans = [plan for stage in stages.values() if (plan := stage.plan_of(archive))]
+    return [line[:_WIDTH] for plan in plans for line in plan.lines[:_MOST_LINES]]
 
 
 def _of_service(record: ReleaseRecord, package: Package) -> list[str]:

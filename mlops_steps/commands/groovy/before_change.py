@@ -17,7 +17,7 @@ from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.service_gate import open_service, recorded_package
 from mlops_steps.delivery.targets.base import Live, Target
-from mlops_steps.delivery.targets.project_deployer import open_target
+from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.report.model import Report
 from mlops_steps.steps.registry import Step
 from mlops_steps.system.console import Console
@@ -25,6 +25,8 @@ from mlops_steps.system.waiting import Deadline
 
 #: Seconds for the look. When the nodes do not answer, the step itself says so.
 _LIMIT = 60.0
+# They find what they return to.
+_GO_BACK = ("rollback", "api-rollback", "monitor")
 
 
 def note(settings: Settings, step: Step, stage: str, bundle: str | None) -> str:
@@ -41,7 +43,7 @@ def note(settings: Settings, step: Step, stage: str, bundle: str | None) -> str:
         live = target.observe()
         change = Change.of(target, Report(settings.project, step.name, stage), console)
         version = bundle or change.recorded_version
-        if not step.name.endswith("rollback") and version and not change.pending:
+        if step.name not in _GO_BACK and version and not change.pending:
             _note(change, live, version, is_deploy=step.name == "deploy")
     return f"Live on {stage} before the {step.name}: {live}"
 

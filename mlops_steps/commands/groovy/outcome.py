@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -13,12 +14,13 @@ from mlops_steps.config import Settings
 from mlops_steps.config.policy import GROUP
 from mlops_steps.delivery.approving import in_words
 from mlops_steps.delivery.record import Bundle, ReleaseRecord, build_from
+from mlops_steps.delivery.unit import Kind
 from mlops_steps.errors import MlopsError
 from mlops_steps.policy.effective import resolve
 from mlops_steps.provenance import store
 from mlops_steps.report import attachments, html, junit
 from mlops_steps.report.model import Report
-from mlops_steps.system.files import write_atomically
+from mlops_steps.system.files import current_folder, write_atomically
 from mlops_steps.system.text import one_line
 
 #: How a step ended, by its exit code. The report says more.
@@ -79,7 +81,9 @@ def outcome(
     found = {"verdict": _verdict(code, last)}
     published = os.environ.get(PUBLISHED_VARIABLE, "").split(",")
     attached = [attachments.place(path) for path in reports]
-    all_reports = [*published, *(_relative(path) for path in (*reports, *attached) if path.is_file())]
+    plan = Path(last.get("plan_file") or "")
+    plans = [plan] if plan.is_file() and plan.resolve().is_relative_to(current_folder().resolve()) else []
+    all_reports = [*published, *(_relative(path) for path in (*reports, *attached, *plans) if path.is_file())]
     if reports:
         found["report"] = ",".join(_relative(path) for path in reports)
         found["reports"] = ",".join(dict.fromkeys(name for name in all_reports if name))
@@ -90,7 +94,7 @@ def outcome(
     with suppress(MlopsError):
         found |= approval.question(settings, record, request.text("config"), request.project)
     # Reports too: `mlops-steps report` makes the page of an old build of them.
-    archived = [*([settings.record] if record else []), *reports, *attached, *_page(folder)]
+    archived = [*([settings.record] if record else []), *reports, *attached, *plans, *_page(folder)]
     if record:
         found["record"] = _relative(settings.record)
     if record and record.bundle:
@@ -100,6 +104,8 @@ def outcome(
             archived.append(_checksum(settings, record.bundle))
     elif record and record.package:
         found["bundle"] = record.package.version
+    if record and request.stage:
+        found["state"] = _state(record, request, last)
     if travel is not None:
         found |= _stash(travel, all_reports, with_record=record is not None)
     found["archive"] = _there([_relative(path) for path in archived])
@@ -178,6 +184,19 @@ def _record(settings: Settings, before: Before) -> ReleaseRecord | None:
 def _page(folder: Path) -> list[Path]:
     """The page of the release, and what lies beside it."""
     return sorted((folder / html.FOLDER).glob("*"))
+
+
+def _state(record: ReleaseRecord, request: Request, last: dict[str, str]) -> str:
+    """What the record says of the step's stage, as JSON in one line: for a fleet, whose records are many."""
+    kind: Kind = "api service" if request.step.of_service else "bundle"
+    archive = record.package if request.step.of_service else record.bundle
+    part = record.stage(request.stage or "", kind)  # this record is not written any more
+    units = part.units.values()
+    before = [(unit.previous.version if unit.previous else None) or "nothing" for unit in units]
+    version = (archive.id if isinstance(archive, Bundle) else archive.version) if archive else ""
+    live = last.get("live") or part.summary(version) or ""
+    found = {"version": version, "before": ", ".join(dict.fromkeys(before)), "live": live}
+    return json.dumps({name: one_line(text, _LONGEST) for name, text in found.items()})
 
 
 def _checksum(settings: Settings, bundle: Bundle) -> Path:

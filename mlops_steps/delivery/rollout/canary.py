@@ -100,10 +100,12 @@ class Canary:
             change.console.good(f"canary {percent:g} %: " + "; ".join(f"{r.name}: {r.message}" for r in results))
             return
         if self.settings.inconclusive == "rollback":
-            raise CheckFailed(
+            error = CheckFailed(
                 f"the canary is inconclusive at {percent:g} %: {text}",
                 details=[*details, "api.release.canary.inconclusive of mlops.yml says what follows: rollback"],
             )
+            error.inconclusive = True
+            raise error
         change.console.warn(f"canary {percent:g} % is inconclusive: {text}; going on, as mlops.yml says")
 
 

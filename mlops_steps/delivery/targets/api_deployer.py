@@ -16,8 +16,10 @@ from mlops_steps.dss.api_services import Endpoint
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import SERVICES, Deployer
 from mlops_steps.dss.deployments import changed_by_another
+from mlops_steps.dss.quarantines import Quarantine
 from mlops_steps.dss.session import Dss, connect
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, SomebodyElse
+from mlops_steps.report.model import Case
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline, duration, poll
@@ -50,12 +52,24 @@ class ApiDeployerTarget:
         self.endpoints = endpoints
         self.claim: Claim | None = None
         self.takes_over = False
+        self.later: Claim | None = None
         self.found_dead = False
+        self.quarantine: Quarantine | None = None
+        self.lifted: str | None = None
         self.nodes = ApiNodes(settings, stage, deployer, endpoints, stack)
 
     @property
     def owner(self) -> str:
         return f"API service {self.service}"
+
+    def finding_cases(self) -> list[Case]:
+        """None: the API Deployer names nothing."""
+        return []
+
+    @property
+    def notes(self) -> Dss:
+        """The deployer keeps the note of who is at work on the stage."""
+        return self.deployer
 
     @property
     def limits(self) -> Limits:
@@ -94,7 +108,7 @@ class ApiDeployerTarget:
         if self.claim is None:
             return
         others = [
-            claim for claim in claims.read(self.deployer, self.project, self.infra, SERVICES) if claim != self.claim
+            claim for claim in claims.read(self.deployer, self.project, [self.infra], SERVICES) if claim != self.claim
         ]
         if others:
             raise SomebodyElse(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.unit import Kind
 from mlops_steps.dss.deployments import Deployment, Health
+from mlops_steps.dss.quarantines import Quarantine
+from mlops_steps.report.model import Case
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
 
@@ -22,6 +24,9 @@ class Deployed(Protocol):
 
     @property
     def id(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
 
     @property
     def version(self) -> str | None: ...
@@ -71,6 +76,8 @@ class Words:
 
     ``kind``: as in the record. ``version``: what comes before an id, such as ``bundle``. ``steps``: what the names of
     its steps begin with. ``deployer``: where it is deployed. ``settings``: the section of mlops.yml with the limits.
+    ``history``: what remembers the changes of the past. ``undone``: what becomes of a first one that fails, and
+    ``by_hand``, ``by_hand_undone``: what a person does where a restore could not, with the fields of a format.
     """
 
     kind: Kind
@@ -78,20 +85,39 @@ class Words:
     steps: str
     deployer: str
     settings: str
+    history: str = "the deployer's history"
+    undone: str = "the deployment that it creates is disabled"
+    by_hand: str = "in the {deployer} set deployment {deployment} to {version} and update it"
+    by_hand_undone: str = "in the {deployer} disable deployment {deployment} and update it"
 
 
 BUNDLE = Words("bundle", "bundle", "", "Project Deployer", "release")
+DIRECT = Words(
+    "bundle",
+    "bundle",
+    "",
+    "Automation node",
+    "release",
+    history="the note on the node",
+    undone="the triggers of the project that it creates are switched off",
+    by_hand="on the {deployer} activate {version} of the project",
+    by_hand_undone="on the {deployer} switch off the triggers of the project",
+)
 SERVICE = Words("api service", "version", "api-", "API Deployer", "api.release")
 
 
 @dataclass(frozen=True)
 class LiveBundle:
-    """What is live on a stage, as the deployer and the Automation node itself say."""
+    """What is live on a stage, as the deployer and the Automation node itself say.
+
+    ``said``: what each node of a multi-node infrastructure says; ``version`` is ``None`` when they differ.
+    """
 
     infra: str
     version: str | None
     deployment: Deployment | None
     health: Health | None
+    said: Mapping[str, str | None] = field(default_factory=dict)
 
     def is_healthy(self, version: str | None) -> bool:
         """Whether exactly this bundle is active, named by the settings, and the deployment is HEALTHY."""
@@ -112,9 +138,13 @@ class LiveBundle:
             off = "" if self.deployment.enabled else ", which is disabled"
             health = self.health.status if self.health else "of unknown health"
             deployer = f"deployment {self.deployment.id}{off}, of bundle {self.deployment.version}, is {health}"
+        if len(set(self.said.values())) > 1:
+            return deployer, ", ".join(f"{node} has {one or 'nothing'} active" for node, one in self.said.items())
         return deployer, f"bundle {self.version} is active" if self.version else "no bundle of the project is active"
 
     def __str__(self) -> str:
+        if len(set(self.said.values())) > 1:
+            return f"unknown on {self.infra}: {', but '.join(self.answers)}"
         if self.version is None:
             healthy = self.deployment and self.deployment.enabled and self.health and self.health.healthy
             # Not "nothing": one of the two is wrong, and this is what the reader of a log acts on.
@@ -155,7 +185,8 @@ class Target(Protocol):
     """A unit of a stage, with connections to the nodes that can change it. All raise :class:`NodeError`.
 
     Everything else of delivery works on this: another kind of unit is another implementation. ``found_dead``: a process
-    that is gone has left its claim behind. ``smoke_test`` names the smoke test, for people.
+    that is gone has left its claim behind. ``smoke_test`` names the smoke test, for people. ``quarantine`` is a version
+    that is rolled back now, ``lifted`` one whose quarantine ends: :mod:`mlops_steps.delivery.quarantine`.
     """
 
     settings: Settings
@@ -163,6 +194,8 @@ class Target(Protocol):
     infra: str
     default_deployment: str
     found_dead: bool
+    quarantine: Quarantine | None
+    lifted: str | None
     words: Words
 
     @property
@@ -204,6 +237,9 @@ class Target(Protocol):
         abort_at_limit: bool = False,
     ) -> Live:
         """Makes the version live, and waits until all witnesses say so."""
+
+    def finding_cases(self) -> list[Case]:
+        """What the node has found on the last :meth:`make_live`, each thing that it names as a test case."""
 
     def take_back(
         self, deadline: Deadline, console: Console, *, expected: Callable[[Deployed], bool]

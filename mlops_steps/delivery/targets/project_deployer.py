@@ -2,78 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from mlops_steps.delivery.targets.base import (
     BUNDLE,
     Deployed,
-    Limits,
     Live,
     LiveBundle,
     MadeLive,
-    SmokeResult,
     no_canary,
 )
-from mlops_steps.dss import automation, claims, deployments, fires, scenarios, updates
-from mlops_steps.dss.claims import Claim
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.dss import automation, bundles, deployments, updates
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import Deployment, changed_by_another
-from mlops_steps.dss.session import Dss, connect
-from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal, SomebodyElse
+from mlops_steps.dss.session import Dss
+from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
+from mlops_steps.system.parallel import gather
 from mlops_steps.system.waiting import BackgroundCall, Deadline, duration, poll
 
 if TYPE_CHECKING:
-    from mlops_steps.config import Settings
+    from mlops_steps.config import InfraSettings, Settings
 
 # So many past updates are looked at.
 _MOST = 30
 
 
-class ProjectDeployerTarget:
+class ProjectDeployerTarget(BundleTarget):
     """A stage of the configuration, with connections to the deployer and to the stage's Automation node."""
 
     of: Deployer = PROJECTS
     words = BUNDLE
 
-    def __init__(self, settings: Settings, stage: str, deployer: Dss, node: Dss) -> None:
-        node_settings = settings.stage(stage)
-        self.settings = settings
-        self.stage = stage
-        self.project = settings.project
-        self.infra = str(node_settings.infra)
-        self.configured_deployment = node_settings.deployment
-        self.default_deployment = settings.deployment_id(stage)
-        self.deployer = deployer
-        self.node = node
+    def __init__(
+        self,
+        settings: Settings,
+        stage: str,
+        deployer: Dss,
+        nodes: Sequence[Dss],
+        unit: InfraSettings | None = None,
+    ) -> None:
+        super().__init__(settings, stage, deployer, nodes, unit)
+        self.configured_deployment = self.unit.deployment
         # The deployment, once it was found: it is not looked for again, only its settings are read.
         self._found: Deployment | None = None
         # When the update before this process's own began (milliseconds since 1970).
         self.updated_after = 0
-        # The claim that this process holds, and whether it may take another one's place (`delivery/exclusive.py`).
-        self.claim: Claim | None = None
-        self.takes_over = False
-        # Whether a process that is gone has left its claim behind.
-        self.found_dead = False
-
-    @property
-    def owner(self) -> str:
-        return f"project {self.project}"
-
-    @property
-    def limits(self) -> Limits:
-        """Those of `release` in mlops.yml."""
-        release = self.settings.release
-        return Limits(release.timeout, release.smoke_timeout, release.rollback_timeout, release.rollback == "auto")
-
-    @contextmanager
-    def within(self, deadline: Deadline) -> Iterator[None]:
-        """Requests to both nodes end at the deadline."""
-        with self.deployer.within(deadline), self.node.within(deadline):
-            yield
 
     def find_deployment(self) -> Deployment | None:
         """The stage's deployment with its settings as they are now, or ``None``."""
@@ -94,15 +72,21 @@ class ProjectDeployerTarget:
         return self._found or self.find_deployment()
 
     def observe(self) -> LiveBundle:
-        """Asks the deployer and the node, side by side, what is live. Raises :class:`NodeError`."""
+        """Asks the deployer and the nodes, side by side, what is live. Raises :class:`NodeError`."""
         key = self.deployed_key
-        active = BackgroundCall(lambda: automation.active_bundle(self.node, key))
+        active = BackgroundCall(lambda: self._active(key))
         deployment = self.find_deployment()
         health = deployments.health(self.deployer, deployment.id) if deployment else None
-        bundle = active.result()
+        found = active.result()
         if deployment and deployment.project_key != key:
-            bundle = automation.active_bundle(self.node, deployment.project_key)
-        return LiveBundle(self.infra, bundle, deployment, health)
+            found = self._active(deployment.project_key)
+        bundle = found[0] if len(set(found)) == 1 else None
+        said = {node.name: one for node, one in zip(self.nodes, found, strict=True)} if len(found) > 1 else {}
+        return LiveBundle(self.infra, bundle, deployment, health, said)
+
+    def _active(self, key: str) -> list[str | None]:
+        """The bundle that each node says is active."""
+        return gather([partial(automation.active_bundle, node, key) for node in self.nodes])
 
     def look(
         self,
@@ -136,7 +120,7 @@ class ProjectDeployerTarget:
                 raise NodeError(
                     f"{self.stage}: the Project Deployer and the Automation node contradict each other about project "
                     f"{self.project} on {self.infra}; nothing was changed",
-                    details=[f"{self.deployer}: {live.answers[0]}", f"{self.node}: {live.answers[1]}"],
+                    details=[f"{self.deployer}: {live.answers[0]}", f"{self.witnesses}: {live.answers[1]}"],
                     next_step="check what is live there, the rights of both keys (`mlops-steps doctor`) and any proxy "
                     "before them, then run the step again. A project that is live without a deployment needs one "
                     "(same bundle, updated)",
@@ -150,6 +134,8 @@ class ProjectDeployerTarget:
                 updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
 
     def _contradictory(self, live: LiveBundle) -> bool:
+        if len(set(live.said.values())) > 1:
+            return True
         deployment, healthy = live.deployment, live.health is not None and live.health.healthy
         if deployment is None:
             return live.version is not None
@@ -163,17 +149,6 @@ class ProjectDeployerTarget:
     def deployed_key(self) -> str:
         """The key of the project on the Automation node, as far as it is known."""
         return self._found.project_key if self._found else self.project
-
-    def check_claim(self) -> None:
-        """Raises :class:`SomebodyElse` when another process has taken the stage over; asked before each change."""
-        if self.claim is None:
-            return
-        others = [claim for claim in claims.read(self.deployer, self.project, self.infra) if claim != self.claim]
-        if others:
-            raise SomebodyElse(
-                f"{others[0]} has taken over {self.infra} meanwhile; this process changes nothing there any more",
-                next_step="look what the other one does before you run anything",
-            )
 
     def make_live(
         self,
@@ -278,7 +253,16 @@ class ProjectDeployerTarget:
                 return live
             return self.await_healthy(version, deadline, lambda _state: None)
 
-    # ---- what it remembers, and its smoke test
+    # ---- what it remembers
+
+    def available(self) -> list[str]:
+        """The bundles that were published to the deployer."""
+        return bundles.published_bundles(self.deployer, self.project)
+
+    def newest_change(self, live: Live) -> int | None:
+        """The start of the last update of the deployment that succeeded."""
+        newest = updates.newest_success(self.deployer, live.deployment.id) if live.deployment else None
+        return newest.started if newest else None
 
     def made_live(self, live: Live) -> Iterator[MadeLive]:
         """The bundles that successful updates have made live, as far as they are known, the newest first."""
@@ -315,47 +299,6 @@ class ProjectDeployerTarget:
             return None
         return str(newest.started)
 
-    def verdicts(self) -> dict[int, bool]:
-        """How the smoke tests on the Automation node have ended."""
-        found: dict[int, bool] = {}
-        for token, outcome in fires.outcomes(self.node, self.deployed_key, self.settings.release.smoke_scenario):
-            started = token.partition(".")[0]
-            if started.isdecimal():
-                found[int(started)] = found.get(int(started), False) or outcome in self._accepted
-        return found
-
-    @property
-    def _accepted(self) -> set[str]:
-        """The outcomes of a scenario that count as passed."""
-        return {"SUCCESS", "WARNING"} if self.settings.test.warning == "pass" else {"SUCCESS"}
-
-    @property
-    def smoke_test(self) -> str:
-        """The smoke scenario and the infrastructure."""
-        return f"smoke test {self.settings.release.smoke_scenario} on {self.infra}"
-
-    def run_smoke_test(
-        self, limit: float, say: Callable[[str], None], *, token: str | None, prefix: str | None, alone: bool
-    ) -> SmokeResult:
-        """Runs the smoke scenario on the stage's Automation node."""
-        deadline = Deadline(limit)
-        with self.within(deadline):
-            self.known_deployment()
-        outcome = scenarios.run_scenario(
-            self.node,
-            self.deployed_key,
-            self.settings.release.smoke_scenario,
-            limit=max(deadline.remaining, 1.0),
-            on_state=say,
-            refire=True,
-            token=token,
-            prefix=prefix,
-            reports=False,
-            alone=alone,
-        )
-        passed = outcome.outcome in self._accepted
-        return SmokeResult(passed, outcome.outcome, outcome.message, outcome.log, outcome.seconds)
-
     def take_back(
         self, deadline: Deadline, console: Console, *, expected: Callable[[Deployed], bool]
     ) -> Deployment | None:
@@ -371,11 +314,3 @@ class ProjectDeployerTarget:
             if deployments.read(self.deployer, deployment.id, self.project, self.infra).enabled:
                 raise CheckFailed(f"deployment {deployment.id} could not be disabled")
             return deployment
-
-
-@contextmanager
-def open_target(settings: Settings, stage: str) -> Iterator[ProjectDeployerTarget]:
-    """The stage with its connections, closed at the end. Raises :class:`ConfigError` before anything is asked."""
-    node_settings = settings.stage(stage)
-    with connect(settings, settings.deployer()) as deployer, connect(settings, node_settings) as node:
-        yield ProjectDeployerTarget(settings, stage, deployer, node)

@@ -45,9 +45,7 @@ def write(found: Found, facts: Facts | None, target: Path, *, pictures: bool = F
 
 def render(page: view.Page) -> str:
     """The page as text."""
-    text: str = (
-        _environment().get_template("page.html").render(page=page, sections=_sections(page), version=__version__)
-    )
+    text: str = environment().get_template("page.html").render(page=page, sections=_sections(page), version=__version__)
     return text + "\n"
 
 
@@ -72,7 +70,9 @@ def _sections(page: view.Page) -> list[tuple[str, str]]:
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates."""
+
     def source(name: str) -> str:
         return files(__package__).joinpath("templates").joinpath(name).read_text("utf-8")
 

@@ -129,7 +129,13 @@ def install(sandbox: Sandbox, say: Say | None = None, first: int = 1) -> None:
     node = DesignNode.of(sandbox)
     if (node.project_dir / "project_config").is_dir() and _tags(node):
         return
-    for node_id, variables in NODE_VARIABLES.items():
+    production = [
+        node.id for nodes, stage in sandbox.infrastructures().values() if stage == "Production" for node in nodes
+    ]
+    of_nodes = {**NODE_VARIABLES, **dict.fromkeys(production, NODE_VARIABLES["auto-prod"])}
+    for node_id, variables in of_nodes.items():
+        if node_id not in sandbox.nodes:
+            continue  # other nodes have its place
         path = sandbox.nodes[node_id].config_dir / "variables.json"
         write_json(path, {**variables, **read_json(path, {})})
     apply_revision(node, first, say)

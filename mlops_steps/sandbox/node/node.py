@@ -51,8 +51,8 @@ class Site(Protocol):
     def node(self, name: str) -> Node:
         """The node of this id or name. Raises :class:`KeyError`."""
 
-    def infrastructures(self) -> dict[str, tuple[Node, str]]:
-        """Infrastructure id → its Automation node and its stage."""
+    def infrastructures(self) -> dict[str, tuple[list[Node], str]]:
+        """Infrastructure id → its Automation nodes and its stage."""
 
     def api_infrastructures(self) -> dict[str, tuple[list[Node], str]]:
         """Id of an infrastructure of the API Deployer → its API nodes and its stage."""
@@ -76,6 +76,8 @@ class Node:
         self.url = ""
         # An older one may be put here: the node then answers as far as that version does.
         self.dss_version = DSS_VERSION
+        # The shapes of a site's answers, where it is to answer in those (`http/shaped.py`).
+        self.shapes: object = None
         self.faults = NodeFaults(node_id, lambda outage: site.refuse_connections(node_id, outage))
         self.futures = Futures(self.faults)
         self.tickets = Tickets()
@@ -144,6 +146,10 @@ class Node:
     def code_envs(self) -> list[dict[str, Any]]:
         """The code environments, each with ``envLang`` and ``envName``."""
         return cast(list[dict[str, Any]], read_json(self.config_dir / "code-envs.json", []))
+
+    def plugins(self) -> list[dict[str, Any]]:
+        """The plugins, each with ``id`` and ``version``."""
+        return cast(list[dict[str, Any]], read_json(self.config_dir / "plugins.json", []))
 
     def variables(self) -> dict[str, Any]:
         """The global variables of the node."""

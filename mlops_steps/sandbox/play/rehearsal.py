@@ -24,12 +24,14 @@ from mlops_steps.sandbox.faults.plan import Planned, load
 from mlops_steps.sandbox.services.projects.model import active_bundle_id
 from mlops_steps.sandbox.session import command_environment, running
 from mlops_steps.sandbox.signals import Signals, Stopped
-from mlops_steps.sandbox.site import NODES, Sandbox
+from mlops_steps.sandbox.site import Sandbox
+from mlops_steps.sandbox.specs import NODES
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import duration
 
 PLAN = "rehearsal.yml"
-RELEASE = ("release", "--stage", "prod")
+# A bundle that was rolled back under one fault is released again under the next.
+RELEASE = ("release", "--stage", "prod", "--force", "a rehearsal")
 RECOVER = ("recover", "--stage", "prod")
 
 MARK = "# Written by `mlops-steps sandbox rehearse`.\n"
@@ -50,6 +52,8 @@ USUAL_SMOKE = 3.0
 # Nothing is known of the machine yet.
 _AT_FIRST = 6.0
 _NOT_INHERITED = ("MLOPS_CONFIG", "GIT_COMMIT", "JOB_NAME", "BUILD_URL")
+# Only a build of which it is known who has started it may force something.
+_STARTED_BY = '{"causes": [{"kind": "UserIdCause", "user": "rehearsal"}]}'
 _TAIL_LINES = 25
 _WIDTH = 120
 _IN_DOUBT = 5
@@ -211,6 +215,7 @@ class Rehearsal:
         log = self.out / "preparation.log"
         if build:
             self._environment["BUILD_NUMBER"] = str(build)
+            self._environment["MLOPS_STARTED_BY"] = _STARTED_BY
         with self.console.waiting(f"preparing: mlops-steps {' '.join(arguments)}"):
             code = self._run(arguments, log)
         if code != 0:

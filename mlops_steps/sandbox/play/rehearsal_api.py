@@ -28,7 +28,7 @@ api:
   release: {{tests: off, timeout: {update}, verify_timeout: {smoke}, rollback_timeout: {restore}}}
 """
     )
-    release = ("api-release", "--stage", "prod")
+    release = ("api-release", "--stage", "prod", "--force", "a rehearsal")
     recover = ("api-recover", "--stage", "prod")
     rollback = ("api-rollback", "--stage", "prod", "--to")
     word, place = "version", INFRA

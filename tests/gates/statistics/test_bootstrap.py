@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlops_steps.gates.statistics.bootstrap import Array, compare, mean_difference
+from mlops_steps.gates.statistics.bootstrap import Array, compare, mean_above_zero, mean_difference
 from mlops_steps.gates.statistics.model import Verdict, not_worse
 
 
@@ -59,3 +59,33 @@ def test_a_metric_that_is_no_number_is_refused() -> None:
 def test_rows_must_be_the_same() -> None:
     with pytest.raises(ValueError, match="one value per row"):
         compare(np.ones(30), np.ones(30), np.ones(29), negative_error)
+
+
+@pytest.mark.parametrize("rows", [20, 60])
+def test_pairs_that_may_be_exchanged_are_called_worse_no_more_often_than_stated(rows: int) -> None:
+    """Absolute errors are skewed: a bootstrap alone would say it twice as often for so few rows."""
+    generator = np.random.default_rng(3)
+    called = 0
+    for number in range(400):
+        new, live = generator.lognormal(sigma=1.2, size=(2, rows))
+        found = mean_above_zero(new - live, resamples=1000, seed=number)
+        called += (found.p_value or 0) <= 0.05
+    assert called <= 400 * 0.05 + 2 * np.sqrt(400 * 0.05 * 0.95)
+
+
+def test_a_higher_mean_of_the_same_rows_is_found() -> None:
+    generator = np.random.default_rng(4)
+    size = generator.exponential(size=200)  # what makes a row hard is the same for both, and cancels
+    found = mean_above_zero(1.2 * size - size + generator.normal(scale=0.1, size=200))
+    assert found.p_value is not None
+    assert found.p_value < 0.001
+    assert found.interval.low > 0
+    nothing = mean_above_zero(generator.normal(size=200) - 0.1)
+    assert nothing.interval.low < 0 < 0.05 < (nothing.p_value or 0)
+
+
+def test_rows_that_all_differ_alike_leave_a_sign_test() -> None:
+    assert mean_above_zero(np.ones(20)).p_value == 0.5**20
+    assert mean_above_zero(np.zeros(20)).p_value == 1.0
+    with pytest.raises(ValueError, match="needs at least 20"):
+        mean_above_zero(np.ones(19))

@@ -11,9 +11,8 @@ class Build {
     final long started = System.currentTimeMillis()
     final Map<String, String> overrides = [:]
     final Map<String, Object> parameters = [:]
-    final List<Map<String, String>> contexts = []
-    final List<Agent> agents = []
-    final List<Limit> limits = []
+    /** That of the thread; those that read the output of a process have that of the process. */
+    private final InheritableThreadLocal<Branch> branch = new InheritableThreadLocal<Branch>()
     final List<Map> answers
     final Map<String, Map<String, byte[]>> stashes = [:]
     final List<Map> junit = []
@@ -28,14 +27,14 @@ class Build {
     String result
     String description
     String error
-    volatile boolean abortAsked
-    private int aborts
+    private volatile int aborts
     /** The name of an agent that is gone for good. */
     volatile String lost
     private int allocated
 
     Build(Map scenario, File repository) {
         this.scenario = scenario
+        branch.set(new Branch())
         root = new File(scenario.root as String)
         root.mkdirs()
         artifacts.mkdirs()
@@ -117,6 +116,27 @@ class Build {
         }
     }
 
+    List<Map<String, String>> getContexts() {
+        return branch.get().contexts
+    }
+
+    List<Agent> getAgents() {
+        return branch.get().agents
+    }
+
+    List<Limit> getLimits() {
+        return branch.get().limits
+    }
+
+    /** What a branch of `parallel` begins with; called in the thread of the branch. */
+    void enter(Branch parent) {
+        branch.set(new Branch(parent))
+    }
+
+    Branch getBranch() {
+        return branch.get()
+    }
+
     /** A line of the console, with secrets masked as the credentials plugin does. */
     synchronized void println(String text) {
         for (String line in text.split('\n', -1)) {
@@ -127,7 +147,6 @@ class Build {
             List patterns = [scenario.abortAt].flatten().findAll()
             if (aborts < patterns.size() && masked =~ patterns[aborts]) {
                 aborts++
-                abortAsked = true
             }
             if (scenario.agentLostAt && !lost && masked =~ scenario.agentLostAt) {
                 lost = agents.last().name
@@ -176,8 +195,8 @@ class Build {
 
     /** What is there to interrupt the step that runs now; null when it may go on. */
     String interruption() {
-        if (abortAsked) {
-            abortAsked = false
+        if (branch.get().seenAborts < aborts) {
+            branch.get().seenAborts++
             return 'Aborted by the harness'
         }
         for (Limit limit in limits) {

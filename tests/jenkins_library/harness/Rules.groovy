@@ -30,6 +30,16 @@ class Rules {
         UNTRANSFORMED.set(0)
     }
 
+    /** The local variables of the calls that are open. */
+    static List<Map> frames() {
+        return FRAMES.get().collect { new LinkedHashMap(it) }
+    }
+
+    /** A branch keeps those around it too. */
+    static void enterBranch(List<Map> frames) {
+        FRAMES.get().addAll(frames)
+    }
+
     static void enter(String what) {
         if (UNTRANSFORMED.get() > 0) {
             throw new Strict("${what}: @NonCPS code calls code that Jenkins transforms")

@@ -46,7 +46,7 @@ class Shell {
 
     private int await(Process process, List<Thread> readers, StringBuffer output) {
         while (process.alive || readers.any { it.alive }) {
-            Thread.sleep(20)
+            Branch.waiting { Thread.sleep(20) }
             if (build.lost == agent.name) {
                 alive("JENKINS_SERVER_COOKIE=${cookie}").each { ['kill', '-KILL', it].execute().waitFor() }
                 throw new AgentOfflineException("Unable to create live FilePath for ${agent.name}")
@@ -77,7 +77,7 @@ class Shell {
         terminate("JENKINS_SERVER_COOKIE=${cookie}")
         long end = System.currentTimeMillis() + (long) (build.grace * 1000)
         while (process.alive && System.currentTimeMillis() < end) {
-            Thread.sleep(20)
+            Branch.waiting { Thread.sleep(20) }
         }
         if (process.alive || alive("JENKINS_SERVER_COOKIE=${cookie}")) {
             build.println("After ${build.grace}s process did not stop")

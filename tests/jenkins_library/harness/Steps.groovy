@@ -24,6 +24,7 @@ class Steps {
                       'stdioRetention'], agent: true],
         libraryResource: [has: ['resource', 'encoding']],
         node: [has: ['label'], body: true],
+        parallel: [has: null],
         pwd: [has: ['tmp'], agent: true],
         readFile: [has: ['file', 'encoding'], agent: true],
         script: [has: [], body: true],
@@ -82,7 +83,7 @@ class Steps {
         Object only = arguments ? arguments[0] : [:]
         Map given = only instanceof Map ? only : [(step.has[0]): only]
         given.keySet().each {
-            if (!(it in step.has)) {
+            if (step.has != null && !(it in step.has)) {
                 throw new Strict("${name}: has no parameter ${it}")
             }
         }
@@ -237,6 +238,33 @@ class Steps {
         }
     }
 
+    /** All branches, side by side: what a step does in one goes on while another one waits. Throws what failed first. */
+    private Object parallel(Map given) {
+        List<Throwable> failures = [].asSynchronized()
+        Branch parent = build.branch
+        List<Map> frames = Rules.frames()
+        List<Thread> threads = given.findAll { it.value instanceof Closure }.collect { String name, Closure body ->
+            Thread.start {
+                Branch.takeTurn()
+                try {
+                    build.enter(parent)
+                    Rules.enterBranch(frames)
+                    build.println("[Pipeline] { (Branch: ${name})")
+                    body.call()
+                } catch (Throwable failure) {
+                    failures << failure
+                } finally {
+                    Branch.giveTurn()
+                }
+            }
+        }
+        Branch.waiting { threads*.join() }
+        if (failures) {
+            throw failures[0]
+        }
+        return null
+    }
+
     private String pwd(Map given) {
         return given.tmp ? agent.temporary.path : agent.folder.path
     }
@@ -326,13 +354,15 @@ class Steps {
             }
             bound[binding.variable as String] = secret
         }
-        build.secrets.putAll(bound)
+        // Side by side, branches bind the same names.
+        String mine = UUID.randomUUID()
+        bound.each { String name, String secret -> build.secrets["${mine} ${name}" as String] = secret }
         build.contexts << bound
         try {
             return body.call()
         } finally {
             build.contexts.remove(build.contexts.size() - 1)
-            bound.keySet().each { build.secrets.remove(it) }
+            bound.keySet().each { build.secrets.remove("${mine} ${it}" as String) }
         }
     }
 

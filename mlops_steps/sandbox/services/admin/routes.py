@@ -48,7 +48,7 @@ def _no_connection(name: str) -> DssError:
 
 @router.get("/plugins")
 def list_plugins(call: Call) -> Any:
-    return read_json(call.node.config_dir / "plugins.json", [])
+    return call.node.plugins()
 
 
 @router.get("/messaging-channels")

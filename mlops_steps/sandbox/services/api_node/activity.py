@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +16,7 @@ ACCESS_LOG = "access.log"
 LOG_BYTES = 16 * 1024 * 1024
 # Calls that latencies are told of.
 KEPT_TIMES = 2000
+PERCENTILES = (50, 75, 95, 98, 99)
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,10 @@ class Counts:
     records: int = 0
     ignored: int = 0
     times: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_TIMES))
+    unforced_times: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_TIMES))
 
     def document(self) -> dict[str, Any]:
-        """As plain data, with percentiles of the latest times in milliseconds."""
-        times = sorted(self.times)
-        latency = {f"p{percent}": times[min(len(times) - 1, len(times) * percent // 100)] for percent in (50, 95, 99)}
+        """As plain data, with percentiles of the latest times in milliseconds: of all calls, and of the unforced."""
         return {
             "calls": self.calls,
             "forcedCalls": self.forced,
@@ -57,8 +58,15 @@ class Counts:
             "forcedErrors": self.forced_errors,
             "records": self.records,
             "ignoredRecords": self.ignored,
-            "responseTimeMs": {name: round(value, 3) for name, value in latency.items()} if times else {},
+            "responseTimeMs": _percentiles(self.times),
+            "unforcedResponseTimeMs": _percentiles(self.unforced_times),
         }
+
+
+def _percentiles(times: Iterable[float]) -> dict[str, float]:
+    ordered = sorted(times)
+    count = len(ordered)
+    return {f"p{p}": round(ordered[min(count - 1, count * p // 100)], 3) for p in PERCENTILES} if ordered else {}
 
 
 class Activity:
@@ -84,6 +92,8 @@ class Activity:
             counts.records += answered.records
             counts.ignored += answered.ignored
             counts.times.append(answered.milliseconds)
+            if not answered.forced:
+                counts.unforced_times.append(answered.milliseconds)
             minutes = self._minutes.setdefault((answered.service, answered.endpoint), {})
             minute = minutes.setdefault(int(now.timestamp()) // 60 * 60, [0, 0, 0.0])
             minute[0] += 1

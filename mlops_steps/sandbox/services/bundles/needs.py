@@ -1,4 +1,4 @@
-"""What a bundle needs of the node on which it is activated: connections and code environments."""
+"""What a bundle needs of the node on which it is activated: connections, code environments and plugins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any
 from mlops_steps.sandbox.node.node import Node
 from mlops_steps.sandbox.node.store import read_json
 from mlops_steps.sandbox.services.bundles.archive import MANIFEST
-from mlops_steps.sandbox.services.flow.references import referenced_code_envs, referenced_connections
+from mlops_steps.sandbox.services.flow.references import (
+    referenced_code_envs,
+    referenced_connections,
+    referenced_plugins,
+)
 
 # The parts of a bundle that tell what it needs.
 TELLING = ("project_config/datasets/", "project_config/managed_folders/", "project_config/recipes/")
@@ -22,11 +26,15 @@ def tells_needs(name: str) -> bool:
 
 
 def needs_of(tree: Path, manifest: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """``connections`` and ``codeEnvs``: name → the objects that name it (none, when only the manifest does).
+    """``connections``, ``codeEnvs``, ``plugins``: name → the objects that name it (none, when only the manifest does).
 
     What the manifest allows to be missing is left out.
     """
-    needs = {"connections": referenced_connections(tree), "codeEnvs": referenced_code_envs(tree)}
+    needs = {
+        "connections": referenced_connections(tree),
+        "codeEnvs": referenced_code_envs(tree),
+        "plugins": referenced_plugins(tree),
+    }
     for kind, listed, allowed in (
         ("connections", "requiredConnections", "allowedMissingConnections"),
         ("codeEnvs", "usedCodeEnvRefs", "allowedMissingCodeEnvs"),
@@ -43,12 +51,13 @@ def missing_on(node: Node, needs: Mapping[str, Mapping[str, list[str]]], remappi
     there = {
         "connections": set(node.connections()),
         "codeEnvs": {str(code_env.get("envName")) for code_env in node.code_envs()},
+        "plugins": {str(plugin.get("id")) for plugin in node.plugins()},
     }
     renamed = remapped_names(remapping)
     missing = []
-    for kind, noun in (("connections", "connection"), ("codeEnvs", "code environment")):
+    for kind, noun in (("connections", "connection"), ("codeEnvs", "code environment"), ("plugins", "plugin")):
         for name, users in sorted(needs[kind].items()):
-            target = renamed[kind].get(name, name)
+            target = renamed.get(kind, {}).get(name, name)
             if target not in there[kind]:
                 missing.append(f"{noun} {target}" + (f" ({', '.join(users[:3])})" if users else ""))
     return missing

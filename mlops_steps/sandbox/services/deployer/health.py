@@ -25,9 +25,10 @@ def heavy_status(deployments: Deployments, deployment_id: str) -> dict[str, Any]
     health, messages = "HEALTHY", []
     try:
         _check_updates(deployments, deployment_id)
-        with deployments.infras.automation_node(settings["infraId"]) as node:
-            _check_node(node, settings)
-            monitoring = _monitoring(node, settings["deployedProjectKey"])
+        for node in deployments.infras.automation_nodes(settings["infraId"]):
+            with node:
+                _check_node(node, settings)
+                monitoring = monitoring or _monitoring(node, settings["deployedProjectKey"])
         _check_warnings(deployments, deployment_id)
     except Finding as finding:
         health, messages = finding.health, finding.messages

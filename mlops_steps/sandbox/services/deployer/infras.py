@@ -20,15 +20,19 @@ class Infras(infras.Infras):
         super().__init__(Places(node))
 
     def seeds(self) -> dict[str, dict[str, Any]]:
-        """One for each Automation node of the sandbox."""
+        """One for each infrastructure of the sandbox."""
         return {
-            infra_id: {
-                **self.new_settings(infra_id, stage, "NO_CHECK"),
-                "autoconfigureFromNodesDirectory": True,
-                "nodeId": node.id,
-            }
-            for infra_id, (node, stage) in self.places.node.site.infrastructures().items()
+            infra_id: self.new_settings(infra_id, stage, "NO_CHECK") | self._stands_for(nodes)
+            for infra_id, (nodes, stage) in self.places.node.site.infrastructures().items()
         }
+
+    def _stands_for(self, nodes: list[Node]) -> dict[str, Any]:
+        found: dict[str, Any] = {"autoconfigureFromNodesDirectory": True, "nodeId": nodes[0].id}
+        if len(nodes) > 1:
+            # Inferred: the client only names "multi automation node infrastructures".
+            found["automationNodes"] = [{"automationNodeId": node.id} for node in nodes]
+            found["type"] = "MULTI_AUTOMATION_NODE"
+        return found
 
     def new_settings(self, infra_id: str, stage: str, policy: str) -> dict[str, Any]:
         """The settings of an infrastructure that stands for no node yet."""
@@ -67,8 +71,14 @@ class Infras(infras.Infras):
         names = ("id", "stage", "governCheckPolicy", "automationNodeUrl", "automationNodeExternalUrl", "type")
         return {name: settings[name] for name in names if name in settings}
 
+    def automation_nodes(self, infra_id: str) -> list[AutomationNode]:
+        """A client of each node of the infrastructure. Raises 404, and 409 when it stands for none."""
+        settings = self.load(infra_id)
+        members = [self.places.node.site.nodes[one["automationNodeId"]] for one in settings.get("automationNodes", [])]
+        return [AutomationNode(node.id, node.url, node.api_key) for node in members] or [self.automation_node(infra_id)]
+
     def automation_node(self, infra_id: str) -> AutomationNode:
-        """A client of the node. Raises 404, and 409 when the infrastructure stands for none."""
+        """A client of the node, or of the first one. Raises 404, and 409 when the infrastructure stands for none."""
         settings = self.load(infra_id)
         url, key = self._endpoint(settings)
         if not url or not key:

@@ -12,7 +12,7 @@ from mlops_steps.sandbox.services.govern import policy
 
 
 class Update(history.Update):
-    """An update of one Automation node."""
+    """An update of an infrastructure: of one Automation node, or of several, one after the other."""
 
     code = "ERR_PROJECT_DEPLOYMENT_UPDATE"
 
@@ -23,18 +23,15 @@ class Update(history.Update):
 
     def work(self) -> None:
         """Makes the node what the settings say, unless a fault keeps the update from it."""
-        with self.deployments.infras.automation_node(self.settings["infraId"]) as node:
-            self.log(f"Update of deployment {self.id} on node {node.name} ({node.url})")
-            self._work(node)
-
-    def _work(self, node: AutomationNode) -> None:
-        """Makes the node what the settings say, unless a fault keeps the update from it."""
         faults = self.deployments.infras.faults(self.settings["infraId"])
         failure = faults.take("update-fails", key=self.id)
         if failure is not None and failure.fault.act == "before":
             raise UpdateFailed(failure.fault.message or "The update failed")
         if faults.take("update-lies", key=self.id) is None:
-            self._deploy(node) if self.settings["enabled"] else self._disable(node)
+            for node in self.deployments.infras.automation_nodes(self.settings["infraId"]):
+                with node:
+                    self.log(f"Update of deployment {self.id} on node {node.name} ({node.url})")
+                    self._deploy(node) if self.settings["enabled"] else self._disable(node)
         if failure is not None:
             raise UpdateFailed(failure.fault.message or "The update failed after the bundle was activated")
 

@@ -1,4 +1,4 @@
-"""What a project needs of its node: connections and code environments, and who names them."""
+"""What a project needs of its node: connections, code environments and plugins, and who names them."""
 
 from __future__ import annotations
 
@@ -42,6 +42,26 @@ def referenced_code_envs(project_tree: Path) -> dict[str, list[str]]:
         note(inner.get("envSelection"), label)
         for step in inner.get("steps") or []:
             note((step.get("params") or {}).get("envSelection"), f"{label}, step {step.get('name')}")
+    return found
+
+
+# The types of components whose name begins with the id of their plugin.
+_OF_PLUGINS = ("fsprovider_", "pystep_", "pyrunnable_")
+
+
+def referenced_plugins(project_tree: Path) -> dict[str, list[str]]:
+    """Plugin → the objects of a type that it brings. Only types whose name tells the plugin are known."""
+    found: dict[str, list[str]] = {}
+
+    def note(kind: Any, label: str) -> None:
+        prefix = next((one for one in _OF_PLUGINS if str(kind).startswith(one)), None)
+        if prefix:
+            found.setdefault(str(kind)[len(prefix) :].partition("_")[0], []).append(label)
+
+    for label, definition in _definitions(project_tree, {"datasets": "dataset", "scenarios": "scenario"}):
+        note(definition.get("type"), label)
+        for step in (definition.get("params") or {}).get("steps") or []:
+            note(step.get("type"), f"{label}, step {step.get('name')}")
     return found
 
 

@@ -206,6 +206,10 @@ def test_scenarios_are_inactive_first_and_then_as_they_were_or_as_asked(
             },
             "code environment py39 (recipe greet)",
         ),
+        (
+            {"project_config/datasets/shapes.json": {"type": "fsprovider_geo_shapes", "params": {}}},
+            "plugin geo (dataset shapes)",
+        ),
     ],
 )
 def test_activation_fails_by_name_when_the_node_lacks_something_and_the_old_bundle_stays(

@@ -1,0 +1,111 @@
+"""plan: exactly what a release to a stage would do, what follows from it, and what is in the way. Changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlops_steps.config import Settings
+from mlops_steps.delivery import gate
+from mlops_steps.delivery.attestation import check_provenance, trusted_key
+from mlops_steps.delivery.change import Change
+from mlops_steps.delivery.judging import judge_release
+from mlops_steps.delivery.needed import check_needed
+from mlops_steps.delivery.plan import ChangedObject, Consequences, Plan, PlannedRelease
+from mlops_steps.delivery.planning import in_words, planned_release
+from mlops_steps.delivery.policing import approval_in_words, refusals
+from mlops_steps.delivery.quarantine import quarantined
+from mlops_steps.delivery.record import Bundle, load_for
+from mlops_steps.delivery.release import look
+from mlops_steps.delivery.targets.archive_file import archive_file
+from mlops_steps.delivery.targets.bundle_target import BundleTarget
+from mlops_steps.delivery.targets.opening import open_target
+from mlops_steps.errors import MlopsError
+from mlops_steps.insight.difference import compare
+from mlops_steps.insight.published import archive_of, commits_between
+from mlops_steps.needs.bundle import read_needs
+from mlops_steps.report.attachments import Difference
+from mlops_steps.steps.context import Context
+from mlops_steps.system.console import Console
+from mlops_steps.system.waiting import Deadline
+
+
+def run(context: Context, stage: str, *, out: str | None = None) -> None:
+    """Writes the plan to ``out`` as JSON, notes it in the release record for its approval, and prints it.
+
+    It makes the checks that `release` makes before its first change, and raises what that raises. What may be over
+    until then, such as a freeze, only stands in the plan.
+    """
+    settings, report, console = context.settings, context.report, context.console
+    record, key = load_for(settings.record, settings.project), trusted_key(settings)
+    with report.case("gate"):
+        bundle = gate.tested_bundle(settings, record, stage)
+    refused = refusals(settings, record, stage, context.build)
+    report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
+    with open_target(settings, stage) as target, archive_file(settings) as archive:
+        change = Change(target, report, console, record, settings.record, dry_run=True)
+        if note := quarantined(change, target, bundle.id, record.project_commit):
+            refused = [*refused, f"bundle {bundle.id} is quarantined: {note}"]
+        with report.case("archive"):
+            gate.check_same_archive(target, bundle, console, settings.package.timeout, keep=archive)
+            needs = read_needs(archive, bundle.id, target.project) if settings.compare.at_release != "off" else None
+        if key is not None:
+            with report.case("provenance"):
+                check_provenance(target, bundle, key, console)
+        judge_release(change, target, bundle, Deadline(settings.release.timeout))
+        deadline = Deadline(settings.release.timeout)
+        live, situation = look(change, bundle.id, deadline)
+        check_needed(change, target, needs, live, situation, deadline)
+        with report.case("plan") as case:
+            release = planned_release(change, live, situation, bundle)
+            difference = _difference(target, bundle, archive, release, console)
+            if difference:
+                report.attach().differences.append(difference)
+            plan = Plan.of(release, _consequences(change, release, difference), refused)
+            lines = in_words(plan, target.smoke_test)
+            _keep(settings, stage, plan, lines, out, context)
+            case.stdout = "\n".join(lines)
+    console.result(case.stdout)
+
+
+def _difference(
+    target: BundleTarget, bundle: Bundle, archive: Path, release: PlannedRelease, console: Console
+) -> Difference | None:
+    """What the bundle has otherwise than what is live; ``None`` where nothing is, or that archive cannot be read."""
+    before = next((unit.live for unit in release.units if unit.live), None)
+    if before is None or before == bundle.id:
+        return None
+    try:
+        with archive_of(target.settings, before, console) as old:
+            commits = commits_between(target.settings, before, bundle.id)
+            return compare((f"bundle {before}", old), (f"bundle {bundle.id}", archive), commits)
+    except MlopsError as error:
+        console.warn(f"what differs from bundle {before} is not known: {error.message}")
+        return None
+
+
+def _consequences(change: Change, release: PlannedRelease, difference: Difference | None) -> Consequences:
+    if release.empty:
+        return Consequences()
+    measured = change.record.stage(release.stage).gates
+    found = [(one.name, measured.get(one.name)) for one in release.gates]
+    return Consequences(
+        changes=[
+            ChangedObject(kind=one.kind, name=one.name, what=one.what, note=one.note)
+            for one in (difference.changes if difference else ())
+        ],
+        left_out=difference.left_out if difference else 0,
+        commits=list(difference.commits) if difference else [],
+        measured=[f"{name}: {one.verdict}: {one.message}" if one else f"{name}: not measured" for name, one in found],
+        approval=approval_in_words(change.target.settings),
+    )
+
+
+def _keep(settings: Settings, stage: str, plan: Plan, lines: list[str], out: str | None, context: Context) -> None:
+    """Writes the plan to its file, and what its approval needs to the record."""
+    path = Path(out) if out else settings.reports / f"plan-{stage}.json"
+    plan.write(path)
+    record = load_for(settings.record, settings.project)  # without what only the plan has looked at
+    record.stage(stage).plan = plan.noted(lines)
+    record.save(settings.record)
+    context.report.set(plan=plan.sha256, plan_file=str(path))
+    context.console.detail(f"plan: {path}")
