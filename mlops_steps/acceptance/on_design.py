@@ -214,8 +214,8 @@ def _infrastructure(world: World) -> str:
 def _claim(world: World) -> str:
     deployer, infra = world.site.deployer, world.site.infra
     claim = Claim(infra, "accept", "accept", "mlops-steps accept", "", 1).as_kept()
-    claims.write(deployer, world.key, claim, lambda _others: None)
-    if claim not in claims.read(deployer, world.key, infra):
+    claims.write(deployer, world.key, [claim], lambda _others: None)
+    if claim not in claims.read(deployer, world.key, [infra]):
         raise Differs("a tag that was saved is not there")
-    claims.remove(deployer, world.key, claim, Deadline(world.patience))
+    claims.remove(deployer, world.key, [claim], Deadline(world.patience))
     return "written, read back, taken away"

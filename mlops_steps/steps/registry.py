@@ -249,6 +249,7 @@ STEPS: dict[str, Step] = {
             "After an abort or a crash: finish the restore that is pending, or find that none is.",
             "Waits for another process that is at work on the stage, on this machine or another, "
             "`release.rollback_timeout` at most. Safe to run at any time.",
+            options=(INFRA,),
             changes=Changes.ALWAYS,
         ),
         Step(
