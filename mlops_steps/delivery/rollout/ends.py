@@ -93,6 +93,20 @@ def conclude(
     )
 
 
+def in_doubt_error(members: Sequence[Member], ends: Sequence[End], what: str) -> ProductionInDoubt:
+    """The error for what could not be put in order, on which of the infrastructures; ``what`` became of them."""
+    stage = members[0].target.stage
+    doubt = [end for end in ends if end.in_doubt]
+    error = ProductionInDoubt(
+        f"{stage}: {what} on {len(doubt)} of {len(members)} infrastructures: {names([end.member for end in doubt])}",
+        details=[f"{end.member.place}: {end.why}; live now: {end.live}" for end in doubt[:50]],
+        live="; ".join(f"{end.member.place}: {end.live}" for end in ends[:50]),
+        next_step=f"look at these nodes, then run `mlops-steps recover --stage {stage}`",
+    )
+    error.is_reported = True
+    return error
+
+
 def _live(members: Sequence[Member], ends: Sequence[End], version: str, kept: Sequence[Member]) -> str:
     """What is live where, grouped by what it is."""
     by_infra = {end.member.infra: end for end in ends}

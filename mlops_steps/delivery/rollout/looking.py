@@ -11,7 +11,7 @@ from mlops_steps.delivery.planning import check_plan, planned_release
 from mlops_steps.delivery.record import Bundle
 from mlops_steps.delivery.release import look
 from mlops_steps.delivery.rollout.members import Member, side_by_side
-from mlops_steps.errors import CheckFailed, MlopsError
+from mlops_steps.errors import CheckFailed, Interrupted, MlopsError, Refusal
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
@@ -67,11 +67,20 @@ def raise_worst(failed: Sequence[tuple[Member, MlopsError]], report: Report, wha
     stage = member.target.stage
     others = [f"{other.place}: {error.message}" for other, error in failed if other is not member]
     more = f" (and on {len(others)} more)" if others else ""
-    text = f"{stage}, {member.place}: {worst.message}{more}; {stage} is {what}"
-    raised = type(worst)(text, **({"status": worst.status} if hasattr(worst, "status") else {}))
+    text = f"{stage}, {member.place}: {worst.message}{more}" + (f"; {stage} is {what}" if what else "")
+    raised = _like(worst, text)
     raised.details = (*worst.details, *others)
     raised.live, raised.next_step, raised.is_reported = worst.live, worst.next_step, True
     raise raised
+
+
+def _like(error: MlopsError, text: str) -> MlopsError:
+    """An error of the same kind with another text."""
+    if isinstance(error, Interrupted):
+        return Interrupted(text, signal_number=error.exit_code - 128)
+    if isinstance(error, Refusal):
+        return Refusal(text, error.status)
+    return type(error)(text)
 
 
 def announce_waves(members: Sequence[Member], bundle: Bundle, console: Console) -> None:

@@ -12,13 +12,13 @@ from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.delivery.recovery import INTERRUPTED, observe, put_in_order
 from mlops_steps.delivery.restore import restore
-from mlops_steps.delivery.rollout.ends import End, names
+from mlops_steps.delivery.rollout.ends import End, in_doubt_error, names
 from mlops_steps.delivery.rollout.looking import limit_of, raise_worst
 from mlops_steps.delivery.rollout.members import Member, side_by_side
 from mlops_steps.delivery.rollout.progress import Rollout
 from mlops_steps.delivery.rollout.restoring import back_from_live, restore_all, to_be_restored
 from mlops_steps.delivery.unit import Named, Previous
-from mlops_steps.errors import ConfigError, MlopsError, ProductionInDoubt
+from mlops_steps.errors import ConfigError, MlopsError
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
@@ -71,15 +71,7 @@ def recover_all(
         outcome = Outcome.ERROR if end.in_doubt else Outcome.PASSED
         report.add(Case(end.member.place, outcome, end.why if end.in_doubt else "", stdout=f"live now: {end.live}"))
     if doubt:
-        error = ProductionInDoubt(
-            f"{first.target.stage}: not restored on {len(doubt)} of {len(members)} infrastructures: "
-            f"{names([end.member for end in doubt])}",
-            details=[f"{end.member.place}: {end.why}; live now: {end.live}" for end in doubt[:50]],
-            live="; ".join(f"{end.member.place}: {end.live}" for end in ends[:50]),
-            next_step=f"look at these nodes, then run `mlops-steps recover --stage {first.target.stage}` again",
-        )
-        error.is_reported = True
-        raise error
+        raise in_doubt_error(members, ends, "not restored")
     console.good(f"recovered: {len(ends)} of {len(members)} infrastructures of {first.target.stage}, verified")
 
 
