@@ -215,10 +215,10 @@ def _infrastructure(world: World) -> str:
 def _claim(world: World) -> str:
     deployer, infra = world.site.deployer, world.site.infra
     claim = Claim(infra, "accept", "accept", "mlops-steps accept", "", 1).as_kept()
-    claims.write(deployer, world.key, claim, lambda _others: None)
-    if claim not in claims.read(deployer, world.key, infra):
+    claims.write(deployer, world.key, [claim], lambda _others: None)
+    if claim not in claims.read(deployer, world.key, [infra]):
         raise Differs("a tag that was saved is not there")
-    claims.remove(deployer, world.key, claim, Deadline(world.patience))
+    claims.remove(deployer, world.key, [claim], Deadline(world.patience))
     return "written, read back, taken away"
 
 
@@ -230,8 +230,8 @@ def _claim(world: World) -> str:
 )
 def _seal_tag(world: World) -> str:
     deployer, prefix = world.site.deployer, "mlops-steps-accept|"
-    tag = prefix + "x" * (1000 - len(prefix))
-    seals.write(deployer, world.key, tag, prefix, lambda _tag: True)
+    tag = f"{prefix}{world.site.infra}|{FIRST}|".ljust(1000, "x")
+    seals.write(deployer, world.key, prefix, [tag])
     with deployer.asking("read the tags"):
         raw = PROJECTS.published(deployer.client, world.key).get_settings().get_raw()
     if tag not in (raw.get("tags") or []):

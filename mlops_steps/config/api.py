@@ -101,6 +101,10 @@ class ApiReleaseSettings(Section):
     rollback_timeout: Duration = Field(
         default=1800.0, description="Limit until the version that was live before serves again, verified."
     )
+    probation: Duration | None = Field(
+        default=None,
+        description="So long after a release `monitor` may still go back to the version before, such as 2h.",
+    )
     tests: Literal["required", "off"] = Field(
         default="required",
         description="required: `api-test` must have passed on the stage before; off: the version must answer there.",
@@ -175,6 +179,15 @@ class ApiSettings(Section):
     def is_release_stage(self, name: str) -> bool:
         """Whether this stage is released to: ``release_stage``, else the last one."""
         return name == (self.release_stage or next(reversed(self.stages), None))
+
+    def release_stage_name(self) -> str:
+        """The stage that is released to. Raises :class:`ConfigError` when there is none."""
+        name = self.release_stage or next(reversed(self.stages), None)
+        if name is None:
+            raise ConfigError(
+                "no stage of the API service is configured", next_step="add one to api.stages of mlops.yml"
+            )
+        return name
 
     def may_load(self, name: str) -> bool:
         """Whether calls may be sent to the stage in numbers.

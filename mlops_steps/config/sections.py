@@ -142,6 +142,10 @@ class ReleaseSettings(Section):
         description="auto: when the release fails, the previous bundle is restored and verified.",
     )
     rollback_timeout: Duration = Field(default=1800.0, description="Limit of the restore.")
+    probation: Duration | None = Field(
+        default=None,
+        description="So long after a release `monitor` may still go back to the bundle before, such as 2h.",
+    )
     provenance: Literal["off", "required"] = Field(
         default="off",
         description="required: signed statements must say how the bundle was packaged and that its tests passed.",

@@ -5,9 +5,8 @@ What they say, and how they are signed and checked, is in :mod:`mlops_steps.prov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord
@@ -94,21 +93,29 @@ class Statements:
             raise
         write(True)
 
-    def seal(self, target: BundleTarget, bundle: Bundle) -> None:
+    def seal(self, targets: Sequence[BundleTarget], bundle: Bundle) -> None:
         """`release` is about to deploy: with a signing key, the deployer's hook is told that it may. Raises nothing.
 
         Where no hook asks for it, a seal that could not be written matters to nobody.
         """
-        if self._key is None or target.unit.is_direct:
+        sealed = [target for target in targets if not target.unit.is_direct]
+        if self._key is None or not sealed:
             return
-        earlier = self._settings.stage_before(target.stage)
+        first = sealed[0]
+        earlier = self._settings.stage_before(first.stage)
         inputs = store.digests(self._folder, "package", *([f"test-{earlier.name}"] if earlier else []))
-        statement = seals.seal(
-            self._artifact(bundle), self._run(), target.stage, target.infra, _node(target.node), inputs
-        )
-        tag = seals.tag(statement, self._key, target.infra, bundle.id)
+        artifact, run = self._artifact(bundle), self._run()
+        tags = [
+            seals.tag(
+                seals.seal(artifact, run, one.stage, one.infra, _node(one.node), inputs),
+                self._key,
+                one.infra,
+                bundle.id,
+            )
+            for one in sealed
+        ]
         try:
-            published.write(target.deployer, target.project, tag, seals.PREFIX, partial(seals.replaces, tag))
+            published.write(first.deployer, first.project, seals.PREFIX, tags)
         except NodeError as error:
             self._console.warn(f"no seal for the deployer's hook: {error.message}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import evidence
 from mlops_steps.delivery.change import Change, previous_of
@@ -13,33 +15,74 @@ from mlops_steps.system.interrupts import Interrupts
 from mlops_steps.system.waiting import Deadline
 
 
-def go_back(change: Change, to: str | None, published: list[str], deadline: Deadline, signals: Interrupts) -> None:
+def go_back(
+    change: Change,
+    to: str | None,
+    published: list[str],
+    deadline: Deadline,
+    signals: Interrupts,
+    *,
+    only: str | None = None,
+    because: str = "",
+) -> str:
     """Makes an earlier version live, healthy and verified: ``to``, or the one that was live before.
 
-    ``published`` are the versions on the deployer. Raises :class:`CheckFailed` when there is no such version (nothing
-    was changed), :class:`ProductionInDoubt` when the rollback did not succeed.
+    ``published`` are the versions on the deployer; ``only``: the version that must be live now; ``because``: why, if
+    not on purpose. Returns what is live.
+
+    Raises :class:`CheckFailed` when there is no such version (nothing was changed), :class:`ProductionInDoubt` when the
+    rollback did not succeed.
     """
-    target, report, console, name = change.target, change.report, change.console, change.target.words.version
+    found = find(change, to, published, deadline, only=only)
+    return go_back_to(change, found, signals, because=because)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a rollback goes back to: ``version``, from ``left``; ``done``: it is there already."""
+
+    live: Live
+    version: str
+    left: str | None
+    done: bool
+
+
+def find(change: Change, to: str | None, published: list[str], deadline: Deadline, *, only: str | None = None) -> Found:
+    """Looks for the version to go back to, and changes nothing. Raises :class:`CheckFailed` when there is none."""
+    target, report, name = change.target, change.report, change.target.words.version
     with target.within(deadline), report.case("find"):
         live = target.observe()
+        if only and live.version != only:
+            raise CheckFailed(
+                f"{target.stage}: {live} now, and not {name} {only} that was looked at; nothing was changed",
+                live=str(live),
+            )
         version = _find(change, live, to, published)
         done = live.is_healthy(version) and not change.pending and evidence.verified(target, live)
         # An attempt that was interrupted has made it live already; what it came from is in the deployer's evidence.
         left = evidence.version_before(target, live, version) if live.version == version else live.version
     report.set(**{name: version, f"previous_{name}": left})
-    if done:
+    return Found(live, version, left, done)
+
+
+def go_back_to(change: Change, found: Found, signals: Interrupts, *, because: str = "") -> str:
+    """Makes what was found live, and verifies it. Raises :class:`ProductionInDoubt`."""
+    target, console, name = change.target, change.console, change.target.words.version
+    live, version, left = found.live, found.version, found.left
+    if found.done:
         console.good(f"{live}: nothing to do")
-        return
+        return str(live)
     console.line(f"live on {target.stage} now: {live}")
-    change.failed, change.because = f"the rollback to {name} {version} did not succeed", "asked for"
+    change.failed, change.because = f"the rollback to {name} {version} did not succeed", because or "asked for"
     if left != version:
-        quarantine(change, left, "rolled back on purpose")
+        quarantine(change, left, because or "rolled back on purpose")
     # `recover` must not take what is live for somebody else's when this rollback is interrupted.
     change.go_back(left, live, previous_of(live, version, enabled=True), f"rollback from {name} {left}")
     with signals.handled() as held, held.shielded():
         now = restore(change, f"rollback from {name} {left}")
         lift(change, version)
     console.good(f"rolled back: {now}, verified")
+    return now
 
 
 def _find(change: Change, live: Live, to: str | None, published: list[str]) -> str:

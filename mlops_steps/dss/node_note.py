@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mlops_steps.dss.deployers import Deployer
@@ -34,11 +34,15 @@ _TRIES = 3
 
 @dataclass(frozen=True)
 class Activation:
-    """A bundle that was activated, or was to be: only ``done`` says which. ``began``: milliseconds since 1970."""
+    """A bundle that was activated, or was to be: only ``done`` says which. ``began``: milliseconds since 1970.
+
+    ``before``: what was active then.
+    """
 
     began: int
     bundle: str
     done: bool = True
+    before: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def write_activation(
             local.pop(name, None)
         note = _note(local)
         others = [one for one in note.get(_MADE_LIVE) or [] if not _is_of(one, activation.began)]
-        entry = {"began": activation.began, "bundle": activation.bundle, "done": activation.done}
+        entry = asdict(activation)
         note[_MADE_LIVE] = [entry, *others][:_MOST]
         if taken_back is not None:
             note.pop(_TAKEN_BACK, None)
@@ -184,7 +188,15 @@ def _activations(note: Mapping[str, Any]) -> tuple[Activation, ...]:
     entries = note.get(_MADE_LIVE)
     for one in entries if isinstance(entries, list) else []:
         with suppress(KeyError, TypeError, ValueError):
-            found.append(Activation(int(one["began"]), node_id(one["bundle"], "bundle"), bool(one.get("done"))))
+            before = one.get("before")
+            found.append(
+                Activation(
+                    int(one["began"]),
+                    node_id(one["bundle"], "bundle"),
+                    bool(one.get("done")),
+                    node_id(before, "bundle") if before else None,
+                )
+            )
     return tuple(sorted(found, key=lambda one: one.began, reverse=True))
 
 

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from mlops_steps.dss.deployers import PROJECTS
 from mlops_steps.dss.session import Dss, expect
 
-#: Seals of a project that are kept; a bundle that was live needs none to become live again.
-MOST = 20
+#: Bundles whose seals are kept; one that was live needs none to become live again.
+MOST = 5
 
 
-def write(deployer: Dss, project_key: str, tag: str, prefix: str, replaces: Callable[[object], bool]) -> None:
-    """Puts the tag there, in the place of those that it ``replaces``; only the newest seals stay.
+def write(deployer: Dss, project_key: str, prefix: str, seals: Sequence[str]) -> None:
+    """Puts the seals there, each in the place of the one for the same infrastructure and bundle; old ones go.
 
-    Tags that do not begin with ``prefix`` are left alone. Raises :class:`NodeError`.
+    A seal is ``prefix`` and infrastructure, bundle and data with ``|`` between them. Tags that do not begin with
+    ``prefix`` are left alone. Raises :class:`NodeError`.
     """
     with deployer.asking(f"seal a bundle of project {project_key}"):
         settings = PROJECTS.published(deployer.client, project_key).get_settings()
         raw = expect(settings.get_raw(), dict, "the settings")
         tags = expect(raw.get("tags") or [], list, "the tags")
-        seals = [one for one in tags if str(one).startswith(prefix) and not replaces(one)]
-        others = [one for one in tags if not str(one).startswith(prefix)]
-        raw["tags"] = [*others, *seals[-(MOST - 1) :], tag]
+        mine = {_about(seal): seal for seal in [*(str(tag) for tag in tags if str(tag).startswith(prefix)), *seals]}
+        bundles = list(dict.fromkeys(bundle for _, bundle in reversed(mine)))[:MOST]
+        raw["tags"] = [
+            *(tag for tag in tags if not str(tag).startswith(prefix)),
+            *(seal for (_, bundle), seal in mine.items() if bundle in bundles),
+        ]
         settings.save()
+
+
+def _about(seal: str) -> tuple[str, str]:
+    """The infrastructure and the bundle that a seal is for."""
+    parts = [*seal.split("|"), "", ""]
+    return parts[1], parts[2]

@@ -78,12 +78,8 @@ def moment(at: float) -> str:
 
 
 def verdicts(looks: Sequence[Look]) -> dict[str, LateVerdict]:
-    """The late verdict of each version, the first one of it: it is the last word on a release."""
-    found: dict[str, LateVerdict] = {}
-    for look in looks:
-        for verdict in look.verdicts:
-            found.setdefault(verdict.version, verdict)
-    return found
+    """The late verdict of each version, the newest one of it: labels go on arriving."""
+    return {verdict.version: verdict for look in looks for verdict in look.verdicts}
 
 
 def releases_of_models(looks: Sequence[Look]) -> dict[str, str]:

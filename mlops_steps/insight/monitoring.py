@@ -17,6 +17,7 @@ from mlops_steps.dss import models
 from mlops_steps.dss.api_traffic import users_traffic
 from mlops_steps.insight import live_project, live_service, looks
 from mlops_steps.insight.findings import Finding, Level, measured
+from mlops_steps.insight.probation import OnProbation, on_probation, window
 from mlops_steps.report.attachments import Look
 from mlops_steps.system.console import Console
 from mlops_steps.system.extras import require
@@ -25,7 +26,7 @@ from mlops_steps.system.waiting import Deadline
 
 @dataclass
 class Seen:
-    """What a look has found so far. ``made_live``: when each unit became live, in seconds since 1970."""
+    """What a look has found so far. ``probations``: the versions that it may take back."""
 
     at: str
     now: float
@@ -36,7 +37,7 @@ class Seen:
     models: dict[str, str] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
-    made_live: dict[str, float] = field(default_factory=dict)
+    probations: list[OnProbation] = field(default_factory=list)
     reaction: str = ""
 
     @property
@@ -97,11 +98,11 @@ def _project_health(target: StageTarget, seen: Seen, deadline: Deadline) -> list
     monitor = target.settings.monitor
     with target.within(deadline):
         live = target.observe()
-        newest = next(target.made_live(live), None)
+        released = on_probation(target, live, window(target.settings, target.stage, "bundle"), seen.now)
     if live.version:
         seen.live["bundle"] = live.version
-    if newest and newest.version == live.version:
-        seen.made_live["bundle"] = max(newest.started / 1000, seen.made_live.get("bundle", 0.0))
+    if released:
+        seen.probations.append(released)
     return live_project.health(live, monitor)
 
 
@@ -146,7 +147,7 @@ def _labels(settings: Settings, samples: Any, seen: Seen, deadline: Deadline) ->
         current,
         looks.releases_of_models(now),
         looks.verdicts(seen.past),
-        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seen.now)),
+        seen.now,
         deadline,
     )
 
@@ -167,11 +168,11 @@ def _service(settings: Settings, stage: str, record: ReleaseRecord, seen: Seen, 
             # Before this look calls the service itself.
             traffic = users_traffic(settings, known, deployment.deployed) if deployment else None
             live = target.observe()
-            newest = next(target.made_live(live), None)
+            released = on_probation(target, live, window(settings, stage, "api service"), seen.now)
         if live.version:
             seen.live["version"] = live.version
-        if newest and newest.version == live.version:
-            seen.made_live["version"] = newest.started / 1000
+        if released:
+            seen.probations.append(released)
         found = live_service.health(live, monitor)
         if deployment is None:
             return found
@@ -191,10 +192,3 @@ def _activity(target: Any, live: Any, monitor: Any, deadline: Deadline, with_err
     found = live_service.response_times(asked, monitor.latency)
     # The API nodes' own counts are by version; these are of all versions.
     return found + (live_service.errors(asked, monitor.errors) if with_errors else [])
-
-
-def worst(findings: Sequence[Finding]) -> Level:
-    """The highest level among them."""
-    levels = {finding.level for finding in findings}
-    order = (Level.ACT, Level.UNKNOWN, Level.WARN, Level.GOOD)
-    return next((level for level in order if level in levels), Level.SKIPPED)

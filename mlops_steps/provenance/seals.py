@@ -73,11 +73,6 @@ def envelope_of(tag: str, key_id: str) -> bytes:
     return json.dumps(content).encode()
 
 
-def replaces(new: str, old: object) -> bool:
-    """Whether an old tag is the seal of the same bundle for the same infrastructure."""
-    return isinstance(old, str) and old.startswith(PREFIX) and old.split("|")[1:3] == new.split("|")[1:3]
-
-
 def hook_source(key: PublicKey) -> str:
     """The pre-deployment hook that accepts what this key has sealed, as a text of Python."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat

@@ -40,6 +40,7 @@ class Changes(Enum):
 
     NEVER = "never"
     ON_RELEASE_STAGE = "on the release stage"
+    ON_PROBATION = "while a release is on probation"
     ALWAYS = "always"
 
 
@@ -169,10 +170,13 @@ class Step:
         place = [stage] if self.has_stage else []
         in_turn(context.report, context.console, options.get(WAIT.name), lambda: module.run(context, *place, **own))
 
-    @property
-    def recovery(self) -> str:
-        """The step that finishes what an interrupted run of this one has left."""
-        return "api-recover" if self.of_service else "recover"
+    def recoveries(self, settings: Settings, stage: str | None) -> tuple[str, ...]:
+        """The steps that finish what an interrupted run of this one has left."""
+        if not self.of_both:
+            return ("api-recover" if self.of_service else "recover",)
+        project, service = settings.units_of(stage or "")
+        both = (project and settings.release.probation, service and settings.api.release.probation)
+        return tuple(step for step, may in zip(("recover", "api-recover"), both, strict=True) if may)
 
     def check_stage(self, settings: Settings, stage: str) -> None:
         """Raises :class:`ConfigError` with the nearest spelling when the configuration has no such stage."""
@@ -197,6 +201,8 @@ class Step:
             return False
         if self.changes is Changes.ON_RELEASE_STAGE:
             return stage == settings.release_stage().name
+        if self.changes is Changes.ON_PROBATION:
+            return bool(self.recoveries(settings, stage))
         return self.changes is Changes.ALWAYS
 
 

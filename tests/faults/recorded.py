@@ -16,6 +16,7 @@ from pathlib import Path
 from mlops_steps.sandbox.faults.board import LoggedRequest
 from mlops_steps.steps import accept, deploy, package
 from mlops_steps.system.pace import use
+from tests.faults import direct
 from tests.faults.matrix import Point, points
 from tests.faults.scenes import SCENES, ready
 from tests.faults.world import FIRST, INFRA, SMOKE, Attempt, World
@@ -25,6 +26,7 @@ Name = tuple[str, str, str]
 
 FOLDER = Path(__file__).with_name("requests")
 RELEASE, FAILED, PACKAGE, FIRST_DEPLOY, ACCEPT = "release", "failed release", "package", "first deploy", "accept"
+DIRECT, DIRECT_FAILED, DIRECT_FIRST = "direct", "direct failed", "direct first"
 #: They are asked until something has come about: how often is a matter of time.
 _POLLS = (
     "GET /futures/*",
@@ -77,6 +79,22 @@ def _first_release(world: World) -> Attempt:
     return world.release(world.patient)
 
 
+def _direct(world: World) -> Attempt:
+    direct.ready(world, direct.AGAIN)
+    return direct.release(world, patient=True)
+
+
+def _direct_failed(world: World) -> Attempt:
+    direct.ready(world, direct.AGAIN)
+    world.sandbox.nodes[INFRA].faults.add("scenario-ends", outcome="FAILED", target=SMOKE)
+    return direct.release(world, patient=True)
+
+
+def _direct_first(world: World) -> Attempt:
+    direct.ready(world, direct.NEVER)
+    return direct.release(world, patient=True)
+
+
 def _package(world: World) -> Attempt:
     world.reset()
     return world.run(lambda context: package.run(context, bundle_id="clean"), "package", world.patient)
@@ -105,6 +123,9 @@ CLEAN: dict[str, tuple[Callable[[World], Attempt], int]] = {
     RELEASE: (_release, 0),
     FAILED: (_failed_release, 4),
     FIRST: (_first_release, 0),
+    DIRECT: (_direct, 0),
+    DIRECT_FAILED: (_direct_failed, 4),
+    DIRECT_FIRST: (_direct_first, 0),
     PACKAGE: (_package, 0),
     FIRST_DEPLOY: (_first_deploy, 0),
     ACCEPT: (_accept, 0),

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from mlops_steps.config import load
+from mlops_steps.dss import seals
+from mlops_steps.dss.session import connect
 from mlops_steps.provenance.seals import PREFIX
 from mlops_steps.sandbox.services.deployer import hooks
 from tests.front_door.conftest import Workspace
@@ -172,6 +175,26 @@ def test_a_hook_that_fails_hangs_or_gives_nothing_refuses(workspace: Workspace) 
     assert result["status"] == "WARNING"
     assert "mind the gap" in texts(result)
     assert workspace.live() == bundle
+
+
+def test_the_seals_of_the_newest_bundles_stay_and_no_other_tag_goes(workspace: Workspace) -> None:
+    workspace.tested(1)
+    client = workspace.client("design")
+    project = client.get_projectdeployer().get_project(workspace.project)
+    settings = project.get_settings()
+    settings.get_raw()["tags"] = ["mine", f"{PREFIX}odd"]
+    settings.save()
+    configured = load(workspace.folder / "mlops.yml", workspace.environment)
+    with connect(configured, configured.deployer()) as deployer:
+        for number in range(seals.MOST + 3):
+            for infra in ("a", "b"):
+                seals.write(deployer, workspace.project, PREFIX, [f"{PREFIX}{infra}|b{number}|old"])
+            seals.write(deployer, workspace.project, PREFIX, [f"{PREFIX}{infra}|b{number}|x" for infra in ("a", "b")])
+    newest = range(3, seals.MOST + 3)
+    assert project.get_settings().get_raw()["tags"] == [
+        "mine",
+        *(f"{PREFIX}{infra}|b{number}|x" for number in newest for infra in ("a", "b")),
+    ]
 
 
 def test_three_hooks_run_at_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,12 +168,21 @@ def test_a_gate_that_asks_govern_needs_the_key_of_that_node(tmp_path: Path) -> N
         ("deploy", "prod", {}, True),
         ("deploy", "test", {}, False),
         ("test", "prod", {}, False),
+        ("monitor", "prod", {}, False),
     ],
 )
 def test_only_what_changes_production_is_recovered(
     settings: Settings, step: str, stage: str, options: dict[str, Any], leaves: bool
 ) -> None:
     assert STEPS[step].changes_production(settings, stage, options) is leaves
+
+
+def test_a_look_may_leave_a_restore_pending_where_releases_are_on_probation(settings: Settings) -> None:
+    release = settings.release.model_copy(update={"probation": 3600.0})
+    probing = settings.model_copy(update={"release": release})
+    assert STEPS["monitor"].recoveries(settings, "prod") == ()
+    assert STEPS["monitor"].recoveries(probing, "prod") == ("recover",)
+    assert STEPS["monitor"].changes_production(probing, "prod", {})
 
 
 def arguments(step: str, parameters: dict[str, Any]) -> Arguments:

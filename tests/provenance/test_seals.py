@@ -124,11 +124,3 @@ def test_a_seal_that_unpacks_to_too_much_is_refused() -> None:
     bomb = base64.urlsafe_b64encode(zlib.compress(b" " * 10_000_000)).decode()
     with pytest.raises(ValueError, match="too large"):
         deployer_hook.check(bomb, "P", "b", "auto-prod", "0" * 64)
-
-
-def test_only_the_newest_seals_of_other_bundles_stay() -> None:
-    artifact, tag = sealed(random.Random(1))
-    assert seals.replaces(tag, tag)
-    assert not seals.replaces(tag, tag.replace(f"|{artifact.bundle}|", "|other|"))
-    assert not seals.replaces(tag, "a tag of somebody")
-    assert not seals.replaces(tag, None)

@@ -25,6 +25,8 @@ from mlops_steps.system.waiting import Deadline
 
 #: Seconds for the look. When the nodes do not answer, the step itself says so.
 _LIMIT = 60.0
+# They find what they return to.
+_GO_BACK = ("rollback", "api-rollback", "monitor")
 
 
 def note(settings: Settings, step: Step, stage: str, bundle: str | None) -> str:
@@ -41,7 +43,7 @@ def note(settings: Settings, step: Step, stage: str, bundle: str | None) -> str:
         live = target.observe()
         change = Change.of(target, Report(settings.project, step.name, stage), console)
         version = bundle or change.recorded_version
-        if not step.name.endswith("rollback") and version and not change.pending:
+        if step.name not in _GO_BACK and version and not change.pending:
             _note(change, live, version, is_deploy=step.name == "deploy")
     return f"Live on {stage} before the {step.name}: {live}"
 

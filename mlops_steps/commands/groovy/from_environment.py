@@ -117,7 +117,7 @@ def _plan(request: Request, say: Say) -> None:
         keys = [f"{node.name} {node.variable}_API_KEY" for node in nodes]
         say("keys", ",".join([*keys, *requests.key_of_service(request)]))
         changes = request.step.changes_production(settings, request.stage, _flags(request))
-        if changes and request.step.name != request.step.recovery:
+        if changes and request.step.name not in request.step.recoveries(settings, request.stage):
             say("note", "true")
         _forget_reports(settings, request)
 
@@ -137,7 +137,7 @@ def _note(request: Request, say: Say) -> None:
 
 def _forget_reports(settings: Settings, request: Request) -> None:
     """A report of an earlier build, in this workspace or in what was unstashed, must not pass for one of this build."""
-    for step in (*_APPROVAL.values(), request.step.name, request.step.recovery):
+    for step in (*_APPROVAL.values(), request.step.name, *_recoveries(settings, request)):
         with suppress(OSError):
             (settings.reports / Report("", step, request.stage).file_name).unlink()
 
@@ -188,10 +188,19 @@ def _recover(request: Request, say: Say) -> int:
     if configuration.error is not None:
         code = _refuse(request, configuration, configuration.error)
     elif settings and request.step.changes_production(settings, request.stage, _flags(request)):
-        code = _call(request.step.recovery, request, configuration, Arguments())
-    steps = (*_approval_of(request), request.step.name, request.step.recovery)
+        for step in _recoveries(settings, request):
+            code = max(code, _call(step, request, configuration, Arguments()))
+    steps = (*_approval_of(request), request.step.name, *(_recoveries(settings, request) if settings else ()))
     _say_all(say, outcome(code, request, settings, steps, before, travel, interrupted=True))
     return code
+
+
+def _recoveries(settings: Settings, request: Request) -> tuple[str, ...]:
+    """The steps that recover this one; none where its stage is not in the configuration."""
+    try:
+        return request.step.recoveries(settings, request.stage)
+    except MlopsError:
+        return ()
 
 
 def _approval_of(request: Request) -> tuple[str, ...]:

@@ -147,7 +147,9 @@ class BundleTarget(ABC):
         """Raises :class:`SomebodyElse` when another process has taken the stage over; asked before each change."""
         if self.claim is None:
             return
-        others = [claim for claim in claims.read(self.notes, self.project, self.infra, self.of) if claim != self.claim]
+        others = [
+            claim for claim in claims.read(self.notes, self.project, [self.infra], self.of) if claim != self.claim
+        ]
         if others:
             raise SomebodyElse(
                 f"{others[0]} has taken over {self.infra} meanwhile; this process changes nothing there any more",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from mlops_steps.delivery.targets.archive_file import archive_file
@@ -88,22 +90,23 @@ class DirectTarget(BundleTarget):
     def wait_until_idle(self, deadline: Deadline, console: Console) -> None:
         """Waits for an activation that was begun, and whose end nobody has noted."""
         with self.within(deadline), console.waiting(f"looking for an activation under way on {self.infra}"):
-            self._await_activation(direct.state(self.node, self.project), deadline)
+            self._await_activation(deadline)
 
-    def _await_activation(self, state: State, deadline: Deadline) -> None:
-        newest = next(iter(state.note.activations), None)
-        if newest is None or newest.done or newest.bundle == state.bundle:
-            return
-        found = [state]
+    def _await_activation(self, deadline: Deadline) -> LiveDirect:
+        """What is active when no activation is under way any more, as far as that can be known."""
+        found = [direct.state(self.node, self.project)]
+        newest = next(iter(found[0].note.activations), None)
+        if newest is None or newest.done or newest.bundle == found[0].bundle:
+            return self._live(found[0])
 
         def look() -> bool | None:
             found[0] = direct.state(self.node, self.project)
             return True if found[0].bundle == newest.bundle else None
 
-        try:
+        # Otherwise it never reached the node, or the node gave it up.
+        with suppress(DeadlineExceeded):
             poll(look, deadline=deadline.at_most(pace().lost), what="the activation")
-        except DeadlineExceeded:
-            return  # it never reached the node, or the node gave it up
+        return self._live(found[0])
 
     def make_live(
         self,
@@ -124,30 +127,28 @@ class DirectTarget(BundleTarget):
         self.findings = []
         with self.within(deadline), console.waiting(f"deploying bundle {version} to {self.infra}") as wait:
             self.check_claim()
-            self._await_activation(direct.state(self.node, self.project), deadline)
-            now = self._unchanged(live, expected)
+            now = self._unchanged(live, expected, self._await_activation(deadline))
             if self._is_made(now, version, enabled):
                 return self._done(now, version, enabled, deadline)
             self._bring(version, now, deadline, wait.state)
             self.check_claim()
             wait.state(f"preloading bundle {version}")
             self._check(version, direct.preload(self.node, self.project, version, deadline), "lacks what it needs")
-            self._unchanged(live, expected)
+            self._unchanged(live, expected, self.observe())
             wait.state(f"activating bundle {version}")
             newest = next(iter(now.state.note.activations), None)
             began = max(int(time.time() * 1000), newest.began + 1 if newest else 0)
             initial, self._initial = self._initial, {}
-            node_note.write_activation(
-                self.node, self.project, Activation(began, version, done=False), deadline, initial=initial
-            )
+            entry = Activation(began, version, done=False, before=now.version)
+            node_note.write_activation(self.node, self.project, entry, deadline, initial=initial)
             found = direct.activate(self.node, self.project, version, {}, deadline)
             self._check(version, found, "refused to activate it")
             active = self._await_active(version, deadline, wait.state)
             return self._done(active, version, enabled, deadline)
 
-    def _unchanged(self, live: Live, expected: Callable[[Deployed], bool]) -> LiveDirect:
+    @staticmethod
+    def _unchanged(live: Live, expected: Callable[[Deployed], bool], now: LiveDirect) -> LiveDirect:
         """What is active. Raises :class:`SomebodyElse` when it is not what it was, or what this change has made."""
-        now = self.observe()
         if now.deployment and (live.deployment is None or not expected(now.deployment)):
             raise changed_by_another(now.deployment)
         return now
@@ -165,7 +166,7 @@ class DirectTarget(BundleTarget):
             self._set_triggers(not off, deadline)
         newest = next((one for one in now.state.note.activations if one.bundle == version), None)
         if newest and (not newest.done or off != now.state.note.taken_back):
-            entry = Activation(newest.began, version)
+            entry = replace(newest, done=True)
             node_note.write_activation(self.node, self.project, entry, deadline, taken_back=off)
             now = self.observe()
         return now
@@ -240,7 +241,7 @@ class DirectTarget(BundleTarget):
             if others:
                 raise Busy(f"stage {self.stage}: {others[0]} is at work on {self.infra}; nothing is active there")
 
-        claims.write(self.node, self.project, self.later, check, self.of)
+        claims.write(self.node, self.project, [self.later], check, self.of)
         self.claim, self.later = self.later, None
 
     def _check(self, version: str, found: list[Finding], what: str) -> None:
@@ -277,8 +278,7 @@ class DirectTarget(BundleTarget):
         The project stays on the node: it may hold data.
         """
         with self.within(deadline), console.waiting(f"taking what was created on {self.infra} out of service"):
-            self._await_activation(direct.state(self.node, self.project), deadline)
-            live = self.observe()
+            live = self._await_activation(deadline)
             if live.deployment is None:
                 return None
             self.check_claim()
