@@ -180,6 +180,15 @@ class ApiSettings(Section):
         """Whether this stage is released to: ``release_stage``, else the last one."""
         return name == (self.release_stage or next(reversed(self.stages), None))
 
+    def release_stage_name(self) -> str:
+        """The stage that is released to. Raises :class:`ConfigError` when there is none."""
+        name = self.release_stage or next(reversed(self.stages), None)
+        if name is None:
+            raise ConfigError(
+                "no stage of the API service is configured", next_step="add one to api.stages of mlops.yml"
+            )
+        return name
+
     def may_load(self, name: str) -> bool:
         """Whether calls may be sent to the stage in numbers.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from mlops_steps.delivery.record import Build, ReleaseRecord
-from mlops_steps.delivery.unit import Outcome
+from mlops_steps.delivery.unit import Kind, Outcome
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,18 @@ class Recorded:
     commit: str = ""
 
 
-def recorded(record: ReleaseRecord, stage: str) -> list[Recorded]:
-    """The changes of the stage that the record tells of."""
-    part = record.stages.get(stage)
+def recorded(record: ReleaseRecord, stage: str, kind: Kind = "bundle", name: str | None = None) -> list[Recorded]:
+    """The changes of the stage that the record tells of; ``name`` is what the history calls the project, or service."""
+    stages, commit = record.stages, record.project_commit
+    if kind != "bundle":
+        stages, commit = record.api_stages, record.package.project_commit if record.package else None
+    part = stages.get(stage)
     found = []
     for unit in part.units.values() if part else ():
         approved = part.approval.by if part and part.approval and part.approval.bundle == unit.version else ""
         base = Recorded(
-            record.project, unit.version, 0.0, 0.0, False, who=approved,
-            build=_build(record.build), commit=record.project_commit or "",
+            name or record.project, unit.version, 0.0, 0.0, False, who=approved,
+            build=_build(record.build), commit=commit or "",
         )  # fmt: skip
         if unit.deploy:
             began, ended = _times(unit.deploy, unit.since)

@@ -114,6 +114,12 @@ def version_of_update(raw: dict[str, Any]) -> str | None:
     return str(mapping["generation"]) if mapping.get("generation") else None
 
 
+def shares_of_update(raw: dict[str, Any]) -> tuple[tuple[str, float], ...]:
+    """The versions that shared the calls after an update of the history, and their shares (0 to 1); none for one."""
+    mapping = raw.get("generationsMapping")
+    return _shares(mapping) if isinstance(mapping, dict) and raw.get("enabled") is not False else ()
+
+
 def change(
     deployer: Dss,
     deployment: ServiceDeployment,

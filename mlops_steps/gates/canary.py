@@ -15,12 +15,24 @@ from mlops_steps.gates.canary_evidence import LOOKS, Call, Counts, Evidence, Lim
 from mlops_steps.gates.model import GateResult, GateVerdict
 from mlops_steps.report.attachments import Figure, Series
 
-__all__ = ["LOOKS", "Call", "Counts", "Evidence", "Limits", "Pair", "UserTimes", "judge"]
+__all__ = [
+    "FOR_P95",
+    "FOR_P99",
+    "LOOKS",
+    "Call",
+    "Counts",
+    "Evidence",
+    "Limits",
+    "Pair",
+    "UserTimes",
+    "found_at_the_end",
+    "judge",
+]
 
 # Parts of the false alarms that are allowed: errors matter most, and are found last.
 _PARTS = {"errors": 0.5, "latency": 0.25, "answers": 0.25}
 # Calls of the live version that a 95th and a 99th percentile need at least.
-_FOR_P95, _FOR_P99 = 40, 200
+FOR_P95, FOR_P99 = 40, 200
 # So many calls at most are behind the quantiles that a node tells: it keeps the latest ones.
 _TOLD = 1000
 
@@ -38,6 +50,17 @@ def judge(evidence: Evidence, limits: Limits, look: int, *, enough: bool) -> lis
         _settled(_latency(evidence, limits, level * _PARTS["latency"]), enough),
         _settled(judge_answers(evidence, limits, level * _PARTS["answers"]), enough),
     ]
+
+
+def found_at_the_end(limits: Limits, live_rate: float) -> float:
+    """The share of failed calls that is found nine times in ten by the calls of all steps, by the last look alone.
+
+    The comparison sends as many calls to the live version, of which ``live_rate`` fail.
+    """
+    from mlops_steps.gates.statistics.sequential import detectable, levels
+
+    last = levels([number / limits.looks for number in range(1, limits.looks + 1)], limits.false_alarms)[-1]
+    return detectable(live_rate, limits.calls * limits.steps, 0.5, alpha=last * _PARTS["errors"])
 
 
 def _settled(found: GateResult, enough: bool) -> GateResult:
@@ -76,7 +99,7 @@ def _surely_above(failed: int, calls: int, limits: Limits, level: float) -> bool
 
 def _latency(evidence: Evidence, limits: Limits, level: float) -> GateResult:
     """The calls of the comparison, and those of users, which share the false alarms that latency may raise."""
-    told = [times for times in evidence.times if min(times.live_calls, times.new_calls) >= _FOR_P95]
+    told = [times for times in evidence.times if min(times.live_calls, times.new_calls) >= FOR_P95]
     found = _paired_latency(evidence, limits, level / 2 if told else level)
     if found.verdict is GateVerdict.FAILED or not told:
         return found
@@ -95,7 +118,7 @@ def _users_wait(times: UserTimes, limits: Limits, level: float) -> str | None:
     from mlops_steps.gates.statistics.sequential import slower
 
     new_calls, live_calls = min(times.new_calls, _TOLD), min(times.live_calls, _TOLD)
-    for quantile, needed in ((0.95, _FOR_P95), (0.99, _FOR_P99)):
+    for quantile, needed in ((0.95, FOR_P95), (0.99, FOR_P99)):
         threshold = times.live.get(quantile)
         if threshold is None or min(new_calls, live_calls) < needed:
             continue
@@ -116,11 +139,11 @@ def _paired_latency(evidence: Evidence, limits: Limits, level: float) -> GateRes
 
     both = [pair for pair in evidence.pairs if not (pair.new.error or pair.live.error)]
     new, live = sorted(pair.new.seconds for pair in both), sorted(pair.live.seconds for pair in both)
-    if len(both) < _FOR_P95:
+    if len(both) < FOR_P95:
         return result(
             "latency",
             GateVerdict.INCONCLUSIVE,
-            f"{len(both)} calls that both answered; {_FOR_P95} needed",
+            f"{len(both)} calls that both answered; {FOR_P95} needed",
             rows=len(both),
         )
     p95, live_p95 = _quantile(new, 0.95), _quantile(live, 0.95)
@@ -131,7 +154,7 @@ def _paired_latency(evidence: Evidence, limits: Limits, level: float) -> GateRes
         common["limit"] = f"95th percentile at most {_ms(limits.max_latency)}; {limit}"
         if p95 > limits.max_latency and len(both) >= limits.calls:
             return result("latency", GateVerdict.FAILED, f"too slow: {message}", **common)
-    for quantile, needed in ((0.95, _FOR_P95), (0.99, _FOR_P99)):
+    for quantile, needed in ((0.95, FOR_P95), (0.99, FOR_P99)):
         if len(both) < needed:
             continue
         threshold = _quantile(live, quantile)

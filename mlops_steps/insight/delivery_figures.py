@@ -117,7 +117,9 @@ def _attempts(changes: Sequence[PastChange]) -> list[_Attempt]:
                 continue  # tried once more
             back = next((one for one in changes if one.began > change.began and one.what != "failed"), None)
             found.append(_Attempt(change.ended, True, back.ended if back else None))
-        elif change.what in _LIVE:
+        elif change.what == "canary" and after and (after.version, after.what in _LIVE) == (change.version, True):
+            continue  # it counts as the release that it became
+        elif change.what in (*_LIVE, "canary"):
             back = next((one for one in later if one.what != "failed"), None)
             undone = back is not None and back.what == "rolled back"
             found.append(_Attempt(change.ended, undone, back.ended if undone and back else None))

@@ -7,14 +7,14 @@ build, and who approved. Knows no node and no clock: everything is given.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Literal
 
 from mlops_steps.delivery.recorded_changes import Recorded
 from mlops_steps.report.attachments import PastRelease
 
-What = Literal["released", "released again", "rolled back", "updated again", "failed"]
+What = Literal["released", "released again", "rolled back", "updated again", "failed", "canary"]
 Source = Literal["pipeline", "by hand", "not known"]
 
 #: Seconds that the clocks of an agent and of the deployer may differ.
@@ -25,7 +25,10 @@ _WHOLE = 1.0
 
 @dataclass(frozen=True)
 class Update:
-    """An update of a deployment, as the deployer has kept it. Times are seconds since 1970."""
+    """An update of a deployment, as the deployer has kept it. Times are seconds since 1970.
+
+    ``shares`` are the versions that shared the calls of an API service from then on, with their shares (0 to 1).
+    """
 
     project: str
     began: float
@@ -33,6 +36,7 @@ class Update:
     succeeded: bool
     version: str | None
     who: str = ""
+    shares: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,20 +78,31 @@ def changes(updates: Iterable[Update], records: Sequence[Recorded]) -> list[Past
     """The changes of one project on one stage, the oldest first.
 
     A version that was never live before is released. One that was live before what it replaces is rolled back to; one
-    that came after it, and had been rolled back, is released again. Where records are known since then, a change that
-    none of them tells of was made by hand.
+    that came after it, and had been rolled back, is released again. A canary is one change, however many its
+    steps; what answers alone after it was released, or was rolled back to. Where records are known since then, a change
+    that none of them tells of was made by hand.
     """
-    ordered = sorted(updates, key=lambda one: one.began)
+    ordered = _named(sorted(updates, key=lambda one: one.began))
     tells = _told(ordered, records)
     known_since = min((one.began for one in records), default=None)
     order: list[str | None] = []
     live: str | None = None
-    found = []
+    found: list[PastChange] = []
+    compared = False
     for place, update in enumerate(ordered):
         told = tells.get(place)
+        if update.succeeded and update.shares and not dict(update.shares).get(str(update.version)):
+            compared = True  # without a call of a user
+            continue
         what = _what(update, live, order)
-        if told and told.restore and what != "failed":
+        tried = bool(found) and found[-1].what == "canary"
+        if tried and what == "canary" and found[-1].version == update.version:
+            found[-1] = replace(found[-1], ended=max(update.began, update.ended))
+            continue
+        restores = (told is not None and told.restore and not compared) or (tried and what == "updated again")
+        if restores and what not in ("failed", "canary"):
             what = "rolled back"
+        compared = False
         source: Source = "not known"
         if told:
             source = "pipeline"
@@ -108,16 +123,31 @@ def changes(updates: Iterable[Update], records: Sequence[Recorded]) -> list[Past
                 told.why if told else "",
             )
         )
-        if update.succeeded:
+        if update.succeeded and not update.shares:
             live = update.version
             if live not in order:
                 order.append(live)
     return found
 
 
+def _named(updates: Sequence[Update]) -> list[Update]:
+    """The updates; one after which several versions share the calls gets the one that was not live."""
+    live, found = None, []
+    for update in updates:
+        if update.shares:
+            new = [version for version, _ in update.shares if version != live]
+            update = replace(update, version=new[-1] if new else live)
+        elif update.succeeded:
+            live = update.version
+        found.append(update)
+    return found
+
+
 def _what(update: Update, live: str | None, order: list[str | None]) -> What:
     if not update.succeeded:
         return "failed"
+    if update.shares:
+        return "canary"
     if update.version == live:
         return "updated again"
     if update.version not in order:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.exclusive import claimed, infra_lock
@@ -24,7 +26,11 @@ from mlops_steps.errors import MlopsError
 from mlops_steps.steps.context import Context
 from mlops_steps.system.extras import require
 from mlops_steps.system.interrupts import Stop
+from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
+
+if TYPE_CHECKING:
+    from mlops_steps.trials.queries import Query
 
 
 def run(context: Context, stage: str, *, dry_run: bool = False, force: str | None = None) -> None:
@@ -114,6 +120,22 @@ def _canary(context: Context, stack: ExitStack, target: ApiDeployerTarget, live:
     canary = Canary(target, api.release.canary, start)
     canary.check(live)
     if live.version or (live.deployment and live.deployment.sharing):
-        for line in planned(api.release.canary):
+        deployment = live.deployment
+        rate = _rate(target, deployment, records) if isinstance(deployment, ServiceDeployment) else None
+        for line in planned(api.release.canary, rate):
             context.console.line(f"canary: {line}")
     return canary
+
+
+def _rate(target: ApiDeployerTarget, deployment: ServiceDeployment, records: Sequence[Query]) -> float | None:
+    """How many pairs of calls a second are answered now; a few calls of the live version tell. ``None``: not known."""
+    from mlops_steps.trials.canary import rate_seen
+
+    settings, service = target.settings, deployment.deployed
+    with ExitStack() as stack:
+        nodes = [
+            stack.enter_context(connect_api_node(settings, service=service, node=node, retries=0))
+            for node in target.nodes.settings_of(deployment)
+        ]
+        limit = Deadline(min(settings.api.call_timeout, pace().look))
+        return rate_seen(nodes, records, settings.api.release.canary, limit)

@@ -11,16 +11,16 @@ from datetime import datetime, timezone
 from json import dumps
 from pathlib import Path
 
-from mlops_steps.config import NodeSettings, Settings
+from mlops_steps.config import Settings
 from mlops_steps.delivery import release_notes
 from mlops_steps.delivery.record import LARGEST, ReleaseRecord
-from mlops_steps.delivery.recorded_changes import Recorded, recorded
-from mlops_steps.dss import bundles, deployments, direct, updates
-from mlops_steps.dss.session import Dss, connect
+from mlops_steps.delivery.recorded_changes import recorded
+from mlops_steps.dss import api_services, bundles
+from mlops_steps.dss.session import connect
 from mlops_steps.errors import ConfigError, MlopsError
-from mlops_steps.insight import delivery_figures
+from mlops_steps.insight import delivery_figures, past_updates
 from mlops_steps.insight.delivery_figures import Commit, Figures
-from mlops_steps.insight.history import PastChange, Update, changes
+from mlops_steps.insight.history import PastChange, changes
 from mlops_steps.jenkins import access
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
@@ -52,14 +52,13 @@ def run(
     settings, report, console = context.settings, context.report, context.console
     now = time.time()
     begin = _since(since or _DEFAULT, now)
-    stage = settings.release_stage()
-    report.set(infrastructure=stage.infra, since=_day(begin))
+    stages = _stages(settings)
+    report.set(infrastructure=", ".join(infra for _, infra in stages.values()), since=_day(begin))
     with report.case("records") as case:
         known = list(_records(settings, console, job or os.environ.get("JOB_NAME"), records, begin))
-        told = [one for record in known for one in recorded(record, stage.name)]
         case.stdout = f"{len(known)} release records"
     with report.case("history") as case:
-        histories = _histories(settings, told, all_=all_)
+        histories = _histories(settings, known, all_=all_)
         commits = {project: _commits(settings, project, past) for project, past in histories.items()}
         shown = {project: [one for one in past if one.ended >= begin] for project, past in histories.items()}
         found = {
@@ -69,11 +68,28 @@ def run(
         over_all = delivery_figures.figures(histories, commits, begin, now)
         case.stdout = _in_words(shown, found, over_all if all_ else None)
         report.attach().releases.extend(
-            change.as_release(stage.name)
-            for change in shown.get(settings.project, [])
+            change.as_release(stage)
+            for name, (stage, _) in stages.items()
+            for change in shown.get(name, [])
             if change.what != "updated again"
         )
     console.result(_as_json(shown, found, over_all, begin) if json else case.stdout)
+
+
+def _stages(settings: Settings) -> dict[str, tuple[str, str]]:
+    """The stage that is released to, for people, and its infrastructure: of the project, and of its API service.
+
+    Raises :class:`ConfigError` when there is neither.
+    """
+    api = settings.api
+    found: dict[str, tuple[str, str]] = {}
+    if settings.stages() or not (api.service and api.stages):
+        stage = settings.release_stage()
+        found[settings.project] = (stage.name, str(stage.infra))
+    if api.service and api.stages:
+        name = api.release_stage_name()
+        found[past_updates.service_name(settings)] = (f"{name}, API service", api.stage(name).infra)
+    return found
 
 
 def _since(text: str, now: float) -> float:
@@ -125,54 +141,31 @@ def _records(
         session.close()
 
 
-def _histories(settings: Settings, told: list[Recorded], *, all_: bool) -> dict[str, list[PastChange]]:
-    """The changes of the release stage by project; those of the others, which have no record here, with ``all_``."""
-    stage = settings.release_stage()
-    if stage.is_direct:
-        return {settings.project: changes(_activations(settings, stage), told)}
-    with connect(settings, settings.deployer()) as deployer, deployer.within(Deadline(_LIMIT)):
-        ids = {}
-        own = deployments.find(
-            deployer, settings.project, str(stage.infra), stage.deployment, settings.deployment_id(stage)
-        )
-        if own:
-            ids[settings.project] = own.id
-        if all_:
-            ids = {**deployments.on_infrastructure(deployer, str(stage.infra)), **ids}
-        return {
-            project: changes(_updates(deployer, project, deployment), told if project == settings.project else [])
-            for project, deployment in ids.items()
-        }
-
-
-def _updates(deployer: Dss, project: str, deployment: str) -> list[Update]:
-    return [
-        Update(
-            project,
-            past.started / 1000,
-            past.ended / 1000,
-            past.succeeded,
-            past.version,
-            one_line(str(past.raw.get("requester") or ""), 100),
-        )
-        for past in updates.history(deployer, deployment)
-        if not past.running
-    ]
-
-
-def _activations(settings: Settings, stage: NodeSettings) -> list[Update]:
-    """Those of a stage without a deployer, by the note on its node, which does not say how long they took."""
-    with connect(settings, stage) as node, node.within(Deadline(_LIMIT)):
-        past = direct.state(node, settings.project).note.activations
-    return [Update(settings.project, one.began / 1000, one.began / 1000, True, one.bundle) for one in past if one.done]
+def _histories(settings: Settings, known: list[ReleaseRecord], *, all_: bool) -> dict[str, list[PastChange]]:
+    """The changes of the release stage by project, and those of the API service; a project of others has no record."""
+    found: dict[str, list[PastChange]] = {}
+    for project, past in past_updates.of_projects(settings, all_=all_).items():
+        own = known if project == settings.project else []
+        stage = settings.release_stage().name
+        found[project] = changes(past, [one for record in own for one in recorded(record, stage)])
+    service = past_updates.of_service(settings) if settings.api.service and settings.api.stages else None
+    if service is not None:
+        name, stage = past_updates.service_name(settings), settings.api.release_stage_name()
+        told = [one for record in known for one in recorded(record, stage, "api service", name)]
+        found[name] = changes(service, told)
+    return found
 
 
 def _commits(settings: Settings, project: str, past: list[PastChange]) -> list[Commit]:
     """The project's commits, the newest first; and tells each change of which one it is. None where nobody says."""
     try:
         with connect(settings, settings.node("design")) as design, design.within(Deadline(pace().look)):
-            notes = bundles.all_release_notes(design, project)
-            found = bundles.project_commits(design, project, _MOST_COMMITS)
+            if of_service := project == _service(settings):
+                notes = api_services.release_notes(design, settings.project, settings.api.required_service())
+            else:
+                notes = bundles.all_release_notes(design, project)
+            own = settings.project if of_service else project
+            found = bundles.project_commits(design, own, _MOST_COMMITS)
     except MlopsError:
         return []
     origins = {bundle: release_notes.origin(text) for bundle, text in notes.items()}
@@ -181,6 +174,10 @@ def _commits(settings: Settings, project: str, past: list[PastChange]) -> list[C
         if origin and origin.commit and not change.commit:
             past[place] = replace(change, commit=origin.commit)
     return [Commit(one["id"], _seconds(one["time"])) for one in found]
+
+
+def _service(settings: Settings) -> str | None:
+    return past_updates.service_name(settings) if settings.api.service else None
 
 
 def _seconds(moment: str) -> float:
@@ -201,7 +198,8 @@ def _in_words(shown: dict[str, list[PastChange]], found: dict[str, Figures], ove
 def _table(past: list[PastChange], *, with_project: bool) -> str:
     if not past:
         return "no change in this time"
-    lines = [[*(["project"] if with_project else []), "when", "bundle", "what", "took", "by", "who", "build", "why"]]
+    what = "version" if any(change.project.startswith(past_updates.SERVICE) for change in past) else "bundle"
+    lines = [[*(["project"] if with_project else []), "when", what, "what", "took", "by", "who", "build", "why"]]
     for change in sorted(past, key=lambda one: one.began, reverse=True):
         took = duration(round(change.ended - change.began, 1)) if change.ended > change.began else ""
         cells = [change.at, change.version, change.what, took, change.source, change.who, change.build, change.why]

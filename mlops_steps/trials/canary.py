@@ -12,11 +12,25 @@ from mlops_steps.dss.api_node import ScoringClient
 from mlops_steps.dss.api_services import Endpoint
 from mlops_steps.dss.api_traffic import Traffic
 from mlops_steps.errors import CheckFailed, NodeError
-from mlops_steps.gates.canary import LOOKS, Call, Counts, Evidence, Limits, Pair, UserTimes, judge
+from mlops_steps.gates.canary import (
+    FOR_P95,
+    LOOKS,
+    Call,
+    Counts,
+    Evidence,
+    Limits,
+    Pair,
+    UserTimes,
+    found_at_the_end,
+    judge,
+)
 from mlops_steps.gates.model import GateResult, GateVerdict, worst_of
 from mlops_steps.system.parallel import gather
-from mlops_steps.system.waiting import Deadline
+from mlops_steps.system.waiting import Deadline, duration
 from mlops_steps.trials.queries import Query, own_queries
+
+#: A share of failed calls that is usual, for the plan.
+_USUAL_ERRORS = 0.01
 
 
 def records_of(queries: Sequence[Query], endpoints: Sequence[Endpoint]) -> list[Query]:
@@ -58,17 +72,7 @@ class Comparison:
         self._traffic = traffic
         self._before = traffic()
         self._evidence = Evidence()
-        self._limits = Limits(
-            calls=settings.calls,
-            max_errors=settings.max_errors,
-            max_latency=settings.max_latency,
-            slower=settings.slower,
-            worse=settings.worse,
-            agreement=settings.agreement,
-            tolerance=settings.tolerance,
-            false_alarms=settings.false_alarms,
-            steps=len(settings.steps),
-        )
+        self._limits = limits_of(settings)
         self._step = 0
         self._turn = 0
 
@@ -147,10 +151,62 @@ def _call(node: ScoringClient, query: Query, version: str, deadline: Deadline) -
     return Call(took, answer.prediction)
 
 
-def planned(settings: CanarySettings) -> Iterator[str]:
-    """What the canary will do, a line for each step."""
+def rate_seen(
+    nodes: Sequence[ScoringClient], records: Sequence[Query], settings: CanarySettings, deadline: Deadline
+) -> float | None:
+    """How many pairs of calls a second the live version would answer now, by a few calls to it.
+
+    ``None`` when one of them fails, or when the deadline passes: then it is not known.
+    """
+    count = min(2 * settings.parallel, 2 * settings.calls)
+
+    def ask(turn: int) -> None:
+        node, query = nodes[turn % len(nodes)], records[turn % len(records)]
+        with node.within(deadline):
+            node.predict(query.endpoint, query.features or {}, dispatch_key="mlops-steps")
+
+    start = time.monotonic()
+    try:
+        gather([partial(ask, turn) for turn in range(count)], workers=settings.parallel)
+    except NodeError:
+        return None
+    return count / 2 / max(time.monotonic() - start, 1e-3)
+
+
+def planned(settings: CanarySettings, rate: float | None = None) -> Iterator[str]:
+    """What the canary will do, a line for each step; then what its calls can show.
+
+    ``rate``: the pairs of calls a second that are seen now.
+    """
+    needed = settings.calls / rate if rate else None
+    takes = f"about {duration(max(1, round(needed)))} at the rate seen now, " if needed is not None else ""
     for share, after in itertools.zip_longest(settings.steps, settings.steps[1:]):
         then = "then the next" if after else "then all"
         if settings.only_compares:
             then = "then the live version alone again"
-        yield f"{share:g} % of the calls, {settings.calls} calls of each version compared; {then}"
+        yield (
+            f"{share:g} % of the calls, {settings.calls} calls of each version compared ({takes}"
+            f"{duration(settings.step_timeout)} at most); {then}"
+        )
+    found = found_at_the_end(limits_of(settings), _USUAL_ERRORS)
+    yield (
+        f"{settings.calls * len(settings.steps)} calls of each version in all find {found:.1%} of failed calls nine "
+        f"times in ten, where {_USUAL_ERRORS:.0%} of the live version's fail; latency needs {FOR_P95} calls"
+    )
+    if needed is not None and needed > settings.step_timeout:
+        yield "at the rate seen now a step reaches its limit before it has its calls, and is inconclusive"
+
+
+def limits_of(settings: CanarySettings) -> Limits:
+    """The limits that the configuration sets."""
+    return Limits(
+        calls=settings.calls,
+        max_errors=settings.max_errors,
+        max_latency=settings.max_latency,
+        slower=settings.slower,
+        worse=settings.worse,
+        agreement=settings.agreement,
+        tolerance=settings.tolerance,
+        false_alarms=settings.false_alarms,
+        steps=len(settings.steps),
+    )

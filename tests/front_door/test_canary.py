@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import re
 import shutil
 import signal
 import threading
@@ -89,6 +90,11 @@ def test_a_good_version_gets_all_calls_step_by_step(canary: ApiWorkspace) -> Non
     assert canary.serving("api-prod") == on_prod("v2")
     assert not failed(answered)
     assert answered["v1"] > 0 < answered["v2"]
+    # The plan comes first: what a verdict needs, and how long that takes at the rate seen.
+    assert re.search(
+        r"canary: 5 % of the calls, 80 calls of each version compared \(about \d+m?s? at the rate", result.err
+    )
+    assert "canary: 160 calls of each version in all find " in result.err
     report = result.report("api-release-prod")
     names = [case.get("name") for case in report.iter("testcase")]
     assert names == ["gate", "archive", "canary 5 %", "canary 50 %", "deploy", "smoke-test"]

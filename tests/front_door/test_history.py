@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from mlops_steps.sandbox.site import Sandbox
+from tests.front_door.api_workspace import ApiWorkspace, api
 from tests.front_door.conftest import Workspace, create_project, set_stage_variable
 from tests.jenkins.fake_controller import TOKEN, USER, FakeBuild, FakeController
+
+__all__ = ["api"]
 
 JOB = "churn"
 Story = tuple[Workspace, list[str], FakeController]
@@ -114,3 +117,40 @@ def test_nothing_in_the_time_is_said(story: Story) -> None:
     out = story[0].ok("history", "--since", "0d").out
     assert out.startswith("no change in this time")
     assert "lead time for changes  not known" in out
+
+
+def test_an_api_service_has_a_history_of_its_own(api: ApiWorkspace) -> None:
+    api.deployed("v1")
+    api.ok("api-release", "--stage", "prod")
+    api.deployed("v2")
+    records = {"endpoint": "score", "queries": [{"features": {"age": age, "calls": 1}} for age in range(40)]}
+    (api.folder / "records.yml").write_text(json.dumps(records))
+    shares = {"shares": [5, 50, 100], "calls": 80, "records": "records.yml", "mode": "MULTI_GENERATION"}
+    canary = {"tests": "off", "strategy": "canary", "canary": {**shares, "slower": 100}}
+    api.configure(api={"release": canary})
+    api.ok("api-release", "--stage", "prod")
+    api.model("m3", weight=4)
+    api.deployed("v3")
+    assert api.run("api-release", "--stage", "prod").code == 4
+    document = json.loads(api.ok("history", "--json").out)
+    name = f"API service {api.service}"
+    assert {change["project"] for change in document["changes"]} == {name}
+    said = [(change["version"], change["before"], change["what"]) for change in document["changes"]]
+    assert said == [
+        ("v1", None, "released"),
+        ("v2", "v1", "canary"),
+        ("v2", "v1", "released"),
+        ("v3", "v2", "canary"),
+        ("v2", "v2", "rolled back"),
+    ]
+    last = document["changes"][-1]
+    assert last["source"] == "pipeline"
+    assert "the canary failed at 5 %" in last["why"]
+    assert document["changes"][0]["commit"]
+    figures = document["figures"][name]
+    assert (figures["deployments"], figures["failed"], figures["attempts"]) == (2, 1, 3)
+    out = api.ok("history").out
+    assert out.splitlines()[0].split()[:3] == ["when", "version", "what"]
+    assert "change failure rate    33 % (1 of 3)" in out
+    page = (api.folder / "reports/html/index.html").read_text()
+    assert "prod, API service" in page

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_steps.gates.canary import LOOKS, Call, Counts, Evidence, Limits, Pair, UserTimes, judge
+from mlops_steps.gates.canary import LOOKS, Call, Counts, Evidence, Limits, Pair, UserTimes, found_at_the_end, judge
 from mlops_steps.gates.model import GateResult, GateVerdict, worst_of
 
 STEPS = 2
@@ -92,6 +92,24 @@ def test_three_failed_calls_in_a_hundred_against_one_are_found_in_a_thousand() -
                 found += 1
                 break
     assert found >= 90
+
+
+def test_the_plan_names_the_errors_that_the_calls_find_nine_times_in_ten() -> None:
+    given = limits(calls=500)
+    rate, chance, found = found_at_the_end(given, 0.01), random.Random(2), 0
+    assert 0.02 < rate < 0.06
+    for _ in range(150):
+        new = [chance.random() < rate for _ in range(1000)]
+        live = [chance.random() < 0.01 for _ in range(1000)]
+        for look in range(1, given.looks + 1):
+            seen = 1000 * look // given.looks
+            evidence = Evidence([], live=Counts(seen, sum(live[:seen])), new=Counts(seen, sum(new[:seen])))
+            if judge(evidence, given, look, enough=True)[0].verdict is GateVerdict.FAILED:
+                found += 1
+                break
+    assert found >= 0.85 * 150
+    assert found_at_the_end(limits(calls=50_000), 0.01) < 0.013
+    assert found_at_the_end(limits(calls=1), 0.01) > 0.9
 
 
 def test_a_harmless_delay_of_each_call_is_not_held_against_a_version() -> None:

@@ -52,6 +52,37 @@ def test_what_no_record_tells_of_was_made_by_hand_as_far_back_as_records_go() ->
     assert found[3].as_release("prod").note == "by hand"
 
 
+def shared(at: float, **shares: float) -> Update:
+    return Update("P", START + at, START + at + 1, True, None, shares=tuple(shares.items()))
+
+
+def test_a_canary_is_one_change_and_what_answers_alone_after_it_says_how_it_ended() -> None:
+    updates = [
+        Update("P", START, START + 1, True, "a"),
+        *(shared(10 + step, a=1 - step / 10, b=step / 10) for step in (1, 2, 3)),
+        Update("P", START + 20, START + 21, True, "b"),
+        shared(30, b=0.9, c=0.1),
+        Update("P", START + 40, START + 41, True, "b"),
+        # Only compared: no user had an answer of it.
+        shared(50, b=1.0, d=0.0),
+        Update("P", START + 60, START + 61, True, "b"),
+    ]
+    restore = Recorded("P", "b", START + 59, START + 62, restore=True, why="only compared")
+    found = changes(updates, [restore])
+    assert [(one.version, one.what) for one in found] == [
+        ("a", "released"),
+        ("b", "canary"),
+        ("b", "released"),
+        ("c", "canary"),
+        ("b", "rolled back"),
+        ("b", "updated again"),
+    ]
+    assert found[1].ended - found[1].began == 3
+    counted = figures({"P": found}, {}, START, START + DAY)
+    assert (counted.deployments, counted.failed, counted.attempts) == (2, 1, 3)
+    assert counted.time_to_restore == 10
+
+
 def test_clocks_may_differ_and_a_later_click_is_no_part_of_the_record() -> None:
     record = Recorded("P", "a", START + 50, START + 90, restore=False)
     updates = [Update("P", START + at, START + at, True, version) for at, version in ((0, "a"), (70, "b"), (140, "a"))]

@@ -92,6 +92,19 @@ def plan(live_rate: float, new_rate: float, share: float, *, alpha: float = ALPH
     return Plan(new_calls, math.ceil(new_calls * ratio))
 
 
+def detectable(live_rate: float, new_calls: int, share: float, *, alpha: float = ALPHA, power: float = POWER) -> float:
+    """The smallest rate of failed calls (to three digits) that so many calls of the new version show, by :func:`plan`.
+
+    1.0 where no rate is shown with so few calls.
+    """
+    low, high = live_rate, 1.0
+    while high - low > 5e-4:
+        middle = (low + high) / 2
+        enough = plan(live_rate, middle, share, alpha=alpha, power=power).new_calls <= new_calls
+        low, high = (low, middle) if enough else (middle, high)
+    return round(high, 3)
+
+
 def regression_found(
     new_errors: int, new_calls: int, live_errors: int, live_calls: int, *, level: float, margin: float = 0.0
 ) -> bool:

@@ -52,6 +52,8 @@ USUAL_SMOKE = 3.0
 # Nothing is known of the machine yet.
 _AT_FIRST = 6.0
 _NOT_INHERITED = ("MLOPS_CONFIG", "GIT_COMMIT", "JOB_NAME", "BUILD_URL")
+# Only a build of which it is known who has started it may force something.
+_STARTED_BY = '{"causes": [{"kind": "UserIdCause", "user": "rehearsal"}]}'
 _TAIL_LINES = 25
 _WIDTH = 120
 _IN_DOUBT = 5
@@ -213,6 +215,7 @@ class Rehearsal:
         log = self.out / "preparation.log"
         if build:
             self._environment["BUILD_NUMBER"] = str(build)
+            self._environment["MLOPS_STARTED_BY"] = _STARTED_BY
         with self.console.waiting(f"preparing: mlops-steps {' '.join(arguments)}"):
             code = self._run(arguments, log)
         if code != 0:
