@@ -27,7 +27,7 @@ def check_needed(
     """Raises :class:`CheckFailed` when the node lacks what the bundle needs.
 
     Only before the first change: what an earlier attempt has begun is finished or restored, whatever the node lacks.
-    ``needs`` is ``None`` where that is not asked for. Which scenarios are replaced is asked ``ahead`` of a release only,
+    ``needs`` is ``None`` where that is not asked for. Scenarios that are replaced are asked for ``ahead`` only,
     unless it may stop that.
     """
     settings = target.settings.compare
