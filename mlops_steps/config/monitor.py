@@ -96,6 +96,13 @@ class LabelSettings(Section):
     model: ObjectName | None = Field(
         default=None, description="Saved model whose versions the column `version` names, where it names such."
     )
+    time: ObjectName | None = Field(
+        default=None, description="Column with the time of the prediction (ISO 8601, or milliseconds since 1970)."
+    )
+    window: Days | None = Field(
+        default=None,
+        description="Only predictions of this time count for the live version, such as 30d. Default: all of its own.",
+    )
     scenario: Id | None = Field(default=None, description="Scenario that collects predictions and labels; run first.")
     warn: float | None = Field(default=None, allow_inf_nan=False, description="Value that is a warning when passed.")
     act: float | None = Field(
@@ -107,6 +114,8 @@ class LabelSettings(Section):
     def _has_its_columns(self) -> LabelSettings:
         if getattr(self, self.score) is None:
             raise ValueError(f"must name the column {self.score} for the metric {self.metric}")
+        if self.window and not self.time:
+            raise ValueError("window requires time, the column with the time of the prediction")
         return self
 
     @property

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, SecretStr, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SecretStr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
@@ -112,6 +119,18 @@ class InfraSettings(ConnectionSettings):
         "stage, without a Project Deployer.",
     )
     place: Annotated[str, SkipJsonSchema()] = ""
+
+    @model_serializer(mode="wrap")
+    def _as_in_the_file(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is its first part's, and without the names that parts have from their place."""
+        found: dict[str, Any] = handler(self)
+        found.pop("place", None)
+        for key in self.parts():
+            for name in (*_OF_A_CONNECTION, *(_OF_AN_INFRA if key == "infras" else ())):
+                found.pop(name, None)
+            for part in found.get(key, {}).values():
+                part.pop("name", None)
+        return found
 
     @model_validator(mode="before")
     @classmethod

@@ -5,7 +5,9 @@ Each method that is named like a transition of :mod:`mlops_steps.delivery.phases
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ class Change:
     record: ReleaseRecord
     record_path: Path
     dry_run: bool = False
+    #: Held while the record is changed and written: units that are changed side by side share it, and the record.
+    lock: AbstractContextManager[Any] = field(default_factory=threading.RLock, repr=False)
     failed: str = "the release failed and what was live before could not be restored"
     because: str = "the release failed because"
 
@@ -213,19 +217,20 @@ class Change:
         return live.deployment.id if live.deployment else self.unit.deployment
 
     def _go(self, transition: Transition, *, save: bool = True, must: bool = True, **fields: Any) -> None:
-        before = self.unit.model_copy()
-        self.unit.go(transition, **fields)
-        if self.dry_run or not save:
-            return
-        try:
-            self.record.save(self.record_path)
-        except ConfigError as error:
-            if must:
-                # What is not written has not happened.
-                self.record.stage(self.target.stage, self.target.words.kind).units[self.target.infra] = before
-                raise
-            # A full disk must not keep production from being restored: what is pending was written before.
-            self.console.warn(error.message)
+        with self.lock:
+            before = self.unit.model_copy()
+            self.unit.go(transition, **fields)
+            if self.dry_run or not save:
+                return
+            try:
+                self.record.save(self.record_path)
+            except ConfigError as error:
+                if must:
+                    # What is not written has not happened.
+                    self.record.stage(self.target.stage, self.target.words.kind).units[self.target.infra] = before
+                    raise
+                # A full disk must not keep production from being restored: what is pending was written before.
+                self.console.warn(error.message)
 
 
 def previous_of(live: Live, version: str | None, *, enabled: bool | None = None) -> Previous:

@@ -25,6 +25,7 @@ from dataikuapi.utils import DataikuException
 
 from mlops_steps.config.fields import is_loopback
 from mlops_steps.dss.url_parts import check_url
+from mlops_steps.system.cancellation import check_cancelled
 from mlops_steps.system.request_limit import RequestLimit, mount
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.text import one_line
@@ -153,6 +154,7 @@ class NodeSession(requests.Session):
             "verify": self.verify,
             "timeout": (min(self.limits.connect, allowed.remaining), allowed.remaining),
         }
+        check_cancelled()
         request_limit = RequestLimit(allowed.remaining)
         response: requests.Response | None = None
         try:

@@ -147,7 +147,7 @@ def _labels(settings: Settings, samples: Any, seen: Seen, deadline: Deadline) ->
         current,
         looks.releases_of_models(now),
         looks.verdicts(seen.past),
-        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seen.now)),
+        seen.now,
         deadline,
     )
 

@@ -160,6 +160,7 @@ STEPS: dict[str, Step] = {
                     metavar="ID",
                     jenkins_help="A bundle that is published on the Project Deployer.",
                 ),
+                INFRA,
                 WAIT,
             ),
             changes=Changes.ON_RELEASE_STAGE,
@@ -169,7 +170,7 @@ STEPS: dict[str, Step] = {
             "Run the test scenarios of the deployed project, the team's own pytest suite, and the gates.",
             "Scenarios run in parallel, each with a time limit; every outcome is a test case, and the JUnit reports "
             "that DSS has are merged in. See `test` and `gates` in mlops.yml.",
-            options=(WAIT,),
+            options=(INFRA, WAIT),
             asks=(Asks.DEPLOYER, Asks.STAGE, Asks.CHAMPION, Asks.GOVERN),
         ),
         Step(
@@ -245,12 +246,13 @@ STEPS: dict[str, Step] = {
             changes=Changes.ALWAYS,
             harmless_with="dry_run",
         ),
-        Step("smoke-test", "Run the smoke scenario on what is live on a stage."),
+        Step("smoke-test", "Run the smoke scenario on what is live on a stage.", options=(INFRA,)),
         Step(
             "recover",
             "After an abort or a crash: finish the restore that is pending, or find that none is.",
             "Waits for another process that is at work on the stage, on this machine or another, "
             "`release.rollback_timeout` at most. Safe to run at any time.",
+            options=(INFRA,),
             changes=Changes.ALWAYS,
         ),
         Step(
@@ -264,6 +266,7 @@ STEPS: dict[str, Step] = {
                     metavar="BUNDLE",
                     jenkins_default="the bundle that was live before",
                 ),
+                INFRA,
                 WAIT,
             ),
             changes=Changes.ALWAYS,
@@ -276,6 +279,7 @@ STEPS: dict[str, Step] = {
                 Option(
                     "json", "Print JSON.", Kind.FLAG, jenkins_help="Log JSON instead of the table."
                 ),
+                INFRA,
             ),
             asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGES),
             reads_record=False,

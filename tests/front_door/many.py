@@ -52,6 +52,13 @@ class ManyWorkspace(Workspace):
     def faults(self, place: str) -> Any:
         return self.sandbox.nodes[f"auto-{place}"].faults
 
+    def connection(self, place: str) -> dict[str, str]:
+        """What mlops.yml says of the infrastructure's node, where it has another name than the sandbox gave it."""
+        return {"url": self.sandbox.nodes[f"auto-{place}"].url}
+
+    def key(self, place: str) -> str:
+        return self.sandbox.nodes[f"auto-{place}"].api_key
+
     def deployer(self) -> dataikuapi.dss.projectdeployer.DSSProjectDeployer:
         return self.client("design").get_projectdeployer()
 

@@ -108,7 +108,7 @@ class ApiDeployerTarget:
         if self.claim is None:
             return
         others = [
-            claim for claim in claims.read(self.deployer, self.project, self.infra, SERVICES) if claim != self.claim
+            claim for claim in claims.read(self.deployer, self.project, [self.infra], SERVICES) if claim != self.claim
         ]
         if others:
             raise SomebodyElse(

@@ -31,7 +31,7 @@ def _case(name: str, found: list[Finding]) -> Case:
     text = "\n".join(dict.fromkeys(one.text for one in found))
     if any(one.is_error for one in found):
         return Case(name, Outcome.FAILURE, found[0].text, text)
-    return Case(name, stdout=f"warning: {text}")
+    return Case(name, stdout=f"{found[0].word}: {text}")
 
 
 class BundleTarget(ABC):
@@ -147,7 +147,9 @@ class BundleTarget(ABC):
         """Raises :class:`SomebodyElse` when another process has taken the stage over; asked before each change."""
         if self.claim is None:
             return
-        others = [claim for claim in claims.read(self.notes, self.project, self.infra, self.of) if claim != self.claim]
+        others = [
+            claim for claim in claims.read(self.notes, self.project, [self.infra], self.of) if claim != self.claim
+        ]
         if others:
             raise SomebodyElse(
                 f"{others[0]} has taken over {self.infra} meanwhile; this process changes nothing there any more",

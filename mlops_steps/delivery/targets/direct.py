@@ -241,7 +241,7 @@ class DirectTarget(BundleTarget):
             if others:
                 raise Busy(f"stage {self.stage}: {others[0]} is at work on {self.infra}; nothing is active there")
 
-        claims.write(self.node, self.project, self.later, check, self.of)
+        claims.write(self.node, self.project, [self.later], check, self.of)
         self.claim, self.later = self.later, None
 
     def _check(self, version: str, found: list[Finding], what: str) -> None:
