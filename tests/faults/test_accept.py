@@ -49,6 +49,7 @@ BROKEN: dict[str, list[tuple[str, Fault]]] = {
     "download": [fault(DESIGN, "corrupted", "download bundle", count="for ever")],
     "infrastructure": [fault(DESIGN, "empty-list", "GET /project-deployer/infras")],
     "claim": [fault(DESIGN, "empty", "PUT /project-deployer/projects/*/settings", act="before", count="for ever")],
+    "seal-tag": [fault(DESIGN, "empty", "PUT /project-deployer/projects/*/settings", act="before", after=2)],
     "deployment": [fault(DESIGN, "empty-list", "list deployments")],
     "not-live-yet": [health(["HEALTHY"], count=1)],
     "update": [fault(NODE, "update-fails")],

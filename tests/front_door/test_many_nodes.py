@@ -155,3 +155,22 @@ class TestMultiNode:
         assert {node: workspace.live(node) for node in (*self.NODES, "auto-eu")} == dict.fromkeys(
             (*self.NODES, "auto-eu"), old
         )
+
+
+class TestMonitor:
+    def test_it_looks_at_each_infrastructure_and_takes_a_release_back_on_all(self, workspace: ManyWorkspace) -> None:
+        monitor = {"scenarios": {"names": ["TEST_ONE"], "warn": None, "act": 1}}
+        workspace.many([["eu"], ["us", "multi"]], multi=["multi"], monitor=monitor, release={"probation": "2h"})
+        one, two = workspace.released(1), workspace.released(2)
+        said = workspace.ok("monitor", "--stage", "prod").err
+        assert f"deployment, us: bundle {two} on auto-us" in said
+        assert f"deployment, multi: bundle {two} on auto-multi" in said
+        workspace.local("us", test="fail")
+        project = workspace.client("auto-us").get_project(workspace.project)
+        project.get_scenario("TEST_ONE").run_and_wait(no_fail=True)
+        result = workspace.run("monitor", "--stage", "prod")
+        assert result.code == 4, result.err
+        assert "scenarios, us: 1 of 1 runs failed" in result.err
+        nodes = [node for node in workspace.sandbox.nodes if node.startswith(("auto-eu", "auto-us", "auto-multi"))]
+        assert len(nodes) == 5
+        assert {workspace.live(node) for node in nodes} == {one}

@@ -31,7 +31,7 @@ def _case(name: str, found: list[Finding]) -> Case:
     text = "\n".join(dict.fromkeys(one.text for one in found))
     if any(one.is_error for one in found):
         return Case(name, Outcome.FAILURE, found[0].text, text)
-    return Case(name, stdout=f"warning: {text}")
+    return Case(name, stdout=f"{found[0].word}: {text}")
 
 
 class BundleTarget(ABC):

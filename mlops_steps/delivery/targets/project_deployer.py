@@ -18,6 +18,7 @@ from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.dss import automation, bundles, deployments, updates
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import Deployment, changed_by_another
+from mlops_steps.dss.direct import Finding
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal
 from mlops_steps.system.console import Console
@@ -205,9 +206,15 @@ class ProjectDeployerTarget(BundleTarget):
     ) -> None:
         result = updates.update(self.deployer, deployment.id, deadline, say, abort_at_limit=abort)
         self.updated_after = result.before
+        self.findings += [
+            Finding(hook.name, hook.text, hook.severity == "ERROR", hook.severity.lower()) for hook in result.hooks
+        ]
         if not result.succeeded:
             reason = f": {result.messages[0]}" if result.messages else ""
-            raise CheckFailed(f"the {what} failed{reason}", details=result.messages[1:])
+            failure = CheckFailed(f"the {what} failed{reason}", details=result.messages[1:])
+            # A hook that refuses says nothing of the bundle's quality.
+            failure.inconclusive = any(hook.severity == "ERROR" for hook in result.hooks)
+            raise failure
 
     def await_healthy(
         self, version: str, deadline: Deadline, say: Callable[[str], None], enabled: bool = True
