@@ -54,7 +54,7 @@ def run(context: Context, stage: str, *, out: str | None = None) -> None:
         judge_release(change, target, bundle, Deadline(settings.release.timeout))
         deadline = Deadline(settings.release.timeout)
         live, situation = look(change, bundle.id, deadline)
-        check_needed(change, target, needs, live, situation, deadline)
+        check_needed(change, target, needs, live, situation, deadline, ahead=True)
         with report.case("plan") as case:
             release = planned_release(change, live, situation, bundle)
             difference = _difference(target, bundle, archive, release, console)
