@@ -73,7 +73,7 @@ def warn_of_another(change: Change, live: Live) -> None:
     found = part.rehearsal if part else None
     if found and found.old and live.version not in (None, found.old, found.outcome.bundle):
         change.console.warn(
-            f"the way back to bundle {live.version} was not rehearsed: {found.old} was live when the bundle was packaged"
+            f"the way back to bundle {live.version} was not rehearsed: at packaging {found.old} was live"
         )
 
 
