@@ -99,6 +99,12 @@ STEPS: dict[str, Step] = {
                     Kind.FLAG,
                 ),
                 Option(
+                    "api",
+                    "The same for an API service, on this stage of `api` in mlops.yml.",
+                    default="no service",
+                    metavar="STAGE",
+                ),
+                Option(
                     "record",
                     "Write the shapes of all answers, without values and names of yours, as YAML.",
                     default="none",
