@@ -19,7 +19,7 @@ from mlops_steps.config.fields import (
 from mlops_steps.config.section import Section
 
 Severity = Literal["error", "warning", "off"]
-NeedKind = Literal["connection", "code-environment", "plugin", "channel", "variable", "project", "version"]
+NeedKind = Literal["connection", "code-environment", "plugin", "channel", "variable", "project", "scenario", "version"]
 
 
 class LimitSettings(Section):

@@ -191,9 +191,10 @@ STEPS: dict[str, Step] = {
         Step(
             "compare",
             "Check that the node of a stage has what the bundle needs: one test case for each need.",
-            "Connections, code environments, plugins, messaging channels, variables, projects, DSS version: what the "
-            "bundle needs is read from its archive. Changes nothing. `release` does it by itself before its first "
-            "change. Severities and exceptions: `compare` in mlops.yml.",
+            "Connections and their rights, code environments, plugins, messaging channels, variables, projects, DSS "
+            "version: what the bundle needs is read from its archive. Without a stage it is a forecast for all stages. "
+            "Changes nothing. `release` does it by itself before its first change. Severities and exceptions: "
+            "`compare` in mlops.yml.",
             options=(
                 Option(
                     "bundle",
@@ -211,6 +212,7 @@ STEPS: dict[str, Step] = {
                 ),
             ),
             asks=(Asks.DEPLOYER, Asks.STAGES),
+            stage_default="all stages, as a forecast",
         ),
         Step(
             "plan",
