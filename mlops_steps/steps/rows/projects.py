@@ -38,6 +38,12 @@ ROWS: tuple[Step, ...] = (
                 Kind.FLAG,
             ),
             Option(
+                "api",
+                "The same for an API service, on this stage of `api` in mlops.yml.",
+                default="no service",
+                metavar="STAGE",
+            ),
+            Option(
                 "record",
                 "Write the shapes of all answers, without values and names of yours, as YAML.",
                 default="none",
