@@ -35,9 +35,7 @@ def check_needed(
         return
     if not ahead and settings.severity.get("scenario") != "error":
         needs = replace(needs, scenarios={})
-    place = Place(
-        target.stage, target.node, target.deployed_key, target.known_deployment() if live.deployment else None
-    )
+    place = Place(target.stage, target.node, target.deployed_key, target.planned(first=live.deployment is None))
     limit = deadline.at_most(settings.timeout)
     only_warn = settings.at_release == "warning"
     check_needs(needs, place, settings, change.report, change.console, limit, only_warn=only_warn)

@@ -41,11 +41,15 @@ def run(context: Context, stage: str | None, *, bundle: str | None = None, with_
         infrastructure=settings.stage(stage).infra if stage else None,
     )
     with ExitStack() as stack:
-        targets = [stack.enter_context(open_target(settings, name)) for name in stages]
+        targets = [
+            stack.enter_context(open_target(settings, name, str(unit.infra)))
+            for name in stages
+            for unit in settings.units(name)
+        ]
         other = stack.enter_context(open_target(settings, with_)) if with_ else None
         with report.case("archive"):
             needs = _needs(targets[0], wanted, console)
-        if stage:
+        if stage and len(targets) == 1:
             _compare(targets[0], needs, report, console, other)
         else:
             _forecast(targets, needs, report, console, other)
@@ -63,11 +67,11 @@ def _compare(
 def _forecast(
     targets: list[StageTarget], needs: BundleNeeds, report: Report, console: Console, other: BundleTarget | None
 ) -> None:
-    """Each stage by itself: one that fails, or does not answer, does not keep the others from being looked at."""
+    """Each by itself: one that lacks something, or does not answer, does not keep the others from being looked at."""
     errors: list[MlopsError] = []
     for target in targets:
-        console.line(f"{target.stage}:")
-        of_stage = Report(report.project, report.step, target.stage)
+        console.line(f"{target.stage}, {target.infra}:")
+        of_stage = Report(report.project, report.step, target.stage, place=target.unit.place)
         try:
             _compare(target, needs, of_stage, console, other)
         except MlopsError as error:
@@ -116,5 +120,5 @@ def _needs(target: BundleTarget, wanted: Bundle | str, console: Console) -> Bund
 
 def _place(target: BundleTarget) -> Place:
     with target.within(Deadline(target.settings.compare.timeout)):
-        deployment = target.find_deployment()
+        deployment = target.planned()
     return Place(target.stage, target.node, target.deployed_key, deployment)
