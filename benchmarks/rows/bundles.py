@@ -33,6 +33,19 @@ with connect(settings, settings.deployer()) as deployer:
 """
 
 
+UPLOAD = """
+import sys
+from pathlib import Path
+from mlops_steps.config import load
+from mlops_steps.dss import direct
+from mlops_steps.dss.session import connect
+from mlops_steps.system.waiting import Deadline
+settings = load()
+with connect(settings, settings.stage("prod")) as node:
+    direct.import_bundle(node, settings.project, "b1", Path(sys.argv[1]), Deadline(600))
+"""
+
+
 def rows() -> list[Row]:
     """Peak memory of ``package`` over its start, and the throughput of its download over that of curl."""
     size = f"{GIB:g} GiB"
@@ -47,6 +60,7 @@ def rows() -> list[Row]:
         with running(Options(archive=str(large)), folder) as environment:
             whole = run([*STEPS, "package"], environment, _empty(folder / "large"))
             shutil.rmtree(folder / "large")
+            up = _upload(large, small_archive=folder / "bundle.zip", environment=environment, folder=folder)
             url = f"{environment['MLOPS_DESIGN_URL']}/project-deployer/projects/{PROJECT}/bundles/b1"
             got = str(folder / "got.zip")
             ours, theirs, ratio = alternating(
@@ -64,6 +78,26 @@ def rows() -> list[Row]:
             0.8,
             note=speed,
         ),
+        *up,
+    ]
+
+
+def _upload(large: Path, small_archive: Path, environment: dict[str, str], folder: Path) -> list[Row]:
+    """Peak memory and throughput of sending the archive to an Automation node."""
+    url = f"{environment['MLOPS_PROD_URL']}/projects/{PROJECT}/bundles/imported/actions/importFromStream"
+    small = run([PYTHON, "-c", UPLOAD, str(small_archive)], environment, folder)
+    whole = run([PYTHON, "-c", UPLOAD, str(large)], environment, folder)
+    curl = ["curl", "--silent", "--fail", "--output", "/dev/null", "--form", f"file=@{large}", url]
+    ours, theirs, ratio = alternating(
+        lambda: run([PYTHON, "-c", UPLOAD, str(large)], environment, folder).wall,
+        lambda: run(curl, environment, folder).wall,
+        ROUNDS,
+    )
+    what = f"bundle of {GIB:g} GiB: direct upload"
+    speed = GIB * 1024 / theirs
+    return [
+        limited(what, "peak memory over a small one's", whole.peak - small.peak, 100, " MiB"),
+        wanted(what, f"throughput / curl, {speed:.0f} MiB/s", 1 / ratio, 0.8, note=f"{GIB * 1024 / ours:.0f} MiB/s"),
     ]
 
 

@@ -18,7 +18,7 @@ from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
 from mlops_steps.config.durations import Duration
-from mlops_steps.config.fields import FilePath, Id, InfraPattern, NodeName, Url, Verify
+from mlops_steps.config.fields import FilePath, Id, InfraPattern, NodeName, Url, VariableName, Verify
 from mlops_steps.config.section import Section
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.text import nearest
@@ -98,6 +98,15 @@ class ConnectionSettings(Section):
                 yield (key, place, *below), node
 
 
+class MappingSettings(Section):
+    """What a project on its node uses in the place of what its bundle names. Other entries stay as they are there."""
+
+    connections: dict[Id, Id] = Field(default={}, description="Connection in the bundle: connection on the node.")
+    code_envs: dict[Id, Id] = Field(
+        default={}, description="Code environment in the bundle: code environment on the node."
+    )
+
+
 class InfraSettings(ConnectionSettings):
     """An infrastructure of the Project Deployer: one Automation node, or several (``nodes``)."""
 
@@ -117,6 +126,17 @@ class InfraSettings(ConnectionSettings):
         default="deployer",
         description="direct: bundles are imported and activated on this Automation node itself, which makes it a "
         "stage, without a Project Deployer.",
+    )
+    mapping: MappingSettings = Field(
+        default=MappingSettings(),
+        description="What the project uses on the node in the place of what its bundle names.",
+    )
+    variables: dict[VariableName, Any] = Field(
+        default={}, description="Local variables of the project on the node. Never write a secret here."
+    )
+    scenarios: dict[Id, bool] = Field(default={}, description="Scenarios that are active on the node, or are not.")
+    triggers: bool | None = Field(
+        default=None, description="Whether the triggers of the project are on, on the node. Default: as they are."
     )
     place: Annotated[str, SkipJsonSchema()] = ""
 
@@ -150,6 +170,14 @@ class InfraSettings(ConnectionSettings):
     def witnesses(self) -> list[ConnectionSettings]:
         """The Automation nodes, all of which must say that a bundle is active."""
         return list(self.nodes.values()) or [self]
+
+    def state(self) -> dict[str, list[Any]]:
+        """What the project must have on its node besides the bundle, in the form of `dss/project_state.py`."""
+        found: dict[str, Any] = {f"connection {name}": [value] for name, value in self.mapping.connections.items()}
+        found |= {f"code environment {name}": [value] for name, value in self.mapping.code_envs.items()}
+        found |= {f"variable {name}": [value] for name, value in self.variables.items()}
+        found |= {f"scenario {name}": [value] for name, value in self.scenarios.items()}
+        return {**found, **({} if self.triggers is None else {"triggers": [self.triggers]})}
 
     @property
     def is_direct(self) -> bool:

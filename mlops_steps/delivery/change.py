@@ -18,7 +18,7 @@ from mlops_steps.delivery.record import ReleaseRecord, load_for
 from mlops_steps.delivery.targets.base import Deployed, Live, Target
 from mlops_steps.delivery.unit import Named, Outcome, Previous, Unit
 from mlops_steps.errors import ConfigError
-from mlops_steps.report.model import Report
+from mlops_steps.report.model import Case, Report
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
 
@@ -94,6 +94,7 @@ class Change:
         else:
             self.note(version, live, previous, restores=restores)
             self._go(phases.DEPLOY, deploy=outcome)
+        self._say_settings(live)
 
     def note(self, version: str, live: Live, previous: Previous | None, *, restores: bool = True) -> None:
         """Notes what is live, and what is to be made live, before anything is changed."""
@@ -103,7 +104,7 @@ class Change:
         return {
             "deployment": self.deployment_id(live),
             "version": version,
-            "previous": previous,
+            "previous": self._with_state(live, previous),
             "restores": restores,
             "why": "",
             "share": None,
@@ -111,10 +112,29 @@ class Change:
             "restore": None,
         }
 
+    def _say_settings(self, live: Live) -> None:
+        """What the project gets on its node besides the bundle, where mlops.yml says something of it."""
+        if not self.target.state:
+            return
+        lines = self.target.lacking_in_words(live)
+        self.report.add(Case("settings", stdout="\n".join(lines) or "as configured"))
+        for line in lines:
+            self.console.line(f"settings on {self.target.infra}: {line}")
+
+    def _with_state(self, live: Live, previous: Previous | None) -> Previous | None:
+        """What is restored, with what the project has on its node besides: as it is now, or as was noted before."""
+        if previous is None or previous.version is None or previous.state is not None:
+            return previous
+        known = self.unit.previous
+        if live.version == previous.version:
+            return previous.model_copy(update={"state": self.target.state_of(live)})
+        same = known is not None and known.version == previous.version
+        return previous.model_copy(update={"state": known.state}) if known and same else previous
+
     def make_live(self, live: Live, deadline: Deadline, *, abort_at_limit: bool = False) -> Live:
         """Makes the version that was noted live, unless it is; what ``live`` says must still be so."""
         version, seen = str(self.unit.version), live.deployment
-        if live.is_healthy(version):
+        if live.is_healthy(version) and not self.target.lacking(live):
             return live
         try:
             return self.target.make_live(

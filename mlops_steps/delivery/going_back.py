@@ -77,7 +77,10 @@ def go_back_to(change: Change, found: Found, signals: Interrupts, *, because: st
     if left != version:
         quarantine(change, left, because or "rolled back on purpose")
     # `recover` must not take what is live for somebody else's when this rollback is interrupted.
-    change.go_back(left, live, previous_of(live, version, enabled=True), f"rollback from {name} {left}")
+    previous, noted = previous_of(live, version, enabled=True), change.unit.previous
+    if noted and noted.version == version:
+        previous = previous.model_copy(update={"state": noted.state})
+    change.go_back(left, live, previous, f"rollback from {name} {left}")
     with signals.handled() as held, held.shielded():
         now = restore(change, f"rollback from {name} {left}")
         lift(change, version)

@@ -82,7 +82,7 @@ def _deploy(change: Change, bundle: str, is_release_stage: bool, deadline: Deadl
             live = target.look(deadline, console) if is_release_stage else target.observe()
         superseded(change, live)
         change.report.set(deployment=change.deployment_id(live), previous_bundle=live.version)
-        if live.is_healthy(bundle) and not change.pending:
+        if live.is_healthy(bundle) and not change.pending and not target.lacking(live):
             console.good(f"bundle {bundle} is live on {target.infra} and healthy already: nothing to do")
             change.was_live(bundle, live)
             return

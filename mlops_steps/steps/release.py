@@ -67,7 +67,8 @@ def run(
             if key is not None:
                 with report.case("provenance"):
                     check_provenance(target, bundle, key, console)
-            judged = judge_release(change, target, bundle, Deadline(settings.release.timeout))
+            with statements.of_gates(target, bundle, report, dry_run=dry_run):
+                judged = judge_release(change, target, bundle, Deadline(settings.release.timeout))
             deadline = Deadline(settings.release.timeout)
             if dry_run:
                 live, situation = look(change, bundle.id, deadline)
@@ -80,6 +81,7 @@ def run(
                 judged.check(live, stage)
                 check_plan(planned, planned_release(change, live, situation, bundle), situation, report)
                 check_needed(change, target, needs, live, situation, deadline)
+                statements.seal([target], bundle)
                 began = True
                 with _stated(statements, target, bundle, context.signals):
                     release(change, live, situation, bundle.id, deadline, context.signals)
@@ -119,7 +121,8 @@ def _release_in_waves(
             if key is not None:
                 with report.case("provenance"):
                     check_provenance(first.target, bundle, key, console)
-            judged = judge_release(change, first.target, bundle, Deadline(settings.release.timeout))
+            with statements.of_gates(first.target, bundle, report, dry_run=dry_run):
+                judged = judge_release(change, first.target, bundle, Deadline(settings.release.timeout))
 
             def check(member: Member, deadline: Deadline) -> None:
                 assert member.live is not None
@@ -142,6 +145,7 @@ def _release_in_waves(
             ):
                 look_again()
                 announce_waves(members, bundle, console)
+                statements.seal([member.target for member in members], bundle)
                 began = True
                 build = context.build.url or context.build.number
                 with _stated(statements, first.target, bundle, signals):

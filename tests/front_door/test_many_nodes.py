@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,20 @@ class TestEachInfrastructure:
         assert workspace.run("release", "--stage", "production").code == 1
 
 
+class TestCeiling:
+    def test_a_node_gets_no_more_requests_in_a_second_than_is_configured(self, workspace: ManyWorkspace) -> None:
+        workspace.many([["eu", "us", "ap", "sa", "af", "me"]], http={"requests_per_second": 2})
+        for node in workspace.sandbox.nodes.values():
+            node.faults.clear_requests()
+        began = time.monotonic()
+        workspace.ok("status")
+        took = time.monotonic() - began
+        asked = len([one for one in workspace.sandbox.nodes["design"].faults.requests() if one.by == "clients"])
+        assert asked > 5
+        # A fifth of a second's worth may be sent at once.
+        assert took >= asked / 2 - 0.25
+
+
 class TestMultiNode:
     """One infrastructure of three nodes: what is live is what all of them say."""
 
@@ -155,3 +170,22 @@ class TestMultiNode:
         assert {node: workspace.live(node) for node in (*self.NODES, "auto-eu")} == dict.fromkeys(
             (*self.NODES, "auto-eu"), old
         )
+
+
+class TestMonitor:
+    def test_it_looks_at_each_infrastructure_and_takes_a_release_back_on_all(self, workspace: ManyWorkspace) -> None:
+        monitor = {"scenarios": {"names": ["TEST_ONE"], "warn": None, "act": 1}}
+        workspace.many([["eu"], ["us", "multi"]], multi=["multi"], monitor=monitor, release={"probation": "2h"})
+        one, two = workspace.released(1), workspace.released(2)
+        said = workspace.ok("monitor", "--stage", "prod").err
+        assert f"deployment, us: bundle {two} on auto-us" in said
+        assert f"deployment, multi: bundle {two} on auto-multi" in said
+        workspace.local("us", test="fail")
+        project = workspace.client("auto-us").get_project(workspace.project)
+        project.get_scenario("TEST_ONE").run_and_wait(no_fail=True)
+        result = workspace.run("monitor", "--stage", "prod")
+        assert result.code == 4, result.err
+        assert "scenarios, us: 1 of 1 runs failed" in result.err
+        nodes = [node for node in workspace.sandbox.nodes if node.startswith(("auto-eu", "auto-us", "auto-multi"))]
+        assert len(nodes) == 5
+        assert {workspace.live(node) for node in nodes} == {one}

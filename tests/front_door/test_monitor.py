@@ -225,6 +225,20 @@ def test_labels_that_arrive_late_judge_the_release_that_predicted(live: Monitore
     }
 
 
+def test_history_has_the_late_verdict_of_a_release(live: Monitored) -> None:
+    bundle = str(live.live())
+    live.log(*predictions(bundle, 0, 400, 0.02))
+    live.look(1)
+    (change,) = json.loads(live.ok("history", "--json").out)["changes"]
+    assert change["late"].startswith("failed late: auc 0.")
+    shutil.move(live.folder / "reports", live.folder / "kept")
+    try:
+        assert "failed late: auc 0." in live.ok("history", "--records", "kept").out
+        assert "late" not in live.ok("history").out
+    finally:
+        shutil.rmtree(live.folder / "kept")
+
+
 def test_fresh_predictions_are_not_hidden_by_old_ones(live: Monitored) -> None:
     bundle = str(live.live())
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -25,6 +25,7 @@ class End:
     live: str
     why: str = ""
     details: tuple[str, ...] = ()
+    error: MlopsError | None = None
 
     @property
     def in_doubt(self) -> bool:

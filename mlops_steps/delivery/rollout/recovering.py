@@ -18,7 +18,7 @@ from mlops_steps.delivery.rollout.members import Member, side_by_side
 from mlops_steps.delivery.rollout.progress import Rollout
 from mlops_steps.delivery.rollout.restoring import back_from_live, restore_all, to_be_restored
 from mlops_steps.delivery.unit import Named, Previous
-from mlops_steps.errors import ConfigError, MlopsError
+from mlops_steps.errors import ConfigError, MlopsError, ProductionInDoubt
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
@@ -66,11 +66,20 @@ def recover_all(
         newest_first = sorted(todo, key=lambda member: _age(member, rollout), reverse=True)
         ends = restore_all(newest_first, INTERRUPTED, work, settings.at_once, signals, console)
         doubt = [end for end in ends if end.in_doubt]
+        if rollout is None and not doubt and not back:
+            # What was verified only now, and has failed, has left the others with the same version.
+            back += _left_with(members, {end.member.place for end in ends}, settings)
+            ends += restore_all(back[::-1], INTERRUPTED, work, settings.at_once, signals, console)
+            doubt = [end for end in ends if end.in_doubt]
         _note(first, rollout, record, console, "in doubt" if doubt else "restored")
     for end in ends:
         outcome = Outcome.ERROR if end.in_doubt else Outcome.PASSED
         report.add(Case(end.member.place, outcome, end.why if end.in_doubt else "", stdout=f"live now: {end.live}"))
     if doubt:
+        errors = [(end.member, end.error) for end in doubt if end.error]
+        if len(errors) == len(doubt) and not any(isinstance(error, ProductionInDoubt) for _, error in errors):
+            # Nothing had to be restored, and what is live fails its smoke test.
+            raise_worst(errors, report, "")
         raise in_doubt_error(members, ends, "not restored")
     console.good(f"recovered: {len(ends)} of {len(members)} infrastructures of {first.target.stage}, verified")
 
@@ -106,9 +115,26 @@ def _to_go_back(members: Sequence[Member], rollout: Rollout | None, settings: Ro
     if rollout is not None:
         found = to_be_restored(members, rollout, rollout.version, set())
         return [member for member in found if not member.change.pending]
+    if any(member.change.unit.phase is not Phase.NOTED for member in members):
+        return []
+    return _newer_than_others(members, settings)
+
+
+def _left_with(members: Sequence[Member], done: set[str], settings: RolloutSettings) -> list[Member]:
+    """What goes back because others have, whose version was put in order just now (``done``)."""
+    if any(one.place not in done and one.change.unit.phase is not Phase.NOTED for one in members):
+        return []
+    for member in members:
+        with member.target.within(Deadline(pace().look)):
+            member.live = member.target.observe()
+    return [member for member in _newer_than_others(members, settings) if not member.change.pending]
+
+
+def _newer_than_others(members: Sequence[Member], settings: RolloutSettings) -> list[Member]:
+    """Those with the version that came last, where a process that is gone was at work on all, and they differ."""
     alone = all(member.target.found_dead for member in members) and settings.on_failure == "rollback_all"
     versions = {member.live.version for member in members if member.live}
-    if not alone or len(versions) < 2 or any(member.change.unit.phase is not Phase.NOTED for member in members):
+    if not alone or len(versions) < 2:
         return []
     # All have the note of a process that is gone: it was at work on all of them, and has not come to its end.
     began: dict[str, int] = {}

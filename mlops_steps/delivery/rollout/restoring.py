@@ -59,10 +59,9 @@ def restore_all(
                 with member.signals.shielded():
                     try:
                         ends.append(work(member))
-                    except ProductionInDoubt as error:
-                        ends.append(End(member, "in doubt", str(error.live), error.message, error.details))
                     except MlopsError as error:
-                        ends.append(End(member, "in doubt", error.live or "unknown", error.message, error.details))
+                        live = error.live or "unknown"
+                        ends.append(End(member, "in doubt", live, error.message, error.details, error))
                     except Exception as error:
                         ends.append(End(member, "in doubt", "unknown", InternalError.of(error).message))
 

@@ -25,11 +25,14 @@ def roll_back_all(
     report: Report,
     console: Console,
     signals: Interrupts,
+    *,
+    only: str | None = None,
+    because: str = "",
 ) -> None:
-    """Makes an earlier bundle live on each. The caller holds the locks.
+    """Makes an earlier bundle live on each; ``only`` and ``because`` are those of :func:`go_back`.
 
-    Raises :class:`CheckFailed` when one has nothing to go back to (nothing was changed), :class:`ProductionInDoubt`
-    when one could not be rolled back.
+    The caller holds the locks. Raises :class:`CheckFailed` when one has nothing to go back to (nothing was changed),
+    :class:`ProductionInDoubt` when one could not be rolled back.
     """
     first = members[0].target
     settings = first.settings.stage(first.stage).rollout
@@ -40,7 +43,7 @@ def roll_back_all(
         found: dict[str, Found] = {}
 
         def look(member: Member) -> None:
-            found[member.place] = find(member.change, to, published, Deadline(member.target.limits.restore))
+            found[member.place] = find(member.change, to, published, Deadline(member.target.limits.restore), only=only)
 
         ended, stop = side_by_side(members, look, settings.at_once, signals)
         if stop is not None:
@@ -50,15 +53,15 @@ def roll_back_all(
         )
 
         def work(member: Member) -> End:
-            now = go_back_to(member.change, found[member.place], member.signals)
+            now = go_back_to(member.change, found[member.place], member.signals, because=because)
             return End(member, "restored", now, "rolled back")
 
         with signals.handled() as held, held.shielded():
-            ends = restore_all(list(members)[::-1], "asked for", work, settings.at_once, signals, console)
+            ends = restore_all(list(members)[::-1], because or "asked for", work, settings.at_once, signals, console)
             part = record.stage(first.stage)
             doubt = [end for end in ends if end.in_doubt]
             if part.rollout:
-                part.rollout.reach("in doubt" if doubt else "restored", "rolled back on purpose")
+                part.rollout.reach("in doubt" if doubt else "restored", because or "rolled back on purpose")
                 try:
                     record.save(members[0].change.record_path)
                 except ConfigError as error:
