@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 from rich import box
-from rich.console import Console as RichConsole
 from rich.table import Table
 
-from mlops_steps.errors import CheckFailed, MlopsError, NodeError
+from mlops_steps.errors import CheckFailed, NodeError
 from mlops_steps.report import attachments
 from mlops_steps.report.attachments import Look
-from mlops_steps.sandbox.content import PROJECT_KEY, WATCHED, DesignNode, quarters
-from mlops_steps.sandbox.play.demo import NOT_INHERITED, TAIL_LINES, prepare, short
-from mlops_steps.sandbox.play.demo_board import Board, State
+from mlops_steps.sandbox.content import PROJECT_KEY, WATCHED, quarters
+from mlops_steps.sandbox.play.demo_base import Demo, play, print_closing, short
+from mlops_steps.sandbox.play.demo_board import State
 from mlops_steps.sandbox.play.demo_stories import MARK
-from mlops_steps.sandbox.session import command_environment, running
-from mlops_steps.sandbox.signals import Signals, Stopped
+from mlops_steps.sandbox.signals import Signals
 from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import duration
@@ -118,7 +112,7 @@ CHAPTERS = (
 
 
 @dataclass
-class Told:
+class ChapterResult:
     """What a chapter has left: its look."""
 
     chapter: Chapter
@@ -126,65 +120,38 @@ class Told:
 
 
 def run_demo_monitor(out: Path, console: Console, signals: Signals) -> int:
-    """Runs the demo in the folder ``out``; returns 0 when everything ended as it should.
-
-    :raises MlopsError: the folder cannot be used, the sandbox did not start, a step did not end as it should, the model
-        was not trained anew exactly once.
-    """
-    started = time.monotonic()
-    out = out.absolute()
-    prepare(out)
-    with running(None, None, console, first=WATCHED[0].number) as sandbox:
-        demo = _Demo(sandbox, out, console, signals)
-        problem: MlopsError | None = None
-        try:
-            demo.run()
-        except MlopsError as error:
-            problem = error
-        demo.print_table(time.monotonic() - started)
-        if problem is not None:
-            raise problem
-        demo.check()
-    return 0
+    """Runs the demo in the folder ``out``; returns 0 when everything ended as it should. Raises as :func:`play` does,
+    and when the model was not trained anew exactly once."""
+    return play(out, console, WATCHED[0].number, lambda sandbox, folder: _Demo(sandbox, folder, console, signals))
 
 
-class _Demo:
+class _Demo(Demo):
     def __init__(self, sandbox: Sandbox, out: Path, console: Console, signals: Signals) -> None:
-        self.out = out
-        self.told = [Told(chapter) for chapter in CHAPTERS]
-        self._sandbox = sandbox
-        self._design = DesignNode.of(sandbox)
-        self._signals = signals
-        inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-        self._environment = command_environment(sandbox, inherited)
-        columns = [DATA, *RELEASE, *MONITOR]
-        self._board = Board([chapter.title for chapter in CHAPTERS], columns, console)
-        urls = {node_id: node.url for node_id, node in sandbox.nodes.items()}
-        config = CONFIG.format(
-            project=PROJECT_KEY, design=urls["design"], test=urls["auto-test"], prod=urls["auto-prod"]
-        )
-        (out / "mlops.yml").write_text(config, encoding="utf-8")
+        rows = [chapter.title for chapter in CHAPTERS]
+        super().__init__(sandbox, out, console, signals, rows, [DATA, *RELEASE, *MONITOR])
+        self.results = [ChapterResult(chapter) for chapter in CHAPTERS]
+        self.configure(CONFIG)
 
     def run(self) -> None:
         """Takes each chapter through its steps. Raises :class:`CheckFailed` at the first that ends otherwise."""
-        with self._board.shown():
-            for number, told in enumerate(self.told, 1):
+        with self.board.shown():
+            for number, result in enumerate(self.results, 1):
                 folder = self.out / f"revision-{number}"
                 folder.mkdir()
                 # What arrives needs a project on the nodes: in the first chapter it comes after the release.
-                releases = "release" in told.chapter.steps
+                releases = "release" in result.chapter.steps
                 if not releases:
-                    self._arrive(told.chapter, folder)
-                for step, arguments in told.chapter.steps.items():
+                    self._arrive(result.chapter, folder)
+                for step, arguments in result.chapter.steps.items():
                     if step == "monitor" and releases:
-                        self._arrive(told.chapter, folder)
-                    self._step(told, number, step, arguments, folder)
+                        self._arrive(result.chapter, folder)
+                    self._step(result, number, step, arguments, folder)
 
     def _arrive(self, chapter: Chapter, folder: Path) -> None:
         """Puts the customers of the quarter on the nodes that score them; with their labels, on the Design node too."""
         if not chapter.quarter:
             return
-        self._board.start(chapter.title, DATA, folder / "data.log")
+        self.board.start(chapter.title, DATA, folder / "data.log")
         quarter = chapter.quarter
         for node in ("auto-test", "auto-prod"):
             place = f"projects/{PROJECT_KEY}/managedfolders/quarter/contents"
@@ -195,10 +162,10 @@ class _Demo:
             # What a new model is trained on: the newest customers of whom it is known whether they left.
             place = f"projects/{PROJECT_KEY}/datasets/churn/uploaded/files"
             self._upload("design", place, quarters.table(quarter, _TRAINED_ON), "churn.csv")
-        self._board.end(chapter.title, DATA, "good", f"{quarters.ROWS} rows{', labels' if chapter.labels else ''}")
+        self.board.end(chapter.title, DATA, "good", f"{quarters.ROWS} rows{', labels' if chapter.labels else ''}")
 
     def _upload(self, node_id: str, path: str, text: str, name: str = "file.csv") -> None:
-        node = self._sandbox.nodes[node_id]
+        node = self.sandbox.nodes[node_id]
         with requests.Session() as session:
             session.trust_env = False
             try:
@@ -212,34 +179,23 @@ class _Demo:
             except requests.RequestException as error:
                 raise NodeError(f"{node_id} does not take the customers of the quarter: {error}") from error
 
-    def _step(self, told: Told, number: int, step: str, arguments: list[str], folder: Path) -> None:
-        row, log = told.chapter.title, folder / f"{step}.log"
-        self._board.start(row, step, log)
-        with log.open("wb") as file:
-            code = self._signals.run(
-                [sys.executable, "-m", "mlops_steps", *arguments],
-                cwd=self.out,
-                env={**self._environment, "BUILD_NUMBER": str(number), "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
-        if self._signals.received is not None:
-            self._board.end(row, step, "bad", "interrupted")
-            raise Stopped(self._signals.received)
-        wanted = told.chapter.monitor if step == "monitor" else 0
-        self._board.end(row, step, *self._read(told, step, code, wanted))
-        if code != wanted:
-            raise CheckFailed(
-                f"{row}: mlops-steps {' '.join(arguments)} ended with {code} instead of {wanted}",
-                details=[f"the end of {short(log)}:", *log.read_text(errors="replace").splitlines()[-TAIL_LINES:]],
-            )
+    def _step(self, result: ChapterResult, number: int, step: str, arguments: list[str], folder: Path) -> None:
+        wanted = result.chapter.monitor if step == "monitor" else 0
+        self.command(
+            result.chapter.title,
+            step,
+            arguments,
+            folder,
+            number=number,
+            wanted=wanted,
+            read=lambda code: self._read(result, step, code, wanted),
+        )
 
-    def _read(self, told: Told, step: str, code: int, wanted: int) -> tuple[State, str]:
+    def _read(self, result: ChapterResult, step: str, code: int, wanted: int) -> tuple[State, str]:
         if step == "monitor":
             looks = attachments.read(self.out / "reports" / "mlops-monitor-prod.xml").looks
-            told.look = looks[-1] if looks else None
-            warned = any(measure.level == "warn" for measure in told.look.measures) if told.look else False
+            result.look = looks[-1] if looks else None
+            warned = any(measure.level == "warn" for measure in result.look.measures) if result.look else False
             if code == wanted == 1:
                 return "stopped", "decayed"
             return ("good", "warns" if warned else "green") if code == 0 else ("bad", f"exit {code}")
@@ -247,7 +203,7 @@ class _Demo:
 
     def retrainings(self) -> int:
         """The runs of the retraining scenario, as the Design node says."""
-        runs = self._design.ask("GET", f"/projects/{PROJECT_KEY}/scenarios/RETRAIN/get-last-runs/?limit=50")
+        runs = self.design.ask("GET", f"/projects/{PROJECT_KEY}/scenarios/RETRAIN/get-last-runs/?limit=50")
         return len(runs)
 
     def check(self) -> None:
@@ -256,24 +212,24 @@ class _Demo:
         if count != 1:
             raise CheckFailed(f"the model was trained anew {count} times instead of once")
 
-    def print_table(self, seconds: float) -> None:
+    def print_end(self, seconds: float) -> None:
         """The closing table, on standard output."""
         table = Table(title=f"{PROJECT_KEY} after {duration(round(seconds))}", title_justify="left", box=box.SIMPLE)
         for column in ("", "live", "drift (PSI)", "AUC by labels", "what followed"):
             table.add_column(column, no_wrap=column != "what followed")
-        for told in self.told:
-            if told.look:
-                values = {measure.name: measure for measure in told.look.measures}
+        for result in self.results:
+            if result.look:
+                values = {measure.name: measure for measure in result.look.measures}
                 cells = [_value(values.get(name)) for name in ("gate inputs", "auc by labels")]
-                table.add_row(told.chapter.title, told.look.live.get("bundle", "-"), *cells, told.look.reaction or "-")
-        screen = RichConsole(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
-        screen.print(table)
-        for line in (
+                table.add_row(
+                    result.chapter.title, result.look.live.get("bundle", "-"), *cells, result.look.reaction or "-"
+                )
+        lines = (
             f"retrainings, as the Design node itself says: {self.retrainings()}",
             f"reports:  {short(self.out)}/reports, page: html/index.html in it",
             f"logs:     {short(self.out)}/revision-*/*.log",
-        ):
-            screen.print(line, markup=False, highlight=False, soft_wrap=True)
+        )
+        print_closing(table, lines, _WIDTH)
 
 
 def _value(measure: attachments.Measure | None) -> str:
