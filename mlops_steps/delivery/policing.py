@@ -86,6 +86,7 @@ def check_release(
         part = record.stage(stage, kind)
         if kind == "api service":
             _check_canary(settings, policy)
+            _check_service_tests(settings, policy)
         _check_soak(settings, record, policy, stage, kind)
         if not dry_run:
             _check_approval(policy, record, part, build, stage, kind, report)
@@ -172,6 +173,16 @@ def _check_soak(settings: Settings, record: ReleaseRecord, policy: Policy, stage
             f"no release to {stage} before {soaked:{TIME}}: policy.soak is {line.shown} ({line.why}), and the tests on "
             f"{before} ended at {ended}; {stage} is untouched",
             next_step="run the step again then",
+        )
+
+
+def _check_service_tests(settings: Settings, policy: Policy) -> None:
+    """Raises :class:`ConfigError` when the release needs no passed tests, where the policy requires them."""
+    if policy.service_tests and settings.api.release.tests == "off":
+        raise ConfigError(
+            f"{settings.place('api', 'release', 'tests')} is off, but policy.service_tests requires that `api-test` "
+            f"has passed ({policy.line('service_tests').why})",
+            next_step="set api.release.tests: required",
         )
 
 

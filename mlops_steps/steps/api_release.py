@@ -19,6 +19,7 @@ from mlops_steps.delivery.rollout.canary import Canary, Compare, compare_only
 from mlops_steps.delivery.service_gate import check_same_package, open_service, tested_package
 from mlops_steps.delivery.targets.api_deployer import ApiDeployerTarget
 from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.users_calls import users_counted
 from mlops_steps.dss.api_deployer import ServiceDeployment
 from mlops_steps.dss.api_node import connect_api_node
 from mlops_steps.dss.api_traffic import users_traffic
@@ -72,7 +73,10 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
                     _canary(context, stack, target, live)
                 console.line("dry run: nothing was changed")
                 return
-            with claimed(target, console, deadline):
+            with (
+                claimed(target, console, deadline),
+                users_counted(target, report, console, context.signals),
+            ):
                 live, situation = look(change, package.version, deadline)
                 # What was given up is restored, and what is live stays, whatever the canary's configuration says.
                 begins = situation.phase not in (Phase.RESTORING, Phase.LIVE)
