@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Build, Forced, ReleaseRecord, Stage
@@ -19,9 +20,10 @@ from mlops_steps.system.console import Console
 def check_gates(settings: Settings, policy: Policy) -> None:
     """Raises :class:`ConfigError` when a gate that the policy requires is missing, or skips what is inconclusive."""
     line = policy.line("required_gates")
+    of_service = not settings.stages()  # else a gate of the service alone is none of the bundle
     problems = []
     for kind in policy.required_gates:
-        found = [gate for gate in settings.gates if gate.gate == kind]
+        found = [gate for gate in settings.gates if gate.gate == kind and (of_service or _of_bundles(gate))]
         if not found:
             problems.append(f"gates: no gate {kind}, which policy.required_gates requires ({line.why})")
         elif all(gate.inconclusive == "skip" for gate in found):
@@ -35,6 +37,10 @@ def check_gates(settings: Settings, policy: Policy) -> None:
             details=problems[1:],
             next_step="add the gate to mlops.yml; `mlops-steps policy` shows all that applies",
         )
+
+
+def _of_bundles(gate: Any) -> bool:
+    return any(step in ("test", "release") for step in gate.steps)
 
 
 def check_scenarios(policy: Policy, stage: str, count: int) -> None:

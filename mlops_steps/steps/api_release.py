@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.exclusive import claimed, infra_lock
-from mlops_steps.delivery.judging import judge_service_release
+from mlops_steps.delivery.judging_services import judge_service_release
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.policing import check_release
 from mlops_steps.delivery.quarantine import check_quarantine
@@ -66,7 +66,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
             check_quarantine(change, target, package.version, package.project_commit, force, context.build)
             with report.case("archive"):
                 check_same_package(target, package, console)
-            judge_service_release(change, target, package.version, target.deployer)
+            judge_service_release(change, target, package.version)
             if dry_run:
                 live, _ = look(change, package.version, deadline)
                 if release_settings.strategy == "canary":
