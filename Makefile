@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Images often switch the bytecode cache off; without it each of thousands of processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo prepare test coverage faults requests lint help-files format mutants benchmarks clean
+.PHONY: help demo prepare test coverage faults requests lint help-files format mutants bench clean
 
 help:
 	@echo "make demo        take the churn project through the whole pipeline, on the sandbox"
@@ -22,7 +22,7 @@ help:
 	@echo "make lint        ruff, mypy, import directions, Groovy, help of the Groovy steps"
 	@echo "make help-files  write the parameters into the help of the Groovy steps"
 	@echo "make mutants MODULE=mlops_steps/report/junit.py   which breaks of a module no test notices"
-	@echo "make benchmarks  compare with the baselines, print ratios"
+	@echo "make bench       compare with the baselines, write the table of docs/performance.md: ten minutes"
 
 $(VENV)/.installed: pyproject.toml constraints.txt tools/setup
 	@VENV=$(VENV) PYTHON=$(PYTHON) tools/setup
@@ -74,8 +74,9 @@ mutants: $(VENV)/.installed
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[mutants]'
 	$(RUN)/python tools/mutants $(MODULE) $(MUTANTS_ARGS)
 
-benchmarks: $(VENV)/.installed
-	for file in benchmarks/bench_*.py; do $(RUN)/python $$file || exit 1; done
+bench: $(VENV)/.installed
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[bench]'
+	$(RUN)/python -m benchmarks $(BENCH_ARGS) --write docs/performance.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* build dist demo-out *.egg-info

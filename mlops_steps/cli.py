@@ -20,6 +20,7 @@ from mlops_steps.version import __version__
 #: is an extra.
 COMMANDS = {
     "verify": "mlops_steps.commands.verify:verify",
+    "hook": "mlops_steps.commands.hook:hook",
     "jenkins": "mlops_steps.commands.jenkins:jenkins",
     "fleet": "mlops_steps.commands.fleet:fleet",
     "config": "mlops_steps.commands.config:config",

@@ -33,6 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="stage of mlops.yml that the tests run against (default: MLOPS_STAGE)",
     )
     group.addoption(
+        "--mlops-infra",
+        metavar="NAME",
+        default=None,
+        help="infrastructure of a stage that has several (default: the first one)",
+    )
+    group.addoption(
         "--mlops-project-key",
         metavar="KEY",
         default=None,
@@ -93,12 +99,13 @@ def mlops_stage(request: pytest.FixtureRequest, mlops_settings: Settings) -> str
 
 
 @pytest.fixture(scope="session")
-def _mlops_node(mlops_settings: Settings, mlops_stage: str) -> Iterator[Dss]:
+def _mlops_node(request: pytest.FixtureRequest, mlops_settings: Settings, mlops_stage: str) -> Iterator[Dss]:
     from mlops_steps.dss.session import connect
     from mlops_steps.errors import MlopsError
 
     try:
-        node = connect(mlops_settings, mlops_settings.stage(mlops_stage))
+        unit = mlops_settings.units(mlops_stage, request.config.getoption("--mlops-infra"))[0]
+        node = connect(mlops_settings, unit.witnesses[0])
     except MlopsError as error:
         node, problem = None, "\n".join(error.lines())
     if node is None:

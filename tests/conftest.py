@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from itertools import groupby, islice
 from typing import Any
 
 import pytest
@@ -36,9 +37,23 @@ def pytest_report_header() -> str:
 LONGEST_FIRST = ("sandbox/play", "jenkins_library", "front_door", "faults/test_time_limits", "sandbox", "commands")
 
 
+#: So many of the cases of matrices, which wait for most of their time, run between the files that take long.
+BETWEEN = 0.8
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first, and the cases of the matrices of faults last."""
+    """Files that take long come first, with cases of matrices between them, so that a core has always work."""
     items.sort(key=_turn)
+    matrix = [item for item in items if _is_of_a_matrix(item.nodeid) and not _takes_long(item)]
+    long = [item for item in items if _takes_long(item)]
+    others = [item for item in items if not (_takes_long(item) or _is_of_a_matrix(item.nodeid))]
+    files = [list(found) for _, found in groupby(long, lambda item: item.path)]
+    cases, rest = iter(matrix), len(matrix) * BETWEEN
+    items.clear()
+    for number, file in enumerate(files, 1):
+        items += file
+        items += islice(cases, round(rest * number / len(files)) - round(rest * (number - 1) / len(files)))
+    items += [*others, *cases]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -50,10 +65,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    found = next((at for at, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(f"tests/{name}")), None)
-    if found is not None:
-        return found
-    return len(LONGEST_FIRST) + _is_of_a_matrix(item.nodeid)
+    found = (at for at, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(f"tests/{name}"))
+    return next(found, len(LONGEST_FIRST))
+
+
+def _takes_long(item: pytest.Item) -> bool:
+    return _turn(item) < len(LONGEST_FIRST)
 
 
 def _is_of_a_matrix(nodeid: str) -> bool:

@@ -46,6 +46,10 @@ void call(Map given = [:]) {
                     stage('Package') {
                         steps { script { mlopsUnits.packageAll(settings) } }
                     }
+                    stage('Compare') {
+                        when { expression { !('compare' in settings.skip) && mlopsUnits.has('bundle', settings) } }
+                        steps { mlopsCompare(settings.step) }
+                    }
                     stage('Test') {
                         when { expression { !('test' in settings.skip) } }
                         steps { script { mlopsUnits.testAll(settings) } }

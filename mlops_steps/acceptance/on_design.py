@@ -7,8 +7,9 @@ from pathlib import Path
 
 from mlops_steps.acceptance.model import Assumptions, Differs, NotTried
 from mlops_steps.acceptance.world import FIRST, SECOND, World
-from mlops_steps.dss import bundles, claims, discovery, probe, projects
+from mlops_steps.dss import bundles, claims, discovery, probe, projects, seals
 from mlops_steps.dss.claims import Claim
+from mlops_steps.dss.deployers import PROJECTS
 from mlops_steps.dss.projects import ScenarioFilter
 from mlops_steps.errors import Refusal
 from mlops_steps.system.waiting import Deadline
@@ -214,8 +215,25 @@ def _infrastructure(world: World) -> str:
 def _claim(world: World) -> str:
     deployer, infra = world.site.deployer, world.site.infra
     claim = Claim(infra, "accept", "accept", "mlops-steps accept", "", 1).as_kept()
-    claims.write(deployer, world.key, claim, lambda _others: None)
-    if claim not in claims.read(deployer, world.key, infra):
+    claims.write(deployer, world.key, [claim], lambda _others: None)
+    if claim not in claims.read(deployer, world.key, [infra]):
         raise Differs("a tag that was saved is not there")
-    claims.remove(deployer, world.key, claim, Deadline(world.patience))
+    claims.remove(deployer, world.key, [claim], Deadline(world.patience))
     return "written, read back, taken away"
+
+
+@DESIGN.that(
+    "seal-tag",
+    "A tag of the published project may have a thousand characters: a seal for the deployer's hook has.",
+    seals.write,
+    needs=("claim",),
+)
+def _seal_tag(world: World) -> str:
+    deployer, prefix = world.site.deployer, "mlops-steps-accept|"
+    tag = f"{prefix}{world.site.infra}|{FIRST}|".ljust(1000, "x")
+    seals.write(deployer, world.key, prefix, [tag])
+    with deployer.asking("read the tags"):
+        raw = PROJECTS.published(deployer.client, world.key).get_settings().get_raw()
+    if tag not in (raw.get("tags") or []):
+        raise Differs("a tag of 1000 characters that was saved is not there")
+    return "kept"

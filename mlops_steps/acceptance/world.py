@@ -45,6 +45,7 @@ class Site:
     design: Dss
     deployer: Dss
     nodes: tuple[Dss, ...]
+    recorder: Recorder | None = None
 
     @property
     def command(self) -> str:
@@ -72,6 +73,7 @@ class Site:
 
     def observe(self, recorder: Recorder) -> None:
         """All answers are noted from now on."""
+        self.recorder = recorder
         for kind, node in (
             ("design", self.design),
             ("design", self.deployer),
@@ -107,9 +109,11 @@ class World:
     """A throwaway project.
 
     ``lacking``: what could not be made in it, and why. ``kept``: what one check has left for the next ones.
+    ``api_stage``: the stage of the API service that a service is tried on, if one is.
     """
 
     site: Site
+    api_stage: str = ""
     key: str = field(default_factory=lambda: f"{PREFIX}{secrets.token_hex(4).upper()}")
     content: dict[str, Any] = field(default_factory=content)
     scenarios: dict[str, str] = field(default_factory=dict)
@@ -119,6 +123,24 @@ class World:
     @property
     def deployment(self) -> str:
         return f"{self.key}-on-{self.site.infra}"
+
+    @property
+    def service(self) -> str:
+        """The id of its API service, on the Design node and on the API Deployer."""
+        return self.key.lower()
+
+    @property
+    def endpoint(self) -> str:
+        return str(self.content["service"]["endpoint"])
+
+    @property
+    def api_infra(self) -> str:
+        """The infrastructure of the API Deployer."""
+        return str(self.site.settings.api.stage(self.api_stage).infra)
+
+    @property
+    def service_deployment(self) -> str:
+        return f"{self.service}-on-{self.api_infra}"
 
     @property
     def patience(self) -> float:
@@ -132,6 +154,8 @@ class World:
         for spec in parts["scenarios"]:
             self.scenarios[spec["name"]] = throwaway.add_scenario(design, self.key, spec)
         self._unless_refused("recipes", self._make_recipes)
+        if self.api_stage:
+            throwaway.add_service(design, self.key, self.service, parts["service"])
         self._unless_refused("model", lambda: throwaway.add_model(design, self.key, parts["model"]))
 
     def _make_recipes(self) -> None:

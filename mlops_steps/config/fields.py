@@ -119,6 +119,16 @@ NodeName = Annotated[
     _text(NODE_NAME, "must be a node name: a letter, then letters, digits, '-' and '_', at most 50 characters"),
     _schema(NODE_NAME),
 ]
+
+
+def _no_secret(name: str) -> str:
+    if re.search(r"passw|secret|token|api_?key|credential|private_?key", name, re.IGNORECASE):
+        raise ValueError("looks like a secret: mlops.yml is no place for one; set it on the node")
+    if name == "mlops_steps":
+        raise ValueError("is the note that mlops-steps keeps on the node")
+    return name
+
+
 Id = Annotated[str, _text(_ID, "must be an id: letters, digits, '_', '-' and '.'"), _schema(_ID)]
 ScenarioPattern = Annotated[
     str,
@@ -149,3 +159,6 @@ BundleTemplate = Annotated[
     str, AfterValidator(_check_bundle_template), _schema(r"^([A-Za-z0-9._-]|\{(build|commit|project|date)\})+$")
 ]
 Reason = Annotated[str, AfterValidator(_check_reason), _schema(r"\S")]
+VariableName = Annotated[
+    str, _text(r"^[A-Za-z_][A-Za-z0-9_.-]{0,199}$", "is not the name of a variable"), AfterValidator(_no_secret)
+]

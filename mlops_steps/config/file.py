@@ -6,7 +6,9 @@ a word and not ``False``, ``0123`` keeps its zero, and ``1:30`` is not ninety.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,9 @@ _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "
 # How the API keys of DSS begin.
 _KEY_PREFIX = "dkuaps-"
 _NULL = "tag:yaml.org,2002:null"
+# Below this key of a node the values are the user's own: what they are in YAML, they stay.
+_FREE = "variables"
+_TYPED = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool"))
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -195,9 +200,19 @@ def _value(document: Document, node: yaml.Node, key: Key) -> object:
             text = "this is an API key: remove it here, revoke it, and put a new one where only the build sees it"
             document.problems.append(Problem(_line(node), f"{_path(key)}: {text}"))
             return None
+        if key[:1] == ("nodes",) and _FREE in key[2:-1]:
+            return _typed(node)
         return None if node.tag == _NULL else str(node.value)
     document.problems.append(Problem(_line(node), f"{_path(key)}: the tag {shown(node.tag)} is not supported"))
     return None
+
+
+def _typed(node: yaml.ScalarNode) -> object:
+    """A number, true, false or null as JSON writes them; anything else as its text."""
+    if node.tag in (_NULL, *_TYPED):
+        with suppress(ValueError):
+            return json.loads(node.value)
+    return None if node.tag == _NULL else str(node.value)
 
 
 def _path(key: Key, *more: str) -> str:

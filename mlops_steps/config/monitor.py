@@ -71,6 +71,11 @@ class LatencyLimits(Section):
 
     warn: Latency | None = Field(default=None, description="Mean response time that is a warning, such as 200ms.")
     act: Latency | None = Field(default=None, description="Mean response time that fails the step.")
+    p95_warn: Latency | None = Field(
+        default=None,
+        description="95th percentile of the live version's response times, on the slowest API node, that is a warning.",
+    )
+    p95_act: Latency | None = Field(default=None, description="95th percentile that fails the step.")
     calls: int = Field(default=100, ge=1, description="Fewest calls; of fewer nothing is concluded.")
 
 
@@ -96,6 +101,13 @@ class LabelSettings(Section):
     model: ObjectName | None = Field(
         default=None, description="Saved model whose versions the column `version` names, where it names such."
     )
+    time: ObjectName | None = Field(
+        default=None, description="Column with the time of the prediction (ISO 8601, or milliseconds since 1970)."
+    )
+    window: Days | None = Field(
+        default=None,
+        description="Only predictions of this time count for the live version, such as 30d. Default: all of its own.",
+    )
     scenario: Id | None = Field(default=None, description="Scenario that collects predictions and labels; run first.")
     warn: float | None = Field(default=None, allow_inf_nan=False, description="Value that is a warning when passed.")
     act: float | None = Field(
@@ -107,6 +119,8 @@ class LabelSettings(Section):
     def _has_its_columns(self) -> LabelSettings:
         if getattr(self, self.score) is None:
             raise ValueError(f"must name the column {self.score} for the metric {self.metric}")
+        if self.window and not self.time:
+            raise ValueError("window requires time, the column with the time of the prediction")
         return self
 
     @property

@@ -6,12 +6,19 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, SecretStr, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SecretStr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
 from mlops_steps.config.durations import Duration
-from mlops_steps.config.fields import FilePath, Id, InfraPattern, NodeName, Url, Verify
+from mlops_steps.config.fields import FilePath, Id, InfraPattern, NodeName, Url, VariableName, Verify
 from mlops_steps.config.section import Section
 from mlops_steps.errors import ConfigError
 from mlops_steps.system.text import nearest
@@ -91,6 +98,15 @@ class ConnectionSettings(Section):
                 yield (key, place, *below), node
 
 
+class MappingSettings(Section):
+    """What a project on its node uses in the place of what its bundle names. Other entries stay as they are there."""
+
+    connections: dict[Id, Id] = Field(default={}, description="Connection in the bundle: connection on the node.")
+    code_envs: dict[Id, Id] = Field(
+        default={}, description="Code environment in the bundle: code environment on the node."
+    )
+
+
 class InfraSettings(ConnectionSettings):
     """An infrastructure of the Project Deployer: one Automation node, or several (``nodes``)."""
 
@@ -111,7 +127,30 @@ class InfraSettings(ConnectionSettings):
         description="direct: bundles are imported and activated on this Automation node itself, which makes it a "
         "stage, without a Project Deployer.",
     )
+    mapping: MappingSettings = Field(
+        default=MappingSettings(),
+        description="What the project uses on the node in the place of what its bundle names.",
+    )
+    variables: dict[VariableName, Any] = Field(
+        default={}, description="Local variables of the project on the node. Never write a secret here."
+    )
+    scenarios: dict[Id, bool] = Field(default={}, description="Scenarios that are active on the node, or are not.")
+    triggers: bool | None = Field(
+        default=None, description="Whether the triggers of the project are on, on the node. Default: as they are."
+    )
     place: Annotated[str, SkipJsonSchema()] = ""
+
+    @model_serializer(mode="wrap")
+    def _as_in_the_file(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is its first part's, and without the names that parts have from their place."""
+        found: dict[str, Any] = handler(self)
+        found.pop("place", None)
+        for key in self.parts():
+            for name in (*_OF_A_CONNECTION, *(_OF_AN_INFRA if key == "infras" else ())):
+                found.pop(name, None)
+            for part in found.get(key, {}).values():
+                part.pop("name", None)
+        return found
 
     @model_validator(mode="before")
     @classmethod
@@ -131,6 +170,14 @@ class InfraSettings(ConnectionSettings):
     def witnesses(self) -> list[ConnectionSettings]:
         """The Automation nodes, all of which must say that a bundle is active."""
         return list(self.nodes.values()) or [self]
+
+    def state(self) -> dict[str, list[Any]]:
+        """What the project must have on its node besides the bundle, in the form of `dss/project_state.py`."""
+        found: dict[str, Any] = {f"connection {name}": [value] for name, value in self.mapping.connections.items()}
+        found |= {f"code environment {name}": [value] for name, value in self.mapping.code_envs.items()}
+        found |= {f"variable {name}": [value] for name, value in self.variables.items()}
+        found |= {f"scenario {name}": [value] for name, value in self.scenarios.items()}
+        return {**found, **({} if self.triggers is None else {"triggers": [self.triggers]})}
 
     @property
     def is_direct(self) -> bool:
@@ -172,6 +219,12 @@ class NodeSettings(InfraSettings):
     )
     rollout: RolloutSettings = Field(
         default=RolloutSettings(), description="How a release goes over the infrastructures of the stage."
+    )
+
+    rollback_rehearsal: bool = Field(
+        default=False,
+        description="deploy goes back to the bundle that the release stage has, and forward again, with a smoke test "
+        "at each; release requires that.",
     )
 
     @model_validator(mode="before")

@@ -5,16 +5,17 @@ What they say, and how they are signed and checked, is in :mod:`mlops_steps.prov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Build, Bundle, ReleaseRecord
 from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.delivery.unit import now
+from mlops_steps.dss import seals as published
 from mlops_steps.dss.session import Dss
-from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
-from mlops_steps.provenance import statements, store
+from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
+from mlops_steps.provenance import seals, statements, store
 from mlops_steps.provenance.envelope import PublicKey, SigningKey
 from mlops_steps.provenance.statements import Artifact, Node, Run, Statement
 from mlops_steps.provenance.verify import check, released_with
@@ -73,6 +74,51 @@ class Statements:
             raise
         write(True)
 
+    @contextmanager
+    def of_gates(self, target: BundleTarget, bundle: Bundle, report: Report, *, dry_run: bool) -> Iterator[None]:
+        """States what the gates before a release have found, in the block; nothing where there are none."""
+        what, before = f"gates-{target.stage}", len(report.cases)
+        if not dry_run:
+            self.forget(what)
+
+        def write(ok: bool) -> None:
+            cases = report.cases[before:]
+            if cases and not dry_run:
+                self._write(what, self._tested(target, bundle, report, cases, ok, "gates"))
+
+        try:
+            yield
+        except MlopsError:
+            self._quietly(lambda: write(False))
+            raise
+        write(True)
+
+    def seal(self, targets: Sequence[BundleTarget], bundle: Bundle) -> None:
+        """`release` is about to deploy: with a signing key, the deployer's hook is told that it may. Raises nothing.
+
+        Where no hook asks for it, a seal that could not be written matters to nobody.
+        """
+        sealed = [target for target in targets if not target.unit.is_direct]
+        if self._key is None or not sealed:
+            return
+        first = sealed[0]
+        earlier = self._settings.stage_before(first.stage)
+        inputs = store.digests(self._folder, "package", *([f"test-{earlier.name}"] if earlier else []))
+        artifact, run = self._artifact(bundle), self._run()
+        tags = [
+            seals.tag(
+                seals.seal(artifact, run, one.stage, one.infra, _node(one.node), inputs),
+                self._key,
+                one.infra,
+                bundle.id,
+            )
+            for one in sealed
+        ]
+        try:
+            published.write(first.deployer, first.project, seals.PREFIX, tags)
+        except NodeError as error:
+            self._console.warn(f"no seal for the deployer's hook: {error.message}")
+
     def released(self, target: BundleTarget, bundle: Bundle, failure: str = "") -> None:
         """`release` has ended, well or with this failure. Raises nothing: production is what it is."""
 
@@ -93,7 +139,15 @@ class Statements:
 
         self._quietly(write)
 
-    def _tested(self, target: BundleTarget, bundle: Bundle, report: Report, cases: list[Case], ok: bool) -> Statement:
+    def _tested(
+        self,
+        target: BundleTarget,
+        bundle: Bundle,
+        report: Report,
+        cases: list[Case],
+        ok: bool,
+        checked: str = "tests",
+    ) -> Statement:
         def names(*outcomes: Outcome) -> list[str]:
             found = [case for case in cases if case.outcome in outcomes]
             prefix = f"{report.classname}."
@@ -108,6 +162,7 @@ class Statements:
             passed=names(Outcome.PASSED),
             failed=names(Outcome.FAILURE, Outcome.ERROR),
             ok=ok,
+            checked=checked,
         )
 
     def _write(self, what: str, statement: Statement) -> None:

@@ -5,7 +5,9 @@ Each method that is named like a transition of :mod:`mlops_steps.delivery.phases
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from mlops_steps.delivery.record import ReleaseRecord, load_for
 from mlops_steps.delivery.targets.base import Deployed, Live, Target
 from mlops_steps.delivery.unit import Named, Outcome, Previous, Unit
 from mlops_steps.errors import ConfigError
-from mlops_steps.report.model import Report
+from mlops_steps.report.model import Case, Report
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
 
@@ -34,6 +36,8 @@ class Change:
     record: ReleaseRecord
     record_path: Path
     dry_run: bool = False
+    #: Held while the record is changed and written: units that are changed side by side share it, and the record.
+    lock: AbstractContextManager[Any] = field(default_factory=threading.RLock, repr=False)
     failed: str = "the release failed and what was live before could not be restored"
     because: str = "the release failed because"
 
@@ -90,6 +94,7 @@ class Change:
         else:
             self.note(version, live, previous, restores=restores)
             self._go(phases.DEPLOY, deploy=outcome)
+        self._say_settings(live)
 
     def note(self, version: str, live: Live, previous: Previous | None, *, restores: bool = True) -> None:
         """Notes what is live, and what is to be made live, before anything is changed."""
@@ -99,7 +104,7 @@ class Change:
         return {
             "deployment": self.deployment_id(live),
             "version": version,
-            "previous": previous,
+            "previous": self._with_state(live, previous),
             "restores": restores,
             "why": "",
             "share": None,
@@ -107,10 +112,29 @@ class Change:
             "restore": None,
         }
 
+    def _say_settings(self, live: Live) -> None:
+        """What the project gets on its node besides the bundle, where mlops.yml says something of it."""
+        if not self.target.state:
+            return
+        lines = self.target.lacking_in_words(live)
+        self.report.add(Case("settings", stdout="\n".join(lines) or "as configured"))
+        for line in lines:
+            self.console.line(f"settings on {self.target.infra}: {line}")
+
+    def _with_state(self, live: Live, previous: Previous | None) -> Previous | None:
+        """What is restored, with what the project has on its node besides: as it is now, or as was noted before."""
+        if previous is None or previous.version is None or previous.state is not None:
+            return previous
+        known = self.unit.previous
+        if live.version == previous.version:
+            return previous.model_copy(update={"state": self.target.state_of(live)})
+        same = known is not None and known.version == previous.version
+        return previous.model_copy(update={"state": known.state}) if known and same else previous
+
     def make_live(self, live: Live, deadline: Deadline, *, abort_at_limit: bool = False) -> Live:
         """Makes the version that was noted live, unless it is; what ``live`` says must still be so."""
         version, seen = str(self.unit.version), live.deployment
-        if live.is_healthy(version):
+        if live.is_healthy(version) and not self.target.lacking(live):
             return live
         try:
             return self.target.make_live(
@@ -213,19 +237,20 @@ class Change:
         return live.deployment.id if live.deployment else self.unit.deployment
 
     def _go(self, transition: Transition, *, save: bool = True, must: bool = True, **fields: Any) -> None:
-        before = self.unit.model_copy()
-        self.unit.go(transition, **fields)
-        if self.dry_run or not save:
-            return
-        try:
-            self.record.save(self.record_path)
-        except ConfigError as error:
-            if must:
-                # What is not written has not happened.
-                self.record.stage(self.target.stage, self.target.words.kind).units[self.target.infra] = before
-                raise
-            # A full disk must not keep production from being restored: what is pending was written before.
-            self.console.warn(error.message)
+        with self.lock:
+            before = self.unit.model_copy()
+            self.unit.go(transition, **fields)
+            if self.dry_run or not save:
+                return
+            try:
+                self.record.save(self.record_path)
+            except ConfigError as error:
+                if must:
+                    # What is not written has not happened.
+                    self.record.stage(self.target.stage, self.target.words.kind).units[self.target.infra] = before
+                    raise
+                # A full disk must not keep production from being restored: what is pending was written before.
+                self.console.warn(error.message)
 
 
 def previous_of(live: Live, version: str | None, *, enabled: bool | None = None) -> Previous:

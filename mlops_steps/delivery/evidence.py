@@ -45,7 +45,8 @@ def before_release(change: Change, live: Live, version: str) -> Situation:
     previous = previous_of(live, _version_before_release(change, live, version))
     if not unit.pending and _failed_before(target, live, version):
         return Situation(Phase.RESTORING, previous)
-    if not unit.pending and unit.verified == version and live.is_healthy(version):
+    verified_before = not unit.pending and unit.verified == version and live.is_healthy(version)
+    if verified_before and not target.lacking(live):
         return Situation(Phase.LIVE, previous, recorded=True)
     return Situation(Phase.NOTED, previous)
 

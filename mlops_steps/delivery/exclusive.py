@@ -14,7 +14,7 @@ import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +35,10 @@ from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline, poll
 
 _TRIES = 3
+# Infrastructures that are named in a line about many.
+_NAMED = 3
+# Characters of an infrastructure's id that a claim keeps.
+_KEPT = 120
 
 
 class Claimable(Protocol):
@@ -145,75 +149,127 @@ def claimed(target: Claimable, console: Console, deadline: Deadline) -> Iterator
     Raises :class:`Busy` when another process has it. A deployer that keeps no tags, or does not let this key write
     them, is warned of: then only this machine's lock, and the comparison of settings before each change, are left.
     """
-    claim = _mine(target)
+    with all_claimed([target], console, deadline):
+        yield
+
+
+@contextmanager
+def all_claimed(
+    targets: Sequence[Claimable], console: Console, deadline: Deadline, limit: float | None = None
+) -> Iterator[None]:
+    """The same for several infrastructures of one project. Those whose notes are in one place are claimed all at once:
+    nobody has some of them and waits for others.
+
+    ``limit``: the seconds after which this process cannot be at work any more; by default that of one infrastructure.
+    """
+    with ExitStack() as stack:
+        for group in _by_place(targets):
+            stack.enter_context(_claimed(group, console, deadline, limit))
+        yield
+
+
+def _by_place(targets: Sequence[Claimable]) -> list[list[Claimable]]:
+    """The targets, together where one node keeps their notes."""
+    groups: dict[int, list[Claimable]] = {}
+    for target in targets:
+        groups.setdefault(id(target.notes), []).append(target)
+    return list(groups.values())
+
+
+@contextmanager
+def _claimed(targets: Sequence[Claimable], console: Console, deadline: Deadline, limit: float | None) -> Iterator[None]:
+    first, mine = targets[0], _mine(targets, limit)
     try:
-        with target.within(deadline):
-            held = _take(target, claim, console)
+        with first.within(deadline):
+            held = _take(targets, mine, console)
     except (Stop, Unreachable):
-        _give_back(target, claim, console)  # it may have been written already
+        _give_back(targets, mine, console)  # they may have been written already
         raise
-    target.claim, target.later = (claim, None) if held else (None, claim)
+    for target, claim in zip(targets, mine, strict=True):
+        target.claim, target.later = (claim, None) if held else (None, claim)
     try:
         yield
     finally:
-        held = target.claim is not None
-        target.claim = target.later = None
-        if held:
-            _give_back(target, claim, console)
+        left = [claim for target, claim in zip(targets, mine, strict=True) if target.claim is not None]
+        for target in targets:
+            target.claim = target.later = None
+        if left:
+            _give_back(targets, left, console)
 
 
-def wait_for_others(target: Claimable, console: Console, limit: float) -> None:
-    """Waits, ``limit`` seconds at most, for a process that is at work on the stage; after that it counts as gone.
+def wait_for_others(targets: Sequence[Claimable], console: Console, limit: float) -> None:
+    """Waits, ``limit`` seconds at most, for a process that is at work on one of them; after that it counts as gone.
 
     A process of the same build is not waited for: it was interrupted, or `recover` would not have been called.
     """
-    mine = _mine(target)
+    deadline = Deadline(limit)
+    for group in _by_place(targets):
+        _wait_for_others(group, console, max(deadline.remaining, pace().grace))
+
+
+def _wait_for_others(targets: Sequence[Claimable], console: Console, limit: float) -> None:
+    first, mine = targets[0], _mine(targets)
+    infras = [target.infra for target in targets]
+    where = ", ".join(infras[:_NAMED]) + (" …" if len(infras) > _NAMED else "")
 
     def look() -> bool | None:
-        found = claims.read(target.notes, target.project, target.infra, target.of)
-        others = [other for other in _others(found, mine)[0] if not (mine.build and other.build == mine.build)]
+        found = claims.read(first.notes, first.project, infras, first.of)
+        alive = _others(found, mine)[0]
+        others = [other for other in alive if not (mine[0].build and other.build == mine[0].build)]
         # When this wait is over, whoever is noted there counts as gone.
-        target.found_dead = target.found_dead or any(other.token != mine.token for other in found)
+        _note_dead(targets, [other for other in found if other.token != mine[0].token])
         if not others:
             return True
-        wait.state(f"{others[0]} is at work on {target.infra}")
+        wait.state(f"{others[0]} is at work on {others[0].infra}")
         return None
 
-    with target.within(Deadline(limit)), console.waiting(f"looking who is at work on {target.infra}") as wait:
+    with first.within(Deadline(limit)), console.waiting(f"looking who is at work on {where}") as wait:
         try:
             poll(look, deadline=Deadline(limit), what="the other process", longest=5.0)
         except DeadlineExceeded:
-            console.warn(f"another process is noted to be at work on {target.infra} still; taking over")
+            console.warn(f"another process is noted to be at work on {where} still; taking over")
         except Refusal as error:
-            if not _nowhere_yet(target, error):
+            if not _nowhere_yet(first, error):
                 console.warn(error.message)
 
 
-def _take(target: Claimable, mine: Claim, console: Console) -> bool:
+def _note_dead(targets: Sequence[Claimable], dead: Sequence[Claim]) -> None:
+    gone = {claim.infra[:_KEPT] for claim in dead}
+    for target in targets:
+        target.found_dead = target.found_dead or target.infra[:_KEPT] in gone
+
+
+def _take(targets: Sequence[Claimable], mine: Sequence[Claim], console: Console) -> bool:
+    first = targets[0]
+
     def check(found: list[Claim]) -> None:
         others, dead = _others(found, mine)
-        target.found_dead = target.found_dead or dead
-        if others and not target.takes_over:
+        _note_dead(targets, dead)
+        if others and not first.takes_over:
             raise Busy(
-                f"stage {target.stage}: {others[0]} is at work on {target.infra}; "
+                f"stage {first.stage}: {others[0]} is at work on {others[0].infra}; "
                 "two releases of one stage must not mix; nothing was changed",
                 next_step="wait until it has ended, then run the step again; if it is dead, run "
-                f"`mlops-steps recover --stage {target.stage}`",
+                f"`mlops-steps recover --stage {first.stage}`",
             )
 
     try:
         for _ in range(_TRIES):
-            claims.write(target.notes, target.project, mine, check, target.of)
+            claims.write(first.notes, first.project, mine, check, first.of)
             time.sleep(pace().settle)
-            if mine in claims.read(target.notes, target.project, target.infra, target.of):
+            if set(mine) <= set(claims.read(first.notes, first.project, [one.infra for one in targets], first.of)):
                 return True
+    except Busy:
+        if len(mine) > 1:
+            _give_back(targets, mine, console)  # the other one may have left some of them
+        raise
     except Refusal as error:
-        if _nowhere_yet(target, error):
-            console.line(f"project {target.project} is not on {target.infra} yet: who is at work is noted once it is")
+        if _nowhere_yet(first, error):
+            console.line(f"project {first.project} is not on {first.infra} yet: who is at work is noted once it is")
         else:
             console.warn(f"releases from other agents are not locked out: {error.message}")
         return False
-    _give_back(target, mine, console)
+    _give_back(targets, mine, console)
     console.warn("releases from other agents are not locked out: the deployer does not keep the tags")
     return False
 
@@ -223,22 +279,27 @@ def _nowhere_yet(target: Claimable, error: Refusal) -> bool:
     return error.status == 404 and target.of is ON_NODE
 
 
-def _others(found: list[Claim], mine: Claim) -> tuple[list[Claim], bool]:
-    """The claims of processes that may be alive, and whether there are some of processes that are not.
+def _others(found: list[Claim], mine: Sequence[Claim]) -> tuple[list[Claim], list[Claim]]:
+    """The claims of processes that may be alive, and those of processes that are not.
 
     A claim of this place is of a dead process: a living one would hold the lock that this one has.
     """
-    others = [claim for claim in found if claim.token != mine.token]
-    alive = [claim for claim in others if claim.place != mine.place and claim.until > time.time()]
-    return alive, len(alive) < len(others)
+    others = [claim for claim in found if claim.token != mine[0].token]
+    alive = [claim for claim in others if claim.place != mine[0].place and claim.until > time.time()]
+    return alive, [claim for claim in others if claim not in alive]
 
 
-def _give_back(target: Claimable, claim: Claim, console: Console) -> None:
+def _give_back(targets: Sequence[Claimable], mine: Sequence[Claim], console: Console) -> None:
+    first = targets[0]
+    noted = next((target.quarantine for target in targets if target.quarantine), None)
+    # Live and verified on one of several is not enough.
+    lifted = None if noted or any(target.lifted is None for target in targets) else first.lifted
+
     def amend(tags: list[Any]) -> list[Any]:
-        return quarantines.amended(tags, target.quarantine, target.lifted)
+        return quarantines.amended(tags, noted, lifted)
 
     def remove() -> None:
-        claims.remove(target.notes, target.project, claim, Deadline(pace().release_note), target.of, amend)
+        claims.remove(first.notes, first.project, mine, Deadline(pace().release_note), first.of, amend)
 
     try:
         try:
@@ -246,22 +307,27 @@ def _give_back(target: Claimable, claim: Claim, console: Console) -> None:
         except Stop:
             remove()  # what the step was asked to do is done, and no further signal raises
     except (MlopsError, Stop) as error:
-        console.warn(f"the note that this process is at work on {target.infra} is left behind: {error}")
-        if target.quarantine:
-            console.warn(f"it may not be noted on the deployer that {target.quarantine.version} is quarantined")
+        console.warn(f"the note that this process is at work on {mine[0].infra} is left behind: {error}")
+        if noted:
+            console.warn(f"it may not be noted on the deployer that {noted.version} is quarantined")
 
 
-def _mine(target: Claimable) -> Claim:
-    host = socket.gethostname()
+def _mine(targets: Sequence[Claimable], limit: float | None = None) -> list[Claim]:
+    host, first = socket.gethostname(), targets[0]
     build = build_from(os.environ)
-    return Claim(
-        infra=target.infra,
-        token=secrets.token_hex(6),
-        place=_place(lock_folder(target.settings), host),
-        owner=f"process {os.getpid()} on {host}",
-        build=" ".join(part for part in (build.job, f"#{build.number}" if build.number else None) if part),
-        until=int(time.time() + _limit(target.settings) + pace().slack),
-    ).as_kept()
+    token, place = secrets.token_hex(6), _place(lock_folder(first.settings), host)
+    until = int(time.time() + (limit or _limit(first.settings)) + pace().slack)
+    return [
+        Claim(
+            infra=target.infra,
+            token=token,
+            place=place,
+            owner=f"process {os.getpid()} on {host}",
+            build=" ".join(part for part in (build.job, f"#{build.number}" if build.number else None) if part),
+            until=until,
+        ).as_kept()
+        for target in targets
+    ]
 
 
 def _limit(settings: Settings) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mlops_steps.config.bundle_ids import valid_bundle_id
 from mlops_steps.delivery import evidence
 from mlops_steps.delivery.change import Change, previous_of
@@ -31,7 +33,23 @@ def go_back(
     Raises :class:`CheckFailed` when there is no such version (nothing was changed), :class:`ProductionInDoubt` when the
     rollback did not succeed.
     """
-    target, report, console, name = change.target, change.report, change.console, change.target.words.version
+    found = find(change, to, published, deadline, only=only)
+    return go_back_to(change, found, signals, because=because)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a rollback goes back to: ``version``, from ``left``; ``done``: it is there already."""
+
+    live: Live
+    version: str
+    left: str | None
+    done: bool
+
+
+def find(change: Change, to: str | None, published: list[str], deadline: Deadline, *, only: str | None = None) -> Found:
+    """Looks for the version to go back to, and changes nothing. Raises :class:`CheckFailed` when there is none."""
+    target, report, name = change.target, change.report, change.target.words.version
     with target.within(deadline), report.case("find"):
         live = target.observe()
         if only and live.version != only:
@@ -44,7 +62,14 @@ def go_back(
         # An attempt that was interrupted has made it live already; what it came from is in the deployer's evidence.
         left = evidence.version_before(target, live, version) if live.version == version else live.version
     report.set(**{name: version, f"previous_{name}": left})
-    if done:
+    return Found(live, version, left, done)
+
+
+def go_back_to(change: Change, found: Found, signals: Interrupts, *, because: str = "") -> str:
+    """Makes what was found live, and verifies it. Raises :class:`ProductionInDoubt`."""
+    target, console, name = change.target, change.console, change.target.words.version
+    live, version, left = found.live, found.version, found.left
+    if found.done:
         console.good(f"{live}: nothing to do")
         return str(live)
     console.line(f"live on {target.stage} now: {live}")
@@ -52,7 +77,10 @@ def go_back(
     if left != version:
         quarantine(change, left, because or "rolled back on purpose")
     # `recover` must not take what is live for somebody else's when this rollback is interrupted.
-    change.go_back(left, live, previous_of(live, version, enabled=True), f"rollback from {name} {left}")
+    previous, noted = previous_of(live, version, enabled=True), change.unit.previous
+    if noted and noted.version == version:
+        previous = previous.model_copy(update={"state": noted.state})
+    change.go_back(left, live, previous, f"rollback from {name} {left}")
     with signals.handled() as held, held.shielded():
         now = restore(change, f"rollback from {name} {left}")
         lift(change, version)

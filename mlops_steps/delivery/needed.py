@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.phases import Phase
@@ -19,18 +21,21 @@ def check_needed(
     live: Live,
     situation: Situation,
     deadline: Deadline,
+    *,
+    ahead: bool = False,
 ) -> None:
     """Raises :class:`CheckFailed` when the node lacks what the bundle needs.
 
     Only before the first change: what an earlier attempt has begun is finished or restored, whatever the node lacks.
-    ``needs`` is ``None`` where that is not asked for.
+    ``needs`` is ``None`` where that is not asked for. Scenarios that are replaced are asked for ``ahead`` only,
+    unless it may stop that.
     """
     settings = target.settings.compare
     if needs is None or situation.phase is not Phase.NOTED:
         return
-    place = Place(
-        target.stage, target.node, target.deployed_key, target.known_deployment() if live.deployment else None
-    )
+    if not ahead and settings.severity.get("scenario") != "error":
+        needs = replace(needs, scenarios={})
+    place = Place(target.stage, target.node, target.deployed_key, target.planned(first=live.deployment is None))
     limit = deadline.at_most(settings.timeout)
     only_warn = settings.at_release == "warning"
     check_needs(needs, place, settings, change.report, change.console, limit, only_warn=only_warn)

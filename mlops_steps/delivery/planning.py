@@ -18,6 +18,7 @@ from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.policy.effective import resolve
 from mlops_steps.report.model import Report
 from mlops_steps.system.text import one_line
+from mlops_steps.system.waiting import duration
 
 # Paths of this machine, and limits of requests: they do not decide what is done.
 _OF_THE_MACHINE = {"verify", "client_certificate", "client_key", "api_key_file", "public_key", "records", "queries"}
@@ -202,16 +203,23 @@ def _names(gates: list[PlannedGate]) -> str:
     return ", ".join(gate.name for gate in gates) or "none"
 
 
-def in_words(plan: Plan, smoke_test: str) -> list[str]:
+def in_words(plan: Plan) -> list[str]:
     """The plan for people: what is done first, what follows from it, what is in the way."""
     release, follows = plan.release, plan.consequences
     name = "bundle" if release.kind == "bundle" else "version"
     lines = [f"plan {plan.sha256[:12]}: {name} {release.version} of project {release.project} to {release.stage}"]
     for number, wave in enumerate(release.waves, 1):
-        title = f"wave {number}: " if len(release.waves) > 1 else ""
-        for unit in release.units:
-            if unit.infra in wave:
-                lines += [f"  {title}{line}" for line in _unit_in_words(unit, release, name, smoke_test)]
+        units = [unit for unit in release.units if unit.infra in wave]
+        if len(release.waves) > 1:
+            lines.append(f"  wave {number}{_before_wave(release, number)}: {len(units)} infrastructures")
+        for unit in units[:_MOST]:
+            lines += [f"  {line}" for line in _unit_in_words(unit, release, name)]
+        if len(units) > _MOST:
+            lines.append(f"  and {len(units) - _MOST} infrastructures more")
+    if not release.empty:
+        lines.append(f"  then {_smoke_test(release)} on each infrastructure")
+        if any(release.settings.get(f"{section}.rollback") == "off" for section in ("release", "api.release")):
+            lines.append("  if that fails: it stays as it is (rollback: off)")
     if release.empty:
         return [*lines, "  nothing to do"]
     counts = [(what, sum(one.what == what for one in follows.changes)) for what in ("added", "changed", "removed")]
@@ -228,7 +236,22 @@ def in_words(plan: Plan, smoke_test: str) -> list[str]:
     return [_fit(line) for line in lines]
 
 
-def _unit_in_words(unit: PlannedUnit, release: PlannedRelease, name: str, smoke_test: str) -> list[str]:
+def _before_wave(release: PlannedRelease, number: int) -> str:
+    """What is waited for before the wave."""
+    rollout = f"nodes.{release.stage}.rollout"
+    soak = release.settings.get(f"{rollout}.soak")
+    waits = [f"after {duration(soak)}"] if number > 1 and isinstance(soak, (int, float)) else []
+    if number in (release.settings.get(f"{rollout}.approval") or []):
+        waits.append("after an approval")
+    return f" ({', '.join(waits)})" if waits else ""
+
+
+def _smoke_test(release: PlannedRelease) -> str:
+    scenario = release.settings.get("release.smoke_scenario")
+    return f"smoke test {scenario}" if release.kind == "bundle" else "the test queries"
+
+
+def _unit_in_words(unit: PlannedUnit, release: PlannedRelease, name: str) -> list[str]:
     version = release.version
     live = f"{name} {unit.live}" if unit.live else "nothing"
     what = {
@@ -244,7 +267,7 @@ def _unit_in_words(unit: PlannedUnit, release: PlannedRelease, name: str, smoke_
         back = f"back to {name} {unit.before}" if unit.before else "nothing was live: the deployment is disabled"
         if "off" in (release.settings.get(f"{section}.rollback") for section in ("release", "api.release")):
             back = "it stays as it is (rollback: off)"
-        lines += [f"  then {smoke_test}", f"  if that fails: {back}"]
+        lines += [f"  if that fails: {back}"]
     return lines
 
 

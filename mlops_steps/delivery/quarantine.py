@@ -51,6 +51,8 @@ def again(change: Change, version: str | None) -> None:
 
 def withdraw(change: Change) -> None:
     """Nothing was changed, so nothing is rolled back. The caller saves the record."""
+    if change.target.quarantine is None and len(_part(change).units) > 1:
+        return  # it is of another infrastructure
     change.target.quarantine = None
     _part(change).quarantined = None
 

@@ -19,6 +19,7 @@ from mlops_steps.delivery import schema1
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.plan import NotedPlan
 from mlops_steps.delivery.record_parts import joined, merged, parts
+from mlops_steps.delivery.rollout.progress import Rollout
 from mlops_steps.delivery.unit import Kind, Measured, Message, Outcome, Part, Unit, now
 from mlops_steps.errors import ConfigError
 from mlops_steps.policy.starters import starters
@@ -119,12 +120,19 @@ class Quarantined(Part):
     why: Message = ""
 
 
+class Rehearsal(Part):
+    """The way back from the bundle of ``outcome`` to the bundle ``old``, as it was proved on a stage."""
+
+    old: str = Field(max_length=200)
+    outcome: Outcome
+
+
 class Stage(Part):
     """What was done on one stage, unit by unit. Units are named by their infrastructure.
 
     ``gates`` is what the gates of `release` measured before the stage was changed, by name. ``forced``: the last
     release was during a freeze, or of a quarantined version. ``quarantined``: the version that was rolled back last.
-    ``plan``: the last one that was made of a release to this stage.
+    ``plan``: the last one that was made of a release to this stage. ``rehearsal``: the way back was proved here.
     """
 
     plan: NotedPlan | None = None
@@ -132,8 +140,11 @@ class Stage(Part):
     forced: Forced | None = None
     quarantined: Quarantined | None = None
     test: Outcome | None = None
+    rehearsal: Rehearsal | None = None
     gates: dict[str, Measured] = Field(default_factory=dict, max_length=500)
     units: dict[str, Unit] = Field(default_factory=dict)
+    #: The last release in waves, where the stage has several infrastructures.
+    rollout: Rollout | None = None
 
     def plan_of(self, archive: Bundle | Package) -> NotedPlan | None:
         """The plan of the release of this archive; ``None`` where it is of another one."""
@@ -141,13 +152,23 @@ class Stage(Part):
 
     @property
     def pending(self) -> bool:
-        """Whether a restore is pending on one of the units."""
-        return any(unit.pending for unit in self.units.values())
+        """Whether a restore is pending on one of the units, or a release in waves was interrupted."""
+        interrupted = self.rollout is not None and self.rollout.unfinished
+        return interrupted or any(unit.pending for unit in self.units.values())
+
+    @property
+    def before(self) -> list[str]:
+        """What was live on each infrastructure before the last change; ``nothing`` where nothing was."""
+        return [(unit.previous.version if unit.previous else None) or "nothing" for unit in self.units.values()]
 
     def summary(self, version: str | None) -> str | None:
         """What is live, in a few words; ``None`` when this stage has nothing to do with the version."""
         if self.pending:
             return "its restore is pending, see the log"
+        if self.rollout and self.rollout.version == version and self.rollout.state in ("stopped", "waiting"):
+            done = sum(unit.verified == version for unit in self.units.values())
+            waits = ", and waits for an approval" if self.rollout.state == "waiting" else ", stopped"
+            return f"live on {done} of {len(self.units)} infrastructures{waits}"
         restored = [unit for unit in self.units.values() if unit.phase is Phase.RESTORED]
         if restored:
             return f"{(restored[0].previous and restored[0].previous.version) or 'nothing'} (restored)"
@@ -278,7 +299,7 @@ def _pending(stages: dict[str, Stage]) -> dict[str, Stage]:
     return {
         name: Stage(units={infra: unit for infra, unit in stage.units.items() if unit.pending})
         for name, stage in stages.items()
-        if stage.pending
+        if any(unit.pending for unit in stage.units.values())
     }
 
 

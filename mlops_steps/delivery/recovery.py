@@ -16,7 +16,8 @@ from mlops_steps.system.interrupts import Interrupts
 from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
-_WHY = "an earlier release was interrupted"
+#: Why what was live before is restored.
+INTERRUPTED = "an earlier release was interrupted"
 
 
 def recover(change: Change, place: Claimable, waiting: Deadline, signals: Interrupts) -> None:
@@ -26,33 +27,40 @@ def recover(change: Change, place: Claimable, waiting: Deadline, signals: Interr
     which this process takes over. The caller holds its lock. Raises as :mod:`mlops_steps.steps.recover` does.
     """
     target, report, console = change.target, change.report, change.console
-    wait_for_others(place, console, max(waiting.remaining, pace().grace))
+    wait_for_others([place], console, max(waiting.remaining, pace().grace))
     place.takes_over = True
     deadline = Deadline(target.limits.restore)
     with target.within(deadline):
-        live = _observe(change, deadline)
+        live = observe(change, deadline)
         situation = evidence.to_recover(change, live)
     if situation.phase not in (Phase.VERIFYING, Phase.RESTORING):
         with report.case("recover"):
             console.good(f"nothing is pending on {target.stage}: {live}")
         return
     with signals.shielded(), claimed(place, console, deadline):
-        if situation.phase is Phase.VERIFYING and _verified(change, live, situation):
+        restored = put_in_order(change, live, situation, deadline)
+        if restored is None:
             return
-        if situation.recorded:
-            again(change, change.unit.version)
-            change.give_up(_WHY)
-        else:
-            with target.within(Deadline(max(deadline.remaining, pace().grace))):
-                if situation.failed:
-                    quarantine(change, situation.failed, "its smoke test failed")
-                _note(change, live, situation)
-        restored = restore(change, _WHY)
     report.set(**{target.words.version: change.noted_before})
     console.good(f"recovered: {restored}, verified")
 
 
-def _observe(change: Change, deadline: Deadline) -> Live:
+def put_in_order(change: Change, live: Live, situation: Situation, deadline: Deadline) -> str | None:
+    """Verifies what is live, or restores what was: then what is live is returned, in words."""
+    if situation.phase is Phase.VERIFYING and _verified(change, live, situation):
+        return None
+    if situation.recorded:
+        again(change, change.unit.version)
+        change.give_up(INTERRUPTED)
+    else:
+        with change.target.within(Deadline(max(deadline.remaining, pace().grace))):
+            if situation.failed:
+                quarantine(change, situation.failed, "its smoke test failed")
+            _note(change, live, situation)
+    return restore(change, INTERRUPTED)
+
+
+def observe(change: Change, deadline: Deadline) -> Live:
     """What is live when no update is under way any more. Without a record, the nodes must agree on it."""
     target, console = change.target, change.console
     target.wait_until_idle(deadline, console)
@@ -89,4 +97,4 @@ def _note(change: Change, live: Live, situation: Situation) -> None:
         f"the record does not say how a release that was interrupted ended, but {live}; "
         f"restoring {previous.version or 'nothing'}"
     )
-    change.go_back(live.version, live, previous, _WHY)
+    change.go_back(live.version, live, previous, INTERRUPTED)

@@ -9,6 +9,7 @@ from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.quarantine import known_bad, lift
+from mlops_steps.delivery.rehearsal import warn_of_another
 from mlops_steps.delivery.restore import put_back
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.verify import verify
@@ -26,6 +27,7 @@ def look(change: Change, version: str, deadline: Deadline) -> tuple[Live, Situat
         live = change.target.look(deadline, change.console, lambda live: evidence.is_canary(change, live))
         situation = evidence.before_release(change, live, version)
     _announce(change, live, situation, version)
+    warn_of_another(change, live)
     return live, situation
 
 
@@ -77,27 +79,41 @@ def release(
     Raises :class:`RolledBack` when the release failed and what was live is live again, :class:`ProductionInDoubt` when
     it is not, :class:`Interrupted` after a signal, when what was live is live again.
     """
-    target, report, console, name = change.target, change.report, change.console, change.target.words.version
+    console, name = change.console, change.target.words.version
     if situation.phase is Phase.LIVE:
         console.good(f"{name} {version} is live, healthy and smoke-tested already: nothing to do")
         return
     with signals.handled():
         try:
-            if situation.phase is Phase.RESTORING:
-                _fail_again(change, live, situation, version)
-            change.begin(version, live, situation.previous)
-            rollout(change, live, deadline)
-            change.verify()
-            verify(target, report, console, version, Deadline(target.limits.verify))
-            with signals.shielded():
-                lift(change, version)
-                change.accept()
-                console.good(f"released: {name} {version} is live on {target.infra}, healthy and smoke-tested")
+            go_forward(change, live, situation, version, deadline, signals, rollout)
         except (Exception, Stop) as failure:
             # A mistake of our own must not leave production in doubt either.
             known = failure if isinstance(failure, (MlopsError, Stop)) else InternalError.of(failure)
             with signals.shielded():
                 put_back(change, known)
+
+
+def go_forward(
+    change: Change,
+    live: Live,
+    situation: Situation,
+    version: str,
+    deadline: Deadline,
+    signals: Interrupts,
+    rollout: Callable[[Change, Live, Deadline], None] = all_at_once,
+) -> None:
+    """Makes the version live and verifies it, and restores nothing: whoever calls it does. Raises what goes wrong."""
+    target, report, console, name = change.target, change.report, change.console, change.target.words.version
+    if situation.phase is Phase.RESTORING:
+        _fail_again(change, live, situation, version)
+    change.begin(version, live, situation.previous)
+    rollout(change, live, deadline)
+    change.verify()
+    verify(target, report, console, version, Deadline(target.limits.verify))
+    with signals.shielded():
+        lift(change, version)
+        change.accept()
+        console.good(f"released: {name} {version} is live on {target.infra}, healthy and smoke-tested")
 
 
 def _fail_again(change: Change, live: Live, situation: Situation, version: str) -> None:

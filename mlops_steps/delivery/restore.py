@@ -89,6 +89,9 @@ def _untouched(change: Change, deadline: Deadline) -> str | None:
     try:
         with change.target.within(deadline):
             live = change.target.observe()
+            change.target.state = previous.state or {}
+            if change.target.lacking(live):
+                return None
     except Exception:
         return None  # nothing is known: the restore looks again
     if previous.version is None:
@@ -157,13 +160,16 @@ def _restore_until(change: Change, previous: Previous, deadline: Deadline, case:
 
 def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str:
     target, console = change.target, change.console
+    # What was there besides, where that is known; otherwise it stays as it is.
+    target.state = previous.state or {}
     with target.within(deadline):
         live = target.observe()
+        lacking = target.lacking(live)
     _check_ours(change, live.deployment)
     if previous.version is None:
         disabled = target.take_back(deadline, console, expected=change.is_ours)
         return f"nothing on {target.infra} ({disabled.title} is disabled)" if disabled else "nothing"
-    if not _is_back(live, previous):
+    if lacking or not _is_back(live, previous):
         live = target.make_live(
             previous.version, deadline, console, live=live, expected=change.is_ours, enabled=previous.enabled
         )

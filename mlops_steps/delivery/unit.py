@@ -100,10 +100,12 @@ class Previous(Named):
 
     ``active``: whether the node said that the version is live. A deployment that is enabled is returned to what its
     settings name even when it did not. ``seen`` is what the settings named when the change began: another version
-    after an update that failed.
+    after an update that failed. ``state``: what the project had on its node besides the bundle, as
+    `dss/project_state.py` has it; None where that is not known: then it stays as it is.
     """
 
     active: bool = True
+    state: dict[str, list[Any]] | None = Field(default=None, max_length=10_000)
     seen: Named = Field(default_factory=Named)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -60,23 +60,30 @@ class Claim:
         return f"{self.build} ({self.owner})" if self.build else self.owner
 
 
-def read(deployer: Dss, project_key: str, infra: str, of: Deployer = PROJECTS) -> list[Claim]:
-    """The claims on the infrastructure. Raises :class:`NodeError`."""
+def read(deployer: Dss, project_key: str, infras: Iterable[str], of: Deployer = PROJECTS) -> list[Claim]:
+    """The claims on the infrastructures. Raises :class:`NodeError`."""
+    wanted = {_as_kept(infra) for infra in infras}
     found = _claims(_tags(_settings(deployer, project_key, of).get_raw()))
-    return [claim for claim in found if claim.infra == _as_kept(infra)]
+    return [claim for claim in found if claim.infra in wanted]
 
 
 def write(
-    deployer: Dss, project_key: str, claim: Claim, check: Callable[[list[Claim]], None], of: Deployer = PROJECTS
+    deployer: Dss,
+    project_key: str,
+    mine: Sequence[Claim],
+    check: Callable[[list[Claim]], None],
+    of: Deployer = PROJECTS,
 ) -> None:
-    """Puts the claim in the place of all others on its infrastructure; a lost answer is not an error: read it back.
+    """Puts the claims in the place of all others on their infrastructures, all at once: there is no half of them.
 
-    ``check`` is given those others just before, and may raise. Raises :class:`NodeError`.
+    A lost answer is not an error: read it back. ``check`` is given those others just before, and may raise. Raises
+    :class:`NodeError`.
     """
+    infras = {claim.infra for claim in mine}
     settings = _settings(deployer, project_key, of)
-    check([other for other in _claims(_tags(settings.get_raw())) if other.infra == claim.infra])
+    check([other for other in _claims(_tags(settings.get_raw())) if other.infra in infras])
     try:
-        _save(deployer, project_key, settings, lambda other: other.infra != claim.infra, [claim.tag])
+        _save(deployer, project_key, settings, lambda other: other.infra not in infras, [claim.tag for claim in mine])
     except (Unreachable, NonsenseAnswer) as error:
         log.info("%s; looking whether it was done", error)
 
@@ -89,18 +96,18 @@ def tags(deployer: Dss, project_key: str, of: Deployer = PROJECTS) -> list[Any]:
 def remove(
     deployer: Dss,
     project_key: str,
-    claim: Claim,
+    mine: Sequence[Claim],
     deadline: Deadline,
     of: Deployer = PROJECTS,
     amend: Callable[[list[Any]], list[Any]] = list,
 ) -> None:
-    """Takes the claim away, if it is there, and reads back that it is gone; asks again until the deadline.
+    """Takes the claims away, if they are there, and reads back that they are gone; asks again until the deadline.
 
     ``amend`` is what is done to the other tags in the same request; done twice, it must change nothing more.
     Each request gets a third of the time at most, so that one without an answer leaves time for another.
-    Raises :class:`NodeError` when the claim is still there, or may be.
+    Raises :class:`NodeError` when one is still there, or may be.
     """
-    what = f"take the note of {claim} away from project {project_key}"
+    what = f"take the note of {mine[0]} away from project {project_key}"
     problem: NodeError = NodeError(f"{deployer}: cannot {what}: the node does not keep the change")
     changed = False
     while True:
@@ -110,11 +117,11 @@ def remove(
                 if not settings.get_raw():
                     raise NonsenseAnswer(f"{deployer}: cannot {what}: the settings are empty")
                 found = _tags(settings.get_raw())
-                if claim not in _claims(found) and amend(found) == found:
+                if not set(mine) & set(_claims(found)) and amend(found) == found:
                     return
                 if changed:
                     time.sleep(min(pace().first, deadline.remaining))
-                _save(deployer, project_key, settings, lambda other: other != claim, [], amend)
+                _save(deployer, project_key, settings, lambda other: other not in mine, [], amend)
                 changed = True
         except (Unreachable, NonsenseAnswer, Refusal) as error:
             if isinstance(error, Refusal) and error.status < 500:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from mlops_steps.dss import project_state
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.http import LONGEST_MESSAGE
 from mlops_steps.dss.session import Dss, expect
@@ -202,9 +203,10 @@ def change(
     *,
     bundle_id: str | None = None,
     enabled: bool | None = None,
+    state: project_state.State | None = None,
     expected: Callable[[Deployment], bool] = lambda _deployment: True,
 ) -> None:
-    """Saves the bundle or the enabled flag in the settings; the node is changed by an update only.
+    """Saves the bundle, the enabled flag or the state in the settings; the node is changed by an update only.
 
     ``expected`` is asked about the settings just before they are saved: when somebody else has changed them,
     :class:`SomebodyElse` is raised and nothing is overwritten. Raises :class:`NodeError`.
@@ -218,6 +220,7 @@ def change(
             raw["bundleId"] = bundle_id
         if enabled is not None:
             raw["enabled"] = enabled
+        project_state.put_into(raw, state or {})
         settings.save()
 
 

@@ -140,11 +140,15 @@ def delete(node: Dss, key: str, bundle: str) -> None:
 
 @dataclass(frozen=True)
 class Finding:
-    """A message of a preload or an activation. ``name`` is that of its test case: ``connection warehouse``."""
+    """A message of a preload, an activation or a hook. ``name`` is that of its test case: ``connection warehouse``.
+
+    ``word`` is what it is called when it is no error.
+    """
 
     name: str
     text: str
     is_error: bool = True
+    word: str = "warning"
 
 
 def preload(node: Dss, key: str, bundle: str, deadline: Deadline) -> list[Finding]:

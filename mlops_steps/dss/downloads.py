@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,9 @@ from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline
 
 log = logging.getLogger(__name__)
+
+# Pieces that wait for the digest at most, so that memory does not grow with the archive.
+_MOST_PENDING = 16
 
 
 @dataclass(frozen=True)
@@ -122,10 +127,9 @@ def _download_once(
     into: Path | None,
     on_bytes: Callable[[int], None] | None,
 ) -> Archive:
-    digest, size = hashlib.sha256(), 0
-    start, end = b"", b""
+    size, start, end = 0, b"", b""
     with source.deployer.within(deadline), source.deployer.asking(f"download {source.what}"):
-        with source.open() as response, _sink(into) as sink:
+        with source.open() as response, _sink(into) as sink, _Digest() as digest:
             kind = response.headers.get("Content-Type", "")
             if "json" in kind or "html" in kind:
                 raise BadAnswer(f"an answer of type {one_line(kind, 100)} instead of an archive", response=response)
@@ -133,16 +137,16 @@ def _download_once(
                 digest.update(chunk)
                 size += len(chunk)
                 start = start or chunk[:4]
-                end = (end + chunk)[-end_record.LONGEST :]
+                end = (chunk if len(chunk) >= end_record.LONGEST else end + chunk)[-end_record.LONGEST :]
                 sink(chunk)
                 if on_bytes:
                     on_bytes(size)
-            announced = response.headers.get("Content-Length")
+            announced, sha256 = response.headers.get("Content-Length"), digest.hexdigest()
     if announced and announced.isdigit() and int(announced) != size:
         raise Unreachable(f"{source}: the download was cut after {size} of {announced} bytes")
     if not (start.startswith(b"PK"[: len(start)]) and end_record.MARK in end):
         raise Unreachable(f"{source}: the download of {size} bytes is not a whole zip archive")
-    return Archive(digest.hexdigest(), size)
+    return Archive(sha256, size)
 
 
 def _check_whole(check: Callable[[], object], archive: Archive, what: str, seen: set[str]) -> None:
@@ -163,6 +167,33 @@ def _check_whole(check: Callable[[], object], archive: Archive, what: str, seen:
             f"{what}: the published archive is damaged, or not a whole zip: {error}",
             next_step="package again; if it stays so, look at the deployer's disk",
         ) from None
+
+
+class _Digest:
+    """The SHA-256 of pieces, computed in a thread of its own while the next piece arrives."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._thread = ThreadPoolExecutor(1)
+        self._pending: deque[Future[None]] = deque()
+
+    def __enter__(self) -> _Digest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def update(self, piece: bytes) -> None:
+        """Adds a piece; waits when too many are pending."""
+        if len(self._pending) >= _MOST_PENDING:
+            self._pending.popleft().result()
+        self._pending.append(self._thread.submit(self._digest.update, piece))
+
+    def hexdigest(self) -> str:
+        """The digest of all pieces."""
+        while self._pending:
+            self._pending.popleft().result()
+        return self._digest.hexdigest()
 
 
 @contextmanager

@@ -107,6 +107,19 @@ def write_taken_back(node: Dss, key: str, deadline: Deadline) -> None:
     _change_variables(node, key, "note that the project is out of service", edit, deadline)
 
 
+def set_variables(
+    node: Dss, key: str, variables: Mapping[str, Any], without: Collection[str], deadline: Deadline
+) -> None:
+    """Sets local variables of the project, and removes others. Raises :class:`NodeError`."""
+
+    def edit(local: dict[str, Any]) -> None:
+        local.update(variables)
+        for name in without:
+            local.pop(name, None)
+
+    _change_variables(node, key, "set local variables of the project", edit, deadline)
+
+
 def change_settings(node: Dss, key: str, change: Callable[[dict[str, Any]], None], deadline: Deadline) -> bool:
     """Changes the settings of the project on the node; whether there was something to change.
 

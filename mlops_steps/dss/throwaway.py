@@ -64,7 +64,7 @@ def add_scenario(design: Dss, key: str, spec: Mapping[str, Any]) -> str:
         return expect(scenario.id, str, "the id of the scenario")
 
 
-def add_service(design: Dss, key: str, spec: Mapping[str, Any]) -> None:
+def add_service(design: Dss, key: str, service_id: str, spec: Mapping[str, Any]) -> None:
     """Adds an API service with one Python function. Raises :class:`NodeError`."""
     endpoint = {
         "id": spec["endpoint"],
@@ -74,8 +74,8 @@ def add_service(design: Dss, key: str, spec: Mapping[str, Any]) -> None:
         "envSelection": {"envMode": "INHERIT"},
         "testQueries": [],
     }
-    with design.asking(f"create API service {spec['id']}"):
-        service = design.client.get_project(key).create_api_service(spec["id"])
+    with design.asking(f"create API service {service_id}"):
+        service = design.client.get_project(key).create_api_service(service_id)
         settings = service.get_settings()
         settings.get_raw().setdefault("endpoints", []).append(endpoint)
         settings.save()

@@ -10,10 +10,12 @@ from typing import Any
 
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import message_texts
+from mlops_steps.dss.http import LONGEST_MESSAGE
 from mlops_steps.dss.session import Dss, expect
 from mlops_steps.dss.times import milliseconds
 from mlops_steps.errors import DeadlineExceeded, NodeError, NonsenseAnswer, Refusal, Unreachable
 from mlops_steps.system.pace import pace
+from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline, poll
 
 log = logging.getLogger(__name__)
@@ -45,8 +47,17 @@ class PastUpdate:
 
 
 @dataclass(frozen=True)
+class HookResult:
+    """What a hook of the infrastructure said of an update. ``severity``: SUCCESS, INFO, WARNING or ERROR."""
+
+    name: str
+    severity: str
+    text: str
+
+
+@dataclass(frozen=True)
 class UpdateResult:
-    """How an update ended; ``messages`` are the deployer's warnings and errors.
+    """How an update ended; ``messages`` are the deployer's warnings and errors, ``hooks`` what its hooks said.
 
     ``before``: when the update before it began, in milliseconds since 1970; 0 when there was none.
     """
@@ -54,6 +65,7 @@ class UpdateResult:
     succeeded: bool
     messages: list[str] = field(default_factory=list)
     before: int = 0
+    hooks: list[HookResult] = field(default_factory=list)
 
 
 # What a node answers to a request that it does not know.
@@ -202,7 +214,18 @@ def _result_of(result: dict[str, Any]) -> UpdateResult:
         or (isinstance(report, dict) and bool(report.get("error") or report.get("fatal")))
         or str(result.get("status") or result.get("state") or "").upper() in ("ERROR", "FAILED", "ABORTED", "FAILURE")
     )
-    return UpdateResult(not failed, message_texts(messages))
+    return UpdateResult(not failed, message_texts(messages), hooks=_hooks(messages))
+
+
+def _hooks(messages: list[dict[str, Any]]) -> list[HookResult]:
+    """The messages that are of hooks, by their code or their title: how DSS marks them is not documented."""
+    found = []
+    for message in messages:
+        title = one_line(str(message.get("title") or ""), 100)
+        if "HOOK" in str(message.get("code") or "").upper() or "hook" in title.lower():
+            text = one_line(str(message.get("message") or message.get("details") or ""), LONGEST_MESSAGE)
+            found.append(HookResult(title or "deployment hook", str(message.get("severity")), text))
+    return found
 
 
 def _await_history(

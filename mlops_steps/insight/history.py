@@ -41,7 +41,10 @@ class Update:
 
 @dataclass(frozen=True)
 class PastChange:
-    """A change of what is live. ``before`` is what was live; ``why`` is why it was rolled back or has failed."""
+    """A change of what is live. ``before`` is what was live; ``why`` is why it was rolled back or has failed.
+
+    ``late``: how good its predictions were, once their labels had arrived.
+    """
 
     project: str
     began: float
@@ -54,6 +57,12 @@ class PastChange:
     build: str = ""
     commit: str = ""
     why: str = ""
+    late: str = ""
+
+    @property
+    def said(self) -> str:
+        """Why, and the late verdict."""
+        return "; ".join(part for part in (self.why, self.late) if part)
 
     @property
     def at(self) -> str:
@@ -63,7 +72,7 @@ class PastChange:
     def as_release(self, stage: str) -> PastRelease:
         """For the page of a release."""
         good = self.what not in ("rolled back", "failed")
-        said = "; ".join(part for part in (self.why, "" if self.source == "pipeline" else self.source) if part)
+        said = "; ".join(part for part in (self.said, "" if self.source == "pipeline" else self.source) if part)
         return PastRelease(
             at=self.at, stage=stage, version=self.version, result=self.what, good=good, who=self.who, note=said
         )

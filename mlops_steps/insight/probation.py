@@ -12,8 +12,10 @@ from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.exclusive import claimed, infra_lock, stage_lock
 from mlops_steps.delivery.going_back import go_back
 from mlops_steps.delivery.record import load_for
+from mlops_steps.delivery.rollout.members import open_members
+from mlops_steps.delivery.rollout.rolling_back import roll_back_all
 from mlops_steps.delivery.service_gate import open_service, recorded_package
-from mlops_steps.delivery.targets.base import Live, Target
+from mlops_steps.delivery.targets.base import BUNDLE, SERVICE, Live, Target
 from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.delivery.unit import Kind
 from mlops_steps.dss import api_services
@@ -83,56 +85,82 @@ def blamed(findings: Sequence[Finding]) -> list[Finding]:
 
 def roll_back(
     settings: Settings,
-    one: OnProbation,
+    released: Sequence[OnProbation],
     findings: Sequence[Finding],
     report: Report,
     console: Console,
     signals: Interrupts,
 ) -> None:
-    """Goes back to the version before, by the same ways as `rollback`, and raises :class:`RolledBack`.
+    """Goes back to the version before, by the ways of `rollback`, and raises :class:`RolledBack`.
 
-    Raises :class:`CheckFailed` when nothing was changed (somebody else has, there is no version before, rolling back is
-    off), :class:`ProductionInDoubt` when the version before could not be restored, :class:`Busy`.
+    ``released``: one version, on each infrastructure on which it is on probation. Raises :class:`CheckFailed` when
+    nothing was changed (somebody else has, there is no version before, rolling back is off),
+    :class:`ProductionInDoubt` when the version before could not be restored, :class:`Busy`.
     """
+    one = released[0]
     bad = blamed(findings)
     why = one_line("; ".join(f"{found.name}: {found.message}" for found in bad), _LONGEST_REASON)
-    limits = settings.release if one.kind == "bundle" else settings.api.release
-    deadline = Deadline(limits.rollback_timeout)
-    with ExitStack() as stack:
-        target, published = _opened(settings, one, stack, console, deadline)
-        name = f"{target.words.version} {one.version}"
-        if not target.limits.restores:
-            raise CheckFailed(
-                f"{one.stage}: {name} is on probation and fails it: {why}; {target.words.settings}.rollback is off, "
-                "nothing was changed",
-                next_step=f"`mlops-steps {target.words.steps}rollback --stage {one.stage}` goes back",
-            )
-        change = Change(target, report, console, load_for(settings.record, settings.project), settings.record)
-        console.warn(f"{name} fails its probation on {one.infra}: {why}")
-        live = go_back(
-            change, None, published, deadline, signals, only=one.version, because=f"it failed its probation: {why}"
+    words, limits = (BUNDLE, settings.release) if one.kind == "bundle" else (SERVICE, settings.api.release)
+    name = f"{words.version} {one.version}"
+    if limits.rollback == "off":
+        raise CheckFailed(
+            f"{one.stage}: {name} is on probation and fails it: {why}; {words.settings}.rollback is off, nothing was "
+            "changed",
+            next_step=f"`mlops-steps {words.steps}rollback --stage {one.stage}` goes back",
         )
+    console.warn(f"{name} fails its probation on {one.stage}: {why}")
+    because = f"it failed its probation: {why}"
+    if one.kind == "bundle":
+        live = _bundle_back(settings, released, because, report, console, signals)
+    else:
+        live = _service_back(settings, one, because, report, console, signals)
     raise RolledBack(
         f"{one.stage}: {name} was released, and has failed its probation: {why}",
         details=[f"{found.name}: {found.message}" for found in bad],
-        live=f"{live}, verified",
+        live=f"{live}, verified" if live else None,
         next_step="look at the failed checks in the report, fix it on the Design node, then run the pipeline again",
     )
 
 
-def _opened(
-    settings: Settings, one: OnProbation, stack: ExitStack, console: Console, deadline: Deadline
-) -> tuple[Target, list[str]]:
-    """The target, which no other process changes meanwhile, and the versions that are published."""
-    if one.kind == "bundle":
-        stack.enter_context(stage_lock(settings, one.stage, console, infra=one.infra))
-        target = stack.enter_context(open_target(settings, one.stage, one.infra))
-        stack.enter_context(claimed(target, console, deadline))
+def _bundle_back(
+    settings: Settings,
+    released: Sequence[OnProbation],
+    because: str,
+    report: Report,
+    console: Console,
+    signals: Interrupts,
+) -> str:
+    one, record = released[0], load_for(settings.record, settings.project)
+    infras = {each.infra for each in released}
+    if settings.stage(one.stage).infras:
+        with stage_lock(settings, one.stage, console), ExitStack() as stack:
+            members = stack.enter_context(open_members(settings, one.stage, report, console, record))
+            chosen = [member for member in members if member.infra in infras]
+            roll_back_all(chosen, None, record, report, console, signals, only=one.version, because=because)
+        return ""
+    deadline = Deadline(settings.release.rollback_timeout)
+    with (
+        stage_lock(settings, one.stage, console),
+        open_target(settings, one.stage) as target,
+        claimed(target, console, deadline),
+    ):
+        change = Change(target, report, console, record, settings.record)
         with target.within(deadline):
-            return target, target.available()
-    stack.enter_context(infra_lock(settings, f"API {one.infra}", one.stage, console))
-    package = recorded_package(settings, load_for(settings.record, settings.project))
-    service = stack.enter_context(open_service(settings, one.stage, package, deadline))
-    stack.enter_context(claimed(service, console, deadline))
-    with service.within(deadline):
-        return service, api_services.published_versions(service.deployer, service.service)
+            published = target.available()
+        return go_back(change, None, published, deadline, signals, only=one.version, because=because)
+
+
+def _service_back(
+    settings: Settings, one: OnProbation, because: str, report: Report, console: Console, signals: Interrupts
+) -> str:
+    deadline = Deadline(settings.api.release.rollback_timeout)
+    with infra_lock(settings, f"API {one.infra}", one.stage, console):
+        record = load_for(settings.record, settings.project)
+        with (
+            open_service(settings, one.stage, recorded_package(settings, record), deadline) as target,
+            claimed(target, console, deadline),
+        ):
+            change = Change(target, report, console, record, settings.record)
+            with target.within(deadline):
+                published = api_services.published_versions(target.deployer, target.service)
+            return go_back(change, None, published, deadline, signals, only=one.version, because=because)

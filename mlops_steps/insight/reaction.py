@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlops_steps.config import Settings
+from mlops_steps.delivery.exclusive import infra_lock
 from mlops_steps.dss import fires, scenarios
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import CheckFailed, DeadlineExceeded
@@ -60,9 +61,10 @@ def react(
     reason = one_line(f"{mark}{version}: {'; '.join(f'{one.name}: {one.message}' for one in decayed)}", _LONGEST_REASON)
 
     def begin() -> list[Finding]:
-        if monitor.react == "retrain":
-            return [_retrain(settings, mark, version, reason, console)]
-        return [_release(settings, mark, version, reason, console)]
+        with infra_lock(settings, f"monitor {stage}", stage, console):
+            if monitor.react == "retrain":
+                return [_retrain(settings, mark, version, reason, console)]
+            return [_release(settings, mark, version, reason, console)]
 
     return measured(_NAME, begin)
 

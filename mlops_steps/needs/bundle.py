@@ -90,7 +90,13 @@ class _Reader:
         self.project = project
         self.manifest = files.json(MANIFEST)
         self.connections: dict[str, list[str]] = {}
+        self.writes: dict[tuple[str, str], list[str]] = {}
+        self.scenarios: dict[str, int] = {}
+        # Connections of datasets that are not managed, and what recipes write.
+        self.plain: dict[str, str] = {}
+        self.written: set[str] = set()
         self.code_envs: dict[tuple[str, str], list[str]] = {}
+        self.pythons: dict[tuple[str, str], str] = {}
         self.components: dict[str, list[str]] = {}
         self.channels: dict[str, list[str]] = {}
         self.projects: dict[str, list[str]] = {}
@@ -106,8 +112,14 @@ class _Reader:
                 self._object(folder, f"{kind} {name}", definition)
                 if folder == "recipes":
                     self._recipe(name, definition)
+                    self.written.update(definitions.outputs_of(definition))
+                elif folder == "datasets":
+                    self._dataset(name, definition)
                 elif folder == "scenarios":
+                    self.scenarios[name] = definitions.changed_on(definition)
                     self._scenario(name, definition)
+        for name in sorted(self.written & self.plain.keys()):
+            _add(self.writes, (self.plain[name], definitions.WRITE), f"dataset {name}")
         self._library()
         bundled = self._manifest()
         reads = read_variables(self.sources, self.project)
@@ -119,6 +131,10 @@ class _Reader:
             code_envs=self.code_envs,
             bundled_code_envs=bundled,
             plugins=plugins,
+            plugin_versions=self._plugin_versions(),
+            pythons=self.pythons,
+            writes={key: labels for key, labels in self.writes.items() if key[0] in self.connections},
+            scenarios=self.scenarios,
             channels=self.channels,
             variables=_without(self._all_variables(reads), own),
             tolerated_variables=_without(reads.tolerated, {*own, *reads.needed, *self.variables}),
@@ -144,6 +160,8 @@ class _Reader:
     def _object(self, folder: str, label: str, definition: Mapping[str, Any]) -> None:
         if connection := definitions.connection_of(definition):
             _add(self.connections, connection, label)
+            if folder == "managed_folders":
+                _add(self.writes, (connection, definitions.FOLDERS), label)
         for component in definitions.components_of(definition):
             _add(self.components, component, label)
         language = "R" if str(definition.get("type")) in ("r", "sparkr") else "PYTHON"
@@ -152,6 +170,13 @@ class _Reader:
         if folder != "scenarios":
             for name in definitions.placeholders(definition.get("params")):
                 _add(self.variables, name, label)
+
+    def _dataset(self, name: str, definition: Mapping[str, Any]) -> None:
+        connection = definitions.connection_of(definition)
+        if connection and definition.get("managed") is True:
+            _add(self.writes, (connection, definitions.DATASETS), f"dataset {name}")
+        elif connection:
+            self.plain[name] = connection
 
     def _recipe(self, name: str, definition: Mapping[str, Any]) -> None:
         label, own = f"recipe {name}", definition.get("variables")
@@ -208,6 +233,8 @@ class _Reader:
             if isinstance(item, dict) and item.get("envName"):
                 key = (str(item.get("envLang") or "PYTHON"), str(item["envName"]))
                 self.code_envs.setdefault(key, [])
+                if python := definitions.python_of(item):
+                    self.pythons[key] = python
                 if item.get("bundled"):
                     bundled.add(key)
         for name in _names(self.manifest.get("allowedMissingCodeEnvs")):
@@ -235,6 +262,12 @@ class _Reader:
             for label in labels if plugin else []:
                 _add(plugins, str(plugin), label)
         return plugins
+
+    def _plugin_versions(self) -> dict[str, str]:
+        listed = self.manifest.get("exportedWithPlugins") or []
+        return {
+            str(one.get("id")): str(one["version"]) for one in listed if isinstance(one, dict) and one.get("version")
+        }
 
     def _all_variables(self, reads: Reads) -> dict[str, list[str]]:
         found = {name: list(labels) for name, labels in reads.needed.items() if not definitions.is_built_in(name)}

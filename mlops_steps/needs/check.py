@@ -66,12 +66,13 @@ def check_needs(
 
 def _case(result: Result) -> Case:
     is_warning = result.verdict is Verdict.WARNING
+    said = result.details if result.verdict is Verdict.PASSED else ""
     return Case(
         result.name,
         _OUTCOMES[result.verdict],
         message="" if is_warning else result.message,
-        details="" if is_warning else result.details,
-        stdout=f"warning: {result.message}\n{result.details}" if is_warning else "",
+        details="" if is_warning or said else result.details,
+        stdout=f"warning: {result.message}\n{result.details}" if is_warning else said,
     )
 
 

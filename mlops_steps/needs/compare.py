@@ -13,7 +13,8 @@ from mlops_steps.config import CompareSettings, NeedException, NeedKind
 from mlops_steps.dss import inventory as node
 from mlops_steps.dss.deployments import Deployment
 from mlops_steps.dss.inventory import Inventory
-from mlops_steps.needs.model import BundleNeeds
+from mlops_steps.needs.further import active_bundle, plugin_version, python, rights, scenarios
+from mlops_steps.needs.model import BundleNeeds, Need
 from mlops_steps.system.text import one_line
 
 _MOST_USERS = 5
@@ -40,25 +41,14 @@ class Result:
     details: str = ""
 
 
-@dataclass(frozen=True)
-class _Need:
-    """A need. ``present``: whether the node has it, ``None`` when it is not known (``unknown`` says why)."""
-
-    kind: NeedKind
-    name: str
-    present: bool | None
-    missing: str = ""
-    unknown: str = ""
-    users: tuple[str, ...] = ()
-    #: At most a warning, whatever the severity of its kind.
-    mild: bool = False
-
-
 def kinds_of(needs: BundleNeeds) -> list[str]:
     """What a node has to be asked for, no more."""
     variables = bool(needs.variables or needs.tolerated_variables)
     wanted = {
         node.CONNECTIONS: bool(needs.connections),
+        node.CONNECTION_RIGHTS: bool(needs.connections),
+        node.GROUPS: bool(needs.connections),
+        node.SCENARIOS: bool(needs.scenarios),
         node.CODE_ENVS: bool(needs.code_envs.keys() - needs.bundled_code_envs),
         node.PLUGINS: bool(needs.plugins),
         node.CHANNELS: bool(needs.channels),
@@ -116,7 +106,7 @@ def _wanted(needs: BundleNeeds) -> dict[str, frozenset[str]]:
     return {kind: found for kind, found in names.items() if found}
 
 
-def _needs(needs: BundleNeeds, found: Inventory, deployed: Mapping[str, Any]) -> Iterator[_Need]:
+def _needs(needs: BundleNeeds, found: Inventory, deployed: Mapping[str, Any]) -> Iterator[Need]:
     """The needs with what the node has; ``deployed`` are the settings of the deployment."""
     yield from _version(needs, found)
     where = found.node
@@ -126,22 +116,27 @@ def _needs(needs: BundleNeeds, found: Inventory, deployed: Mapping[str, Any]) ->
         kind = f" (of type {kind})" if (kind := needs.connection_types.get(name)) else ""
         missing = f"{where} has no connection {target}{kind}: create it there, or remap {name} in the deployment"
         yield _need("connection", name, node.CONNECTIONS, target, found, missing, users)
+        yield from rights(needs, found, name, target)
     for (language, name), users in sorted(needs.code_envs.items()):
         target = remapped["codeEnvs"].get(name, name)
         title = f"{name} ({language})"
         if (language, name) in needs.bundled_code_envs:
-            yield _Need("code-environment", title, True, users=tuple(users))
+            yield Need("code-environment", title, True, users=tuple(users))
             continue
         missing = f"{where} has no {language} code environment {target}: create it there, or remap {name}"
         yield _need("code-environment", title, node.CODE_ENVS, f"{language}/{target}", found, missing, users)
+        yield from python(needs, found, (language, name), f"{language}/{target}", title)
     for name, users in sorted(needs.plugins.items()):
         yield _need("plugin", name, node.PLUGINS, name, found, f"{where} has no plugin {name}: install it there", users)
+        yield from plugin_version(needs, found, name)
     for name, users in sorted(needs.channels.items()):
         missing = f"{where} has no messaging channel {name}: create it there with this id"
         yield _need("channel", name, node.CHANNELS, name, found, missing, users)
     for name, users in sorted(needs.projects.items()):
         missing = f"{where} has no project {name}, whose objects the bundle uses: deploy it there first"
         yield _need("project", name, node.PROJECTS, name, found, missing, users)
+        yield from active_bundle(found, name, users)
+    yield from scenarios(needs, found)
     deployed_variables = deployed.get("localVariables")
     given = frozenset(deployed_variables if isinstance(deployed_variables, dict) else ())
     for name, users in sorted(needs.variables.items()):
@@ -152,13 +147,13 @@ def _needs(needs: BundleNeeds, found: Inventory, deployed: Mapping[str, Any]) ->
 
 def _need(
     kind: NeedKind, name: str, listed: str, wanted: str, found: Inventory, missing: str, users: Iterable[str]
-) -> _Need:
+) -> Need:
     names = found.names.get(listed)
     present = None if names is None else wanted in names
-    return _Need(kind, name, present, missing, found.unseen.get(listed, ""), tuple(users))
+    return Need(kind, name, present, missing, found.unseen.get(listed, ""), tuple(users))
 
 
-def _variable(name: str, users: Iterable[str], found: Inventory, given: frozenset[str], mild: bool = False) -> _Need:
+def _variable(name: str, users: Iterable[str], found: Inventory, given: frozenset[str], mild: bool = False) -> Need:
     kinds = (node.LOCAL_VARIABLES, node.GLOBAL_VARIABLES)
     everywhere = [found.names.get(kind) for kind in kinds]
     present: bool | None = name in given or any(name in names for names in everywhere if names is not None)
@@ -172,22 +167,22 @@ def _variable(name: str, users: Iterable[str], found: Inventory, given: frozense
         f"variable {name} {how} neither the bundle nor {found.node} has it: set it there (local variables of "
         "the project, or global variables), or in the project before packaging"
     )
-    return _Need("variable", name, present, missing, unknown, tuple(users), mild)
+    return Need("variable", name, present, missing, unknown, tuple(users), mild)
 
 
-def _version(needs: BundleNeeds, found: Inventory) -> Iterator[_Need]:
+def _version(needs: BundleNeeds, found: Inventory) -> Iterator[Need]:
     wanted, has = _numbers(needs.version), _numbers(found.version)
     if not wanted:
         return
     if not has:
-        yield _Need("version", "", None, unknown=f"{found.node} does not tell its version")
+        yield Need("version", "", None, unknown=f"{found.node} does not tell its version")
         return
     missing = (
         f"the bundle was exported by DSS {needs.version}, {found.node} has the older DSS {found.version}: "
         "upgrade that node first"
     )
     # Bundles of a later minor version are usually taken, those of a later major version are not.
-    yield _Need("version", "", has >= wanted, missing, mild=has[0] == wanted[0])
+    yield Need("version", "", has >= wanted, missing, mild=has[0] == wanted[0])
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -195,15 +190,19 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part or 0) for part in found.groups()) if found else ()
 
 
-_TITLES: dict[NeedKind, str] = {"code-environment": "code environment", "version": "DSS version"}
+_TITLES: dict[NeedKind, str] = {
+    "code-environment": "code environment",
+    "scenario": "scenarios that are replaced",
+    "version": "DSS version",
+}
 
 
-def _judge(need: _Need, settings: CompareSettings) -> Result:
+def _judge(need: Need, settings: CompareSettings) -> Result:
     name = one_line(f"{_TITLES.get(need.kind, need.kind)} {need.name}".strip(), _LONGEST)
     details = one_line(f"needed by {', '.join(need.users[:_MOST_USERS])}", _LONGEST) if need.users else ""
     if len(need.users) > _MOST_USERS:
         details += f" and {len(need.users) - _MOST_USERS} more"
-    severity = settings.severity.get(need.kind, "error")
+    severity = settings.severity.get(need.kind, "warning" if need.kind == "scenario" else "error")
     if severity == "off":
         return Result(name, Verdict.SKIPPED, f"switched off (compare.severity.{need.kind})")
     if exception := _exception(name, settings.exceptions):
@@ -211,9 +210,9 @@ def _judge(need: _Need, settings: CompareSettings) -> Result:
     if need.present is None:
         return Result(name, Verdict.SKIPPED, need.unknown or "it is not known", details)
     if need.present:
-        return Result(name, Verdict.PASSED)
+        return Result(name, Verdict.PASSED, details=need.remark)
     verdict = Verdict.WARNING if severity == "warning" or need.mild else Verdict.FAILED
-    return Result(name, verdict, one_line(need.missing, 2 * _LONGEST), details)
+    return Result(name, verdict, one_line(need.missing, 2 * _LONGEST), details or need.remark)
 
 
 def _undecided(name: str, lines: list[str], exceptions: list[NeedException]) -> Result:

@@ -30,6 +30,29 @@ def connection_of(definition: Mapping[str, Any]) -> str:
     return ""
 
 
+#: What a connection must allow, as its definition names it.
+WRITE, DATASETS, FOLDERS = "allowWrite", "allowManagedDatasets", "allowManagedFolders"
+
+
+def outputs_of(recipe: Mapping[str, Any]) -> list[str]:
+    """The names of what the recipe writes in its own project."""
+    roles = _dict(recipe.get("outputs")).values()
+    items = [item for role in roles for item in _list(_dict(role).get("items"))]
+    return [ref for item in items if isinstance(ref := _dict(item).get("ref"), str)]
+
+
+def changed_on(definition: Mapping[str, Any]) -> int:
+    """When the object was last changed, in milliseconds since 1970; 0: it does not say."""
+    moment = _dict(definition.get("versionTag")).get("lastModifiedOn")
+    return moment if isinstance(moment, int) and not isinstance(moment, bool) else 0
+
+
+def python_of(code_env: Mapping[str, Any]) -> str:
+    """The Python of a code environment, such as ``PYTHON39``; "" where it is not said."""
+    found = code_env.get("pythonInterpreter") or _dict(code_env.get("desc")).get("pythonInterpreter")
+    return found if isinstance(found, str) else ""
+
+
 def code_envs_of(definition: object) -> list[str]:
     """The code environments that the definition names, however deep."""
     return sorted({str(one["envName"]) for one in _dicts(definition) if _names_code_env(one)})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mlops_steps.config import NeedKind
+
 
 @dataclass(frozen=True)
 class Source:
@@ -44,9 +46,12 @@ class Reads:
 class BundleNeeds:
     """What the bundle needs. Each mapping goes from a name to the objects of the bundle that need it.
 
-    ``connection_types`` is what the manifest says. ``code_envs`` has (language, name); ``bundled_code_envs`` are those
-    that the bundle brings. ``variables`` without those of ``own_variables``, which the bundle has itself or which its
-    code sets. ``projects`` are those whose objects it uses. ``version`` is the DSS version that has exported it.
+    ``connection_types`` is what the manifest says; ``writes`` has (connection, what it must allow). ``code_envs`` has
+    (language, name); ``bundled_code_envs`` are those that the bundle brings. ``plugin_versions`` and ``pythons`` (the
+    Python of a code environment) are those of the node that has exported it, ``version`` is its DSS version.
+    ``variables`` without those of ``own_variables``, which the bundle has itself or which its code sets. ``projects``
+    are those whose objects it uses. ``scenarios``: when each was last changed, in milliseconds since 1970, 0 where that
+    is not known.
     """
 
     connections: Mapping[str, list[str]] = field(default_factory=dict)
@@ -54,6 +59,10 @@ class BundleNeeds:
     code_envs: Mapping[tuple[str, str], list[str]] = field(default_factory=dict)
     bundled_code_envs: frozenset[tuple[str, str]] = frozenset()
     plugins: Mapping[str, list[str]] = field(default_factory=dict)
+    plugin_versions: Mapping[str, str] = field(default_factory=dict)
+    pythons: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    writes: Mapping[tuple[str, str], list[str]] = field(default_factory=dict)
+    scenarios: Mapping[str, int] = field(default_factory=dict)
     channels: Mapping[str, list[str]] = field(default_factory=dict)
     variables: Mapping[str, list[str]] = field(default_factory=dict)
     tolerated_variables: Mapping[str, list[str]] = field(default_factory=dict)
@@ -61,3 +70,20 @@ class BundleNeeds:
     projects: Mapping[str, list[str]] = field(default_factory=dict)
     version: str = ""
     undecided: tuple[Undecided, ...] = ()
+
+
+@dataclass(frozen=True)
+class Need:
+    """A need. ``present``: whether the node has it, ``None`` when it is not known (``unknown`` says why).
+
+    ``mild``: it is at most a warning, whatever the severity of its kind. ``remark``: what is told of it in any case.
+    """
+
+    kind: NeedKind
+    name: str
+    present: bool | None
+    missing: str = ""
+    unknown: str = ""
+    users: tuple[str, ...] = ()
+    mild: bool = False
+    remark: str = ""

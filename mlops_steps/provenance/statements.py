@@ -248,9 +248,14 @@ def tested(
     passed: Sequence[str],
     failed: Sequence[str],
     ok: bool,
+    checked: str = "tests",  # noqa: PT028 - no test
 ) -> Statement:
-    """`test` ran these tests and gates on the stage; ``ok``: the step passed."""
+    """`test` ran these tests and gates on the stage; ``ok``: the step passed.
+
+    ``checked``: ``gates`` where only the gates before a release were judged.
+    """
     notes = {
+        "checked": checked,
         "stage": stage,
         "infrastructure": infra,
         "bundle": artifact.bundle,

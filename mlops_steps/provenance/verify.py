@@ -110,7 +110,7 @@ def released_with(folder: Path, project: str, bundle: str, sha256: str, stage: s
 
     def of_tests(checked: Checked) -> str:
         said = checked.statement.predicate
-        if not isinstance(said, TestResult) or said.note("stage") != stage:
+        if not isinstance(said, TestResult) or said.note("stage") != stage or _of_gates(said):
             return f"it is not about tests on stage {stage}"
         return f"the tests on stage {stage} failed" if said.result == "FAILED" else ""
 
@@ -132,13 +132,18 @@ def words(checked: Checked) -> list[str]:
 
 def missing(statements: Iterable[Checked]) -> list[str]:
     """What no authentic statement says, in words."""
-    kinds = {type(checked.statement.predicate) for checked in statements if checked.is_authentic}
+    proven = [checked.statement.predicate for checked in statements if checked.is_authentic]
+    kinds = {type(said) for said in proven if not (isinstance(said, TestResult) and _of_gates(said))}
     questions = {
         Provenance: "from which commit, and by which build, the bundle was packaged",
         TestResult: "that the bundle was tested",
         Summary: "that the bundle was released",
     }
     return [text for kind, text in questions.items() if kind not in kinds]
+
+
+def _of_gates(said: TestResult) -> bool:
+    return said.note("checked") == "gates"
 
 
 def _was_made(said: Provenance) -> bool:
@@ -166,8 +171,9 @@ def _of_package(said: Provenance) -> list[str]:
 def _of_tests(said: TestResult) -> list[str]:
     where = said.configuration[0].uri if said.configuration else None
     passed, failed = said.note("passed") or "?", said.note("failed") or "?"
+    what = "gates before the release to" if _of_gates(said) else "tests on"
     lines = [
-        f"tests on stage {said.note('stage') or 'unknown'} ({where or 'unknown'}): {said.result}: "
+        f"{what} stage {said.note('stage') or 'unknown'} ({where or 'unknown'}): {said.result}: "
         f"{passed} passed, {failed} failed"
     ]
     lines += [f"failed: {name}" for name in (said.failed_tests or [])[:20]]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 
 # Builds documents only; what is read goes through defusedxml (see junit_parse).
@@ -29,6 +30,11 @@ LEAST_LIMIT = 2_000  # bytes that each text may have however many there are
 
 UNNAMED = "(unnamed)"
 
+# What stands for the cases in the document around them, and what stands between two chunks of them.
+_PLACE = "<testcase />"
+_BETWEEN = "\n    "
+_CHUNK = 1000
+
 # Jenkins' schemas (junit-4.xsd and later) in their order; attributes that are not here are not written.
 _SUITES = ("name", "tests", "failures", "errors", "time")
 _SUITE = ("name", "tests", "failures", "errors", "skipped", "time", "timestamp", "hostname")
@@ -43,9 +49,8 @@ def write(report: Report, path: Path) -> None:
     Texts are cleaned, masked and shortened; cases of the same name and class are told apart by a number. Raises
     :class:`ReportError` when the file cannot be written; a file that was there is then unchanged.
     """
-    data = to_bytes(report)
     try:
-        write_atomically(path, data)
+        write_atomically(path, _pieces(report))
     except OSError as error:
         raise ReportError(
             f"the report {path} could not be written: {error.strerror or error}",
@@ -54,25 +59,76 @@ def write(report: Report, path: Path) -> None:
 
 
 def to_bytes(report: Report) -> bytes:
-    """The report as a JUnit XML document in UTF-8."""
-    cases = distinct(report.cases, report.classname)
+    """The report as a JUnit XML document in UTF-8: one suite, and one for each of its parts."""
+    return b"".join(_pieces(report))
+
+
+def _pieces(report: Report) -> Iterator[bytes]:
+    """The document in pieces, so that a large one is never in memory as a whole."""
+    suites = [report, *report.parts]
+    cases = [case for one in suites for case in one.cases]
     texts = sum(bool(text) for case in cases for text in (case.details, case.stdout, case.stderr))
     limit = max(LEAST_LIMIT, min(TEXT_LIMIT, TOTAL_LIMIT // max(1, texts)))
-    document = TestSuite(
+    first, *others = _document([_suite(one) for one in suites]).split(_PLACE)
+    yield first.encode()
+    for one, after in zip((one for one in suites if one.cases), others, strict=True):
+        distinct_cases, between = _distinct(one.cases, one.classname), ""
+        while chunk := list(islice(distinct_cases, _CHUNK)):
+            yield (between + _chunk(chunk, limit)).encode()
+            between = _BETWEEN
+        yield after.encode()
+
+
+def _suite(report: Report) -> ElementTree.Element:
+    """The suite without its cases, in whose place an empty one stands."""
+    found = Counter(case.outcome for case in report.cases)
+    element: ElementTree.Element = TestSuite(
         _name(report.classname),
-        [_test_case(case, limit) for case in cases],
+        [TestCase("")] if report.cases else [],
         hostname=_name(socket.gethostname()),
         timestamp=datetime.fromtimestamp(report.started, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         properties=_properties(report),
         stdout=presentable(report.stdout, TEXT_LIMIT),
         stderr=presentable(report.stderr, TEXT_LIMIT),
-    )
-    element = _as_jenkins_reads_it(document.build_xml_doc(), cases)
-    root = ElementTree.Element("testsuites", {name: element.get(name, "") for name in _SUITES})
-    root.append(element)
+    ).build_xml_doc()
+    for case in element.findall("testcase"):
+        case.attrib.clear()
+    element.set("tests", str(len(report.cases)))
+    element.set("failures", str(found[Outcome.FAILURE]))
+    element.set("errors", str(found[Outcome.ERROR]))
+    element.set("skipped", str(found[Outcome.SKIPPED]))
+    element.set("time", _seconds(sum(max(0.0, case.seconds) for case in report.cases)))
+    _order(element, _SUITE, _SUITE_CHILDREN)
+    return element
+
+
+def _document(suites: list[ElementTree.Element]) -> str:
+    root = ElementTree.Element("testsuites", _totals(suites))
+    root.extend(suites)
     ElementTree.indent(root)
-    data: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return data + b"\n"
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{ElementTree.tostring(root, encoding='unicode')}\n"
+
+
+def _totals(elements: list[ElementTree.Element]) -> dict[str, str]:
+    """The attributes of the root: names of the first suite, sums of the numbers of all."""
+    first = elements[0]
+    found = {name: first.get(name, "") for name in _SUITES}
+    if len(elements) > 1:
+        for name in ("tests", "failures", "errors"):
+            found[name] = str(sum(int(element.get(name, "0")) for element in elements))
+        found["time"] = _seconds(sum(float(element.get("time", "0")) for element in elements))
+    return found
+
+
+def _chunk(cases: list[Case], limit: int) -> str:
+    """The elements of some cases, as they stand in the document."""
+    suite = TestSuite("", [_test_case(case, limit) for case in cases]).build_xml_doc()
+    for element, case in zip(suite.findall("testcase"), cases, strict=True):
+        element.set("time", _seconds(case.seconds))
+        _order(element, _CASE, _CASE_CHILDREN)
+    ElementTree.indent(suite, level=1)
+    text = ElementTree.tostring(suite, encoding="unicode")
+    return text[text.index("<testcase") : text.rindex("</testsuite>")].rstrip()
 
 
 def read(path: Path) -> Report:
@@ -96,11 +152,16 @@ def distinct(cases: Iterable[Case], classname: str) -> list[Case]:
     The second of two gets `` (2)``, and so on in the order of the cases: the same cases get the same names in every
     build. ``classname`` is for cases that have none.
     """
-    taken = {(_name(case.classname or classname), _name(case.name)) for case in cases}
+    return list(_distinct(list(cases), classname))
+
+
+def _distinct(cases: list[Case], classname: str) -> Iterator[Case]:
+    names = [_name(case.name) for case in cases]
+    fit = {group: _name(group) for group in {case.classname or classname for case in cases}}
+    taken = {(fit[case.classname or classname], name) for case, name in zip(cases, names, strict=True)}
     seen: Counter[tuple[str, str]] = Counter()
-    copies = []
-    for case in cases:
-        group, name = _name(case.classname or classname), _name(case.name)
+    for case, name in zip(cases, names, strict=True):
+        group = fit[case.classname or classname]
         seen[group, name] += 1
         if (number := seen[group, name]) > 1:
             while (group, f"{name} ({number})") in taken:
@@ -108,8 +169,7 @@ def distinct(cases: Iterable[Case], classname: str) -> list[Case]:
             seen[group, name] = number
             name = f"{name} ({number})"
             taken.add((group, name))
-        copies.append(_copy(case, name, group))
-    return copies
+        yield _copy(case, name, group)
 
 
 def merge(report: Report, inner: Iterable[Case], *, scope: str, volatile: Iterable[str] = ()) -> list[Case]:
@@ -163,16 +223,6 @@ def _test_case(case: Case, limit: int) -> TestCase:
     elif case.outcome is Outcome.SKIPPED:
         result.add_skipped_info(message, details)
     return result
-
-
-def _as_jenkins_reads_it(suite: ElementTree.Element, cases: list[Case]) -> ElementTree.Element:
-    """Puts right what the library does otherwise than the schema: the order, the form of times, two attributes."""
-    suite.set("time", _seconds(sum(max(0.0, case.seconds) for case in cases)))
-    for element, case in zip(suite.findall("testcase"), cases, strict=True):
-        element.set("time", _seconds(case.seconds))
-        _order(element, _CASE, _CASE_CHILDREN)
-    _order(suite, _SUITE, _SUITE_CHILDREN)
-    return suite
 
 
 def _order(element: ElementTree.Element, attributes: tuple[str, ...], children: tuple[str, ...]) -> None:

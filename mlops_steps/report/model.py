@@ -51,6 +51,9 @@ class Report:
     started: float = field(default_factory=time.time)
     stdout: str = ""
     stderr: str = ""
+    #: The infrastructure that a part of a report is about, and the parts of the whole; see :meth:`part`.
+    place: str | None = None
+    parts: list[Report] = field(default_factory=list)
     #: What was found that is no test case; see :meth:`attach`.
     attachments: Attachments | None = None
 
@@ -63,8 +66,14 @@ class Report:
 
     @property
     def classname(self) -> str:
-        """``<project>.<step>[.<stage>]``, by which Jenkins follows the tests from build to build."""
-        return ".".join(part for part in (self.project, self.step, self.stage) if part)
+        """``<project>.<step>[.<stage>[.<place>]]``, by which Jenkins follows the tests from build to build."""
+        return ".".join(part for part in (self.project, self.step, self.stage, self.place) if part)
+
+    def part(self, place: str) -> Report:
+        """A suite of its own in the same report, for one of the infrastructures of the stage."""
+        found = Report(self.project, self.step, self.stage, place=place)
+        self.parts.append(found)
+        return found
 
     @property
     def file_name(self) -> str:

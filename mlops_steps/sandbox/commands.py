@@ -66,6 +66,7 @@ def sandbox() -> None:
       mlops-steps sandbox demo                  three revisions through the whole pipeline
       mlops-steps sandbox demo gates            three candidates judged by gates
       mlops-steps sandbox demo api              canaries of an API service, while users call it
+      mlops-steps sandbox demo monitor          a model that decays, and is trained anew once
       mlops-steps sandbox run -- bash ci.sh     your own pipeline, on fresh nodes
       mlops-steps sandbox up --dir nodes        nodes to try things on
       mlops-steps sandbox apply 2               the next revision of the project
@@ -243,7 +244,7 @@ def apply(revision: int, directory: Path) -> None:
     show_default=True,
     help="Folder for mlops.yml, the reports and the release records.",
 )
-@click.argument("story", type=click.Choice(["release", "gates", "api"]), default="release")
+@click.argument("story", type=click.Choice(["release", "gates", "api", "monitor"]), default="release")
 def demo(out: Path, story: str) -> None:
     """Take revisions of DKU_CHURN through the whole pipeline.
 
@@ -256,6 +257,9 @@ def demo(out: Path, story: str) -> None:
     api: three versions of the API service, each after the first as a canary, while users call it. One is better and
     gets all calls; one is wrong about some customers and is taken back. No call of a user fails.
 
+    monitor: the customers of the second quarter are not those that the model knows. When their labels arrive, decay is
+    found, exactly one retraining is triggered, the new model goes live through all gates, and the next look is green.
+
     Less than two minutes each.
     """
     console = Console()
@@ -265,6 +269,10 @@ def demo(out: Path, story: str) -> None:
             from mlops_steps.sandbox.play.demo_api import run_demo_api
 
             return run_demo_api(out, console, signals)
+        if story == "monitor":
+            from mlops_steps.sandbox.play.demo_monitor import run_demo_monitor
+
+            return run_demo_monitor(out, console, signals)
         from mlops_steps.sandbox.play.demo import run_demo
         from mlops_steps.sandbox.play.demo_stories import STORIES
 

@@ -12,9 +12,10 @@ PATH_WORDS = frozenset(
     abort actions activate admin api-deployer apiservices archive auth bundles code-envs connections contents
     current-user datasets deployments details exported files futures generations get-last-runs get-names
     get-run-for-trigger git governance-status groups imported info infras instance-info last-update libraries
-    light log managed managedfolders metadata models packages payload plugins predict preload project-deployer
-    projects publish recipes run run-test-queries savedmodels scenario-run-report scenarios schema services
-    settings stages status step-run-report summary testing-status trigger update uploaded users variables versions
+    light log managed managedfolders metadata models packages payload plugins predict predict-multi preload
+    project-deployer projects publish recipes run run-test-queries savedmodels scenario-run-report scenarios
+    schema services settings stages status step-run-report summary testing-status trigger update uploaded users v1
+    variables versions
     """.split()  # noqa: SIM905
 )
 

@@ -10,6 +10,7 @@ from mlops_steps.acceptance.examine import examine
 from mlops_steps.acceptance.list import assumptions
 from mlops_steps.acceptance.model import Assumption, Finding, Verdict
 from mlops_steps.acceptance.world import PREFIX, Site, World, open_site
+from mlops_steps.config import Settings
 from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
 from mlops_steps.report.model import Case, Outcome
 from mlops_steps.shapes import document
@@ -34,11 +35,12 @@ def run(
     yes: bool = False,
     clean_: bool = False,
     record: str | None = None,
+    api: str | None = None,
 ) -> None:
     """Makes a throwaway project, tries every assumption with it, and removes it again, also when interrupted.
 
-    ``clean_`` only removes what a run that was killed has left. ``record`` is a file for the shapes of all answers. On
-    the release stage it asks first, unless ``yes``.
+    ``clean_`` only removes what a run that was killed has left. ``record`` is a file for the shapes of all answers.
+    ``api``: the same for an API service, on this stage of `api`. On a release stage it asks first, unless ``yes``.
     Raises :class:`CheckFailed` when an assumption differs, :class:`NodeError` when a node gave no answer or something
     could not be removed, :class:`ConfigError` without a yes.
     """
@@ -46,29 +48,33 @@ def run(
     with open_site(settings, stage, infra) as site:
         if clean_:
             with context.report.case("clean"):
-                _conclude_cleaning(context, site, clean(site))
+                _conclude_cleaning(context, site, clean(site, service=bool(api or settings.api.stages)))
             return
-        world, recorder = World(site), Recorder(known_names(sandbox_shapes())) if record else None
+        if api:
+            settings.api.stage(api)
+        world, recorder = World(site, api or ""), Recorder(known_names(sandbox_shapes())) if record else None
         if recorder:
             site.observe(recorder)
         _announce(context, world)
-        if stage == settings.release_stage().name and not yes:
-            _ask(site)
+        guarded = [name for name, is_one in _release_stages(settings, stage, api) if is_one]
+        if guarded and not yes:
+            _ask(site, guarded[0])
         findings: list[Finding] = []
         try:
             with context.report.case("throwaway project"), site.within(Deadline(settings.package.timeout)):
                 world.make()
-            with console.waiting(f"trying {len(assumptions())} assumptions"):
+            chosen = assumptions(service=bool(api))
+            with console.waiting(f"trying {len(chosen)} assumptions"):
                 findings = examine(
                     world,
-                    assumptions(),
+                    chosen,
                     lambda: site.within(Deadline(settings.deploy.timeout)),
                     lambda assumption, finding: _say(context, assumption, finding),
                 )
         finally:
             with context.signals.shielded():
                 console.line(f"removing {world.key}")
-                cleaned = clean(site, world.key)
+                cleaned = clean(site, world.key, service=bool(api))
                 _say_cleaning(context, site, cleaned)
         if recorder:
             path = current_folder() / str(record)
@@ -86,19 +92,27 @@ def _announce(context: Context, world: World) -> None:
     console.line(f"  on {site.deployer}: published project {world.key}, deployment {world.deployment}")
     for node in site.nodes:
         console.line(f"  on {node}: project {world.key}")
+    if world.api_stage:
+        console.line(f"  on {site.deployer}: API service {world.service}, deployment {world.service_deployment}")
     console.line(f"  the keys need the right to {'; to '.join(_RIGHTS)}")
     console.line(f"  if it is killed: {site.command} --clean")
     context.report.set(infrastructure=site.infra, automation_node=site.node.url)
 
 
-def _ask(site: Site) -> None:
+def _release_stages(settings: Settings, stage: str, api: str | None) -> list[tuple[str, bool]]:
+    """The stages that are worked on, each with whether it is a release stage."""
+    found = [(stage, stage == settings.release_stage().name)]
+    return found + ([(api, settings.api.is_release_stage(api))] if api else [])
+
+
+def _ask(site: Site, stage: str) -> None:
     """Raises :class:`ConfigError` unless somebody at a terminal says yes."""
     if sys.stdin is not None and sys.stdin.isatty():
-        print(f"{site.stage} is the release stage. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{stage} is the release stage. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
     raise ConfigError(
-        f"{site.stage} is the release stage: accept works there only after a yes; nothing was made",
+        f"{stage} is the release stage: accept works there only after a yes; nothing was made",
         next_step=f"run `{site.command} --yes`, or accept another stage",
     )
 

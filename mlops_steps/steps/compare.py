@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 
 from mlops_steps.config import Settings
 from mlops_steps.config.bundle_ids import valid_bundle_id
@@ -10,42 +10,82 @@ from mlops_steps.delivery import gate
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.targets.archive_file import archive_file
 from mlops_steps.delivery.targets.bundle_target import BundleTarget
-from mlops_steps.delivery.targets.opening import open_target
+from mlops_steps.delivery.targets.opening import StageTarget, open_target
 from mlops_steps.dss import bundles
-from mlops_steps.errors import CheckFailed, ConfigError
+from mlops_steps.errors import CheckFailed, ConfigError, MlopsError
 from mlops_steps.needs.bundle import read_needs
 from mlops_steps.needs.check import Place, check_needs
 from mlops_steps.needs.model import BundleNeeds
+from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import Deadline
 
 
-def run(context: Context, stage: str, *, bundle: str | None = None, with_: str | None = None) -> None:
+def run(context: Context, stage: str | None, *, bundle: str | None = None, with_: str | None = None) -> None:
     """Compares the record's bundle, or ``bundle``, with the node of the stage, and with the stage ``with_``.
 
-    Changes nothing. Raises :class:`CheckFailed` when the node lacks something, :class:`NodeError` when it cannot be
-    asked.
+    Without a stage it is a forecast for all of them, of one download of the archive: what would stop a deployment or a
+    release, before anything is deployed. Changes nothing. Raises :class:`CheckFailed` when a node lacks something,
+    :class:`NodeError` when one cannot be asked.
     """
     settings, report, console = context.settings, context.report, context.console
-    infra = settings.stage(stage).infra
+    stages = [settings.stage(stage).name] if stage else [one.name for one in settings.stages()]
+    if not stages:
+        raise ConfigError("no stage is configured: give a node an infrastructure (nodes.<name>.infra)")
     if with_ is not None and settings.stage(with_).name == stage:
         raise ConfigError(f"{stage} cannot be compared with itself")
     wanted = _wanted(settings, bundle)
-    report.set(bundle=wanted if isinstance(wanted, str) else wanted.id, infrastructure=infra)
-    other_target = open_target(settings, with_) if with_ else nullcontext()
-    with open_target(settings, stage) as target, other_target as other:
+    report.set(
+        bundle=wanted if isinstance(wanted, str) else wanted.id,
+        infrastructure=settings.stage(stage).infra if stage else None,
+    )
+    with ExitStack() as stack:
+        targets = [
+            stack.enter_context(open_target(settings, name, str(unit.infra)))
+            for name in stages
+            for unit in settings.units(name)
+        ]
+        other = stack.enter_context(open_target(settings, with_)) if with_ else None
         with report.case("archive"):
-            needs = _needs(target, wanted, console)
-        check_needs(
-            needs,
-            _place(target),
-            settings.compare,
-            report,
-            console,
-            Deadline(settings.compare.timeout),
-            other=_place(other) if other else None,
-        )
+            needs = _needs(targets[0], wanted, console)
+        if stage and len(targets) == 1:
+            _compare(targets[0], needs, report, console, other)
+        else:
+            _forecast(targets, needs, report, console, other)
+
+
+def _compare(
+    target: BundleTarget, needs: BundleNeeds, report: Report, console: Console, other: BundleTarget | None
+) -> None:
+    settings = target.settings.compare
+    limit = Deadline(settings.timeout)
+    there = _place(other) if other and other.stage != target.stage else None
+    check_needs(needs, _place(target), settings, report, console, limit, other=there)
+
+
+def _forecast(
+    targets: list[StageTarget], needs: BundleNeeds, report: Report, console: Console, other: BundleTarget | None
+) -> None:
+    """Each by itself: one that lacks something, or does not answer, does not keep the others from being looked at."""
+    errors: list[MlopsError] = []
+    for target in targets:
+        console.line(f"{target.stage}, {target.infra}:")
+        of_stage = Report(report.project, report.step, target.stage, place=target.unit.place)
+        try:
+            _compare(target, needs, of_stage, console, other)
+        except MlopsError as error:
+            errors.append(error)
+            console.failure(error)
+            if not error.is_reported:
+                of_stage.add(Case("compare", Outcome.ERROR, error.message, "\n".join(error.lines())))
+        report.extend(of_stage.cases)
+    if errors:
+        worst = max(errors, key=lambda error: error.exit_code)
+        if len(errors) > 1:
+            worst.details = tuple(error.message for error in errors if error is not worst)
+        worst.is_reported = True
+        raise worst
 
 
 def _wanted(settings: Settings, bundle: str | None) -> Bundle | str:
@@ -80,5 +120,5 @@ def _needs(target: BundleTarget, wanted: Bundle | str, console: Console) -> Bund
 
 def _place(target: BundleTarget) -> Place:
     with target.within(Deadline(target.settings.compare.timeout)):
-        deployment = target.find_deployment()
+        deployment = target.planned()
     return Place(target.stage, target.node, target.deployed_key, deployment)

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from json import dumps
@@ -18,10 +19,11 @@ from mlops_steps.delivery.recorded_changes import recorded
 from mlops_steps.dss import api_services, bundles
 from mlops_steps.dss.session import connect
 from mlops_steps.errors import ConfigError, MlopsError
-from mlops_steps.insight import delivery_figures, past_updates
+from mlops_steps.insight import delivery_figures, looks, past_updates
 from mlops_steps.insight.delivery_figures import Commit, Figures
 from mlops_steps.insight.history import PastChange, changes
 from mlops_steps.jenkins import access
+from mlops_steps.report import attachments
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.pace import pace
@@ -59,6 +61,9 @@ def run(
         case.stdout = f"{len(known)} release records"
     with report.case("history") as case:
         histories = _histories(settings, known, all_=all_)
+        late = _late(settings, records)
+        for name in stages.keys() & histories.keys():
+            histories[name] = [replace(one, late=late.get(one.version or "", "")) for one in histories[name]]
         commits = {project: _commits(settings, project, past) for project, past in histories.items()}
         shown = {project: [one for one in past if one.ended >= begin] for project, past in histories.items()}
         found = {
@@ -141,6 +146,17 @@ def _records(
         session.close()
 
 
+def _late(settings: Settings, folder: str | None) -> dict[str, str]:
+    """The late verdicts on releases, by what `monitor` has left in this workspace and in the folder."""
+    found = []
+    for place in ([Path(folder)] if folder else []) + [settings.reports]:
+        for path in sorted(place.rglob("mlops-monitor-*.json")):
+            with suppress(MlopsError):
+                found.append(attachments.read(path).looks)
+    known = sorted(found, key=lambda kept: kept[-1].at if kept else "")
+    return looks.late_words({version: one for kept in known for version, one in looks.verdicts(kept).items()})
+
+
 def _histories(settings: Settings, known: list[ReleaseRecord], *, all_: bool) -> dict[str, list[PastChange]]:
     """The changes of the release stage by project, and those of the API service; a project of others has no record."""
     found: dict[str, list[PastChange]] = {}
@@ -202,7 +218,7 @@ def _table(past: list[PastChange], *, with_project: bool) -> str:
     lines = [[*(["project"] if with_project else []), "when", what, "what", "took", "by", "who", "build", "why"]]
     for change in sorted(past, key=lambda one: one.began, reverse=True):
         took = duration(round(change.ended - change.began, 1)) if change.ended > change.began else ""
-        cells = [change.at, change.version, change.what, took, change.source, change.who, change.build, change.why]
+        cells = [change.at, change.version, change.what, took, change.source, change.who, change.build, change.said]
         row = [*([change.project] if with_project else []), *cells]
         lines.append([one_line(cell, 120) if cell else "-" for cell in row])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]

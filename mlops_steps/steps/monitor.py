@@ -17,7 +17,8 @@ from mlops_steps.report.model import Report
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 
-Due = list[tuple[OnProbation, list[Finding]]]
+#: What has failed its probation: a version where it is live, and what speaks against it.
+Due = list[tuple[list[OnProbation], list[Finding]]]
 
 
 def run(context: Context, stage: str, *, job: str | None = None) -> None:
@@ -54,7 +55,8 @@ def _look(settings: Settings, stage: str, record: ReleaseRecord, seen: Seen, con
     pending = _pending(record, stage)
     seen.add(pending)
     due: Due = []
-    for kind, there, name in (("bundle", project, "probation"), ("api service", service, "API service probation")):
+    # The service first: the labels of a project's logged predictions may be of its versions.
+    for kind, there, name in (("api service", service, "API service probation"), ("bundle", project, "probation")):
         before = len(seen.findings)
         if there and kind == "bundle":
             monitoring.look_at_project(settings, stage, seen, console)
@@ -65,9 +67,11 @@ def _look(settings: Settings, stage: str, record: ReleaseRecord, seen: Seen, con
             on = [one for one in seen.probations if one.kind == kind]
             seen.findings.append(probation.finding(on, found, name))
             # What is pending is finished first, by `recover`.
-            due += [(one, found) for one in on if probation.blamed(found) and not pending]
+            if probation.blamed(found) and not pending:
+                versions = dict.fromkeys(one.version for one in on)
+                due += [([one for one in on if one.version == version], found) for version in versions]
     if due:
-        seen.reaction = f"going back: {due[0][0].version} is on probation"
+        seen.reaction = f"going back: {due[0][0][0].version} is on probation"
     return due
 
 
@@ -84,9 +88,9 @@ def _pending(record: ReleaseRecord, stage: str) -> list[Finding]:
 def _take_back(context: Context, due: Due) -> None:
     """Goes back wherever a release has failed its probation. Raises the error that says how the worst one ended."""
     errors: list[MlopsError] = []
-    for one, found in due:
+    for released, found in due:
         try:
-            probation.roll_back(context.settings, one, found, context.report, context.console, context.signals)
+            probation.roll_back(context.settings, released, found, context.report, context.console, context.signals)
         except MlopsError as error:
             errors.append(error)
     if errors:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 from mlops_steps.config import Settings
@@ -16,6 +18,8 @@ from mlops_steps.delivery.policing import approval_in_words, refusals
 from mlops_steps.delivery.quarantine import quarantined
 from mlops_steps.delivery.record import Bundle, load_for
 from mlops_steps.delivery.release import look
+from mlops_steps.delivery.rollout.looking import look_at_all, planned_waves
+from mlops_steps.delivery.rollout.members import Member, open_members
 from mlops_steps.delivery.targets.archive_file import archive_file
 from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.delivery.targets.opening import open_target
@@ -23,6 +27,7 @@ from mlops_steps.errors import MlopsError
 from mlops_steps.insight.difference import compare
 from mlops_steps.insight.published import archive_of, commits_between
 from mlops_steps.needs.bundle import read_needs
+from mlops_steps.needs.model import BundleNeeds
 from mlops_steps.report.attachments import Difference
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
@@ -41,7 +46,12 @@ def run(context: Context, stage: str, *, out: str | None = None) -> None:
         bundle = gate.tested_bundle(settings, record, stage)
     refused = refusals(settings, record, stage, context.build)
     report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
-    with open_target(settings, stage) as target, archive_file(settings) as archive:
+    with ExitStack() as stack:
+        archive = stack.enter_context(archive_file(settings))
+        members: list[Member] = []
+        if settings.stage(stage).infras:
+            members = stack.enter_context(open_members(settings, stage, report, console, record, dry_run=True))
+        target = members[0].target if members else stack.enter_context(open_target(settings, stage))
         change = Change(target, report, console, record, settings.record, dry_run=True)
         if note := quarantined(change, target, bundle.id, record.project_commit):
             refused = [*refused, f"bundle {bundle.id} is quarantined: {note}"]
@@ -52,26 +62,50 @@ def run(context: Context, stage: str, *, out: str | None = None) -> None:
             with report.case("provenance"):
                 check_provenance(target, bundle, key, console)
         judge_release(change, target, bundle, Deadline(settings.release.timeout))
-        deadline = Deadline(settings.release.timeout)
-        live, situation = look(change, bundle.id, deadline)
-        check_needed(change, target, needs, live, situation, deadline)
+        release = _in_waves(members, bundle, needs, context) if members else _at_once(change, bundle, needs)
         with report.case("plan") as case:
-            release = planned_release(change, live, situation, bundle)
             difference = _difference(target, bundle, archive, release, console)
             if difference:
                 report.attach().differences.append(difference)
             plan = Plan.of(release, _consequences(change, release, difference), refused)
-            lines = in_words(plan, target.smoke_test)
+            lines = in_words(plan)
             _keep(settings, stage, plan, lines, out, context)
             case.stdout = "\n".join(lines)
     console.result(case.stdout)
 
 
+def _at_once(change: Change, bundle: Bundle, needs: BundleNeeds | None) -> PlannedRelease:
+    target = change.target
+    assert isinstance(target, BundleTarget)
+    deadline = Deadline(target.limits.change)
+    live, situation = look(change, bundle.id, deadline)
+    check_needed(change, target, needs, live, situation, deadline, ahead=True)
+    return planned_release(change, live, situation, bundle)
+
+
+def _in_waves(members: list[Member], bundle: Bundle, needs: BundleNeeds | None, context: Context) -> PlannedRelease:
+    """The same over the infrastructures of a stage that has several."""
+
+    def check(member: Member, deadline: Deadline) -> None:
+        assert member.live is not None
+        assert member.situation is not None
+        check_needed(member.change, member.target, needs, member.live, member.situation, deadline, ahead=True)
+
+    first = members[0].target
+    at_once = first.settings.stage(first.stage).rollout.at_once
+    look_at_all(members, bundle.id, at_once, context.signals, context.report, context.console, check)
+    return planned_waves(members, bundle)
+
+
 def _difference(
     target: BundleTarget, bundle: Bundle, archive: Path, release: PlannedRelease, console: Console
 ) -> Difference | None:
-    """What the bundle has otherwise than what is live; ``None`` where nothing is, or that archive cannot be read."""
-    before = next((unit.live for unit in release.units if unit.live), None)
+    """What the bundle has otherwise than what is live (on most infrastructures).
+
+    ``None`` where nothing is, or that archive cannot be read.
+    """
+    live = Counter(unit.live for unit in release.units if unit.live)
+    before = live.most_common(1)[0][0] if live else None
     if before is None or before == bundle.id:
         return None
     try:

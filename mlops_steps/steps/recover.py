@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.exclusive import stage_lock
+from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.recovery import recover
+from mlops_steps.delivery.rollout.members import open_members
+from mlops_steps.delivery.rollout.recovering import recover_all
 from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.steps.context import Context
 from mlops_steps.system.waiting import Deadline
 
 
-def run(context: Context, stage: str) -> None:
+def run(context: Context, stage: str, *, infra: str | None = None) -> None:
     """Ends with the stage verified. Waits for a process that still restores, ``release.rollback_timeout`` at most.
 
     The look at what is live, and the restore, have as long each.
@@ -23,8 +26,19 @@ def run(context: Context, stage: str) -> None:
     """
     settings, report, console = context.settings, context.report, context.console
     limit = settings.release.rollback_timeout
-    report.set(infrastructure=settings.stage(stage).infra)
     waiting = Deadline(limit)
-    with stage_lock(settings, stage, console, wait=limit), open_target(settings, stage) as target:
+    node = settings.stage(stage)
+    if node.infras and infra is None:
+        with stage_lock(settings, stage, console, wait=limit):
+            record = load_for(settings.record, settings.project)
+            with open_members(settings, stage, report, console, record) as members:
+                recover_all(members, node.rollout, record, report, console, waiting, context.signals)
+        return
+    unit = settings.units(stage, infra)[0]
+    report.set(infrastructure=unit.infra)
+    with (
+        stage_lock(settings, stage, console, wait=limit, infra=infra),
+        open_target(settings, stage, infra) as target,
+    ):
         # The record is read only now: the process that had the lock may have written it.
         recover(Change.of(target, report, console), target, waiting, context.signals)

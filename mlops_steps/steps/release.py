@@ -8,18 +8,23 @@ from contextlib import contextmanager
 from mlops_steps.delivery import gate
 from mlops_steps.delivery.attestation import Statements, check_provenance, trusted_key
 from mlops_steps.delivery.change import Change
-from mlops_steps.delivery.exclusive import claimed, stage_lock
+from mlops_steps.delivery.exclusive import all_claimed, claimed, stage_lock
 from mlops_steps.delivery.judging import judge_release
 from mlops_steps.delivery.needed import check_needed
+from mlops_steps.delivery.plan import NotedPlan
 from mlops_steps.delivery.planning import check_plan, chosen_plan, planned_release
 from mlops_steps.delivery.policing import check_release
 from mlops_steps.delivery.quarantine import check_quarantine
-from mlops_steps.delivery.record import Bundle, load_for
+from mlops_steps.delivery.record import Bundle, ReleaseRecord, load_for
 from mlops_steps.delivery.release import interrupted_before, look, release
+from mlops_steps.delivery.rollout.looking import announce_waves, check_plan_of_waves, limit_of, look_at_all
+from mlops_steps.delivery.rollout.members import Member, open_members
+from mlops_steps.delivery.rollout.waves import Waves
 from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.errors import MlopsError
 from mlops_steps.needs.model import BundleNeeds
+from mlops_steps.provenance.envelope import PublicKey
 from mlops_steps.steps.context import Context
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
@@ -47,7 +52,11 @@ def run(
         bundle = gate.tested_bundle(settings, record, stage)
         planned = chosen_plan(record, stage, "bundle", bundle, plan)
     check_release(settings, record, stage, context.build, force, report, console, dry_run=dry_run)
-    report.set(bundle=bundle.id, sha256=bundle.sha256, infrastructure=settings.stage(stage).infra)
+    report.set(bundle=bundle.id, sha256=bundle.sha256)
+    if settings.stage(stage).infras:
+        _release_in_waves(context, stage, record, bundle, planned, statements, key, force, dry_run=dry_run)
+        return
+    report.set(infrastructure=settings.stage(stage).infra)
     with stage_lock(settings, stage, console), open_target(settings, stage) as target:
         change = Change(target, report, console, record, settings.record, dry_run=dry_run)
         began = False
@@ -58,7 +67,8 @@ def run(
             if key is not None:
                 with report.case("provenance"):
                     check_provenance(target, bundle, key, console)
-            judged = judge_release(change, target, bundle, Deadline(settings.release.timeout))
+            with statements.of_gates(target, bundle, report, dry_run=dry_run):
+                judged = judge_release(change, target, bundle, Deadline(settings.release.timeout))
             deadline = Deadline(settings.release.timeout)
             if dry_run:
                 live, situation = look(change, bundle.id, deadline)
@@ -71,6 +81,7 @@ def run(
                 judged.check(live, stage)
                 check_plan(planned, planned_release(change, live, situation, bundle), situation, report)
                 check_needed(change, target, needs, live, situation, deadline)
+                statements.seal([target], bundle)
                 began = True
                 with _stated(statements, target, bundle, context.signals):
                     release(change, live, situation, bundle.id, deadline, context.signals)
@@ -78,6 +89,71 @@ def run(
             if began:
                 raise
             raise interrupted_before(change, stop) from None
+
+
+def _release_in_waves(
+    context: Context,
+    stage: str,
+    record: ReleaseRecord,
+    bundle: Bundle,
+    planned: NotedPlan | None,
+    statements: Statements,
+    key: PublicKey | None,
+    force: str | None,
+    *,
+    dry_run: bool,
+) -> None:
+    """The same over the infrastructures of a stage that has several."""
+    settings, report, console, signals = context.settings, context.report, context.console, context.signals
+    rollout = settings.stage(stage).rollout
+    with (
+        stage_lock(settings, stage, console),
+        open_members(settings, stage, report, console, record, dry_run=dry_run) as members,
+    ):
+        first = members[0]
+        began = False
+        try:
+            change = Change(first.target, report, console, record, settings.record, dry_run=dry_run)
+            if not record.stage(stage).pending:  # what an earlier attempt has begun is finished
+                check_quarantine(change, first.target, bundle.id, record.project_commit, force, context.build)
+            with report.case("archive"):
+                needs = _check_archive(first.target, bundle, console)
+            if key is not None:
+                with report.case("provenance"):
+                    check_provenance(first.target, bundle, key, console)
+            with statements.of_gates(first.target, bundle, report, dry_run=dry_run):
+                judged = judge_release(change, first.target, bundle, Deadline(settings.release.timeout))
+
+            def check(member: Member, deadline: Deadline) -> None:
+                assert member.live is not None
+                assert member.situation is not None
+                check_needed(member.change, member.target, needs, member.live, member.situation, deadline)
+
+            def look_again() -> None:
+                look_at_all(members, bundle.id, rollout.at_once, signals, report, console, check)
+                assert first.live is not None
+                judged.check(first.live, stage)
+                check_plan_of_waves(planned, members, bundle, report)
+
+            if dry_run:
+                look_again()
+                announce_waves(members, bundle, console)
+                console.line("dry run: nothing was changed")
+                return
+            with all_claimed(
+                [member.target for member in members], console, Deadline(settings.release.timeout), limit_of(members)
+            ):
+                look_again()
+                announce_waves(members, bundle, console)
+                statements.seal([member.target for member in members], bundle)
+                began = True
+                build = context.build.url or context.build.number
+                with _stated(statements, first.target, bundle, signals):
+                    Waves(members, bundle, rollout, record, report, console, signals, build).release()
+        except Stop as stop:
+            if began:
+                raise
+            raise interrupted_before(first.change, stop) from None
 
 
 def _check_archive(target: BundleTarget, bundle: Bundle, console: Console) -> BundleNeeds | None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from json import dumps
 
-from mlops_steps.config import Settings
+from mlops_steps.config import InfraSettings, Settings
 from mlops_steps.delivery import release_notes
 from mlops_steps.delivery.record import ReleaseRecord, load_for
 from mlops_steps.delivery.service_status import ServiceStatus, service_status
@@ -20,7 +20,8 @@ from mlops_steps.dss.session import connect
 from mlops_steps.errors import ConfigError, MlopsError, NodeError
 from mlops_steps.steps.context import Context
 from mlops_steps.system.pace import pace
-from mlops_steps.system.text import one_line
+from mlops_steps.system.parallel import gather
+from mlops_steps.system.text import nearest, one_line
 from mlops_steps.system.waiting import BackgroundCall, Deadline
 
 # Characters of one text of a node, and of a sentence of ours that may hold one.
@@ -43,12 +44,12 @@ class StageStatus:
     problem: str | None = None
 
 
-def run(context: Context, *, json: bool = False) -> None:
-    """Prints a row for each stage, as a table or as JSON.
+def run(context: Context, *, json: bool = False, infra: str | None = None) -> None:
+    """Prints a row for each infrastructure of each stage, or for ``infra`` alone, as a table or as JSON.
 
     Raises :class:`NodeError` when a stage could not be asked; its row says why.
     """
-    found, services = ask(context), ask_services(context)
+    found, services = ask(context, infra), ask_services(context) if infra is None else []
     if json:
         context.console.result(dumps([*as_dicts(found), *map(asdict, services)], indent=2))
     else:
@@ -56,27 +57,39 @@ def run(context: Context, *, json: bool = False) -> None:
     check(found, services)
 
 
-def ask(context: Context) -> list[StageStatus]:
-    """Asks all stages at once and returns a row for each; one whose nodes cannot be asked says so in ``problem``.
+def ask(context: Context, infra: str | None = None) -> list[StageStatus]:
+    """Asks all infrastructures and returns a row for each; one whose nodes cannot be asked says so in ``problem``.
 
     Raises :class:`ConfigError` when a key is missing or cannot be read.
     """
     settings, report, console = context.settings, context.report, context.console
     record = load_for(settings.record, settings.project)
-    asked = [
-        (stage, BackgroundCall(functools.partial(_row, settings, record, stage.name))) for stage in settings.stages()
-    ]
+    units = [(stage, unit) for stage in settings.stages() for unit in stage.units()]
+    names = [name for _, unit in units for name in (unit.place, unit.infra) if name]
+    if infra is not None and infra not in names:
+        raise ConfigError(f"no stage has an infrastructure {infra!r}{nearest(infra, names)}")
+    asked = [(stage, unit) for stage, unit in units if infra in (None, unit.place, unit.infra)]
+    answers = gather([functools.partial(_answer, settings, record, stage.name, unit) for stage, unit in asked])
     found = []
-    for stage, call in asked:
+    for (stage, unit), answer in zip(asked, answers, strict=True):
         try:
-            with report.case(stage.name):
-                found.append(call.result())
+            with report.case(unit.name):
+                if isinstance(answer, MlopsError):
+                    raise answer
+                found.append(answer)
         except ConfigError:
             raise
         except MlopsError as error:
-            console.warn(f"{stage.name}: {error.message}")
-            found.append(StageStatus(stage.name, str(stage.infra), problem=error.message))
+            console.warn(f"{unit.name}: {error.message}")
+            found.append(StageStatus(stage.name, str(unit.infra), problem=error.message))
     return found
+
+
+def _answer(settings: Settings, record: ReleaseRecord, stage: str, unit: InfraSettings) -> StageStatus | MlopsError:
+    try:
+        return _row(settings, record, stage, unit)
+    except MlopsError as error:
+        return error
 
 
 def ask_services(context: Context) -> list[ServiceStatus]:
@@ -109,8 +122,8 @@ def check(found: list[StageStatus], services: Sequence[ServiceStatus] = ()) -> N
         raise NodeError(f"could not ask {'; '.join(silent)}", next_step="run `mlops-steps doctor`")
 
 
-def _row(settings: Settings, record: ReleaseRecord, stage: str) -> StageStatus:
-    with open_target(settings, stage) as target, target.within(Deadline(pace().look)):
+def _row(settings: Settings, record: ReleaseRecord, stage: str, unit: InfraSettings) -> StageStatus:
+    with open_target(settings, stage, str(unit.infra)) as target, target.within(Deadline(pace().look)):
         live = target.observe()
         ours = record.bundle is not None and record.bundle.id == live.version
         made = _origin(settings, live.version)

@@ -12,6 +12,8 @@ from mlops_steps.delivery.attestation import Statements
 from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.noted import noted_test
 from mlops_steps.delivery.record import Build, ReleaseRecord, load_for
+from mlops_steps.delivery.rollout.each import on_each
+from mlops_steps.delivery.rollout.members import Member, open_members
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.delivery.targets.opening import open_target
@@ -34,20 +36,26 @@ if TYPE_CHECKING:
     from mlops_steps.gates.model import GateResult
 
 
-def run(context: Context, stage: str) -> None:
+def run(context: Context, stage: str, *, infra: str | None = None) -> None:
     """Tests what is live on the stage, and writes the outcome into the release record.
+
+    On all its infrastructures; with ``infra`` on one of several, and then the record does not say that it was tested.
 
     Every scenario is a test case, so is every test that DSS or pytest reports. Raises :class:`CheckFailed` when a test
     failed, when there is nothing to test, or when what is live is not the record's bundle; :class:`NodeError` when a
     scenario could not be run because of the node. The report then holds all that was found.
     """
     settings, report, console = context.settings, context.report, context.console
-    node = settings.stage(stage)
+    unit = settings.units(stage, infra)[0]
+    several = bool(settings.stage(stage).infras)
     policing.check_gates(settings, resolve(settings))
     judging.gates_of(settings, "test")  # what they require is missed now, and not after the tests
     statements = Statements(settings, console, context.build)
-    report.set(infrastructure=node.infra, automation_node=node.url)
-    with stage_lock(settings, stage, console), open_target(settings, stage) as target:
+    if several and infra is None:
+        _test_each(context, stage, statements)
+        return
+    report.set(infrastructure=unit.infra, automation_node=unit.url)
+    with stage_lock(settings, stage, console, infra=infra), open_target(settings, stage, infra) as target:
         with report.case("active bundle"):
             record = load_for(settings.record, settings.project)
             with target.within(Deadline(pace().look)):
@@ -58,10 +66,54 @@ def run(context: Context, stage: str) -> None:
         with target.within(Deadline(pace().look)):
             attempt = _attempt(target, record, live, bundle, context.build)
         test = Outcome(bundle=bundle, attempt=attempt.name)
-        with noted_test(settings, stage, "bundle", test, console), statements.of_tests(target, record, report):
+        with ExitStack() as stack:
+            if not several:
+                stack.enter_context(noted_test(settings, stage, "bundle", test, console))
+                stack.enter_context(statements.of_tests(target, record, report))
             count = _run_tests(target, report, console, test, _key(target, live), attempt)
             test.message = f"{count} tests passed"
             console.good(f"tested: bundle {bundle} on {stage}: {test.message}")
+
+
+def _test_each(context: Context, stage: str, statements: Statements) -> None:
+    """The same on each infrastructure of the stage, side by side; all must have the same bundle."""
+    settings, report, console = context.settings, context.report, context.console
+    with stage_lock(settings, stage, console):
+        record = load_for(settings.record, settings.project)
+        with open_members(settings, stage, report, console, record) as members:
+            bundles: dict[str, list[str]] = {}
+            with report.case("active bundle"):
+                for member in members:
+                    with member.target.within(Deadline(pace().look)):
+                        member.live = member.target.observe()
+                    _describe(member.report, record, member.live)
+                    bundles.setdefault(_bundle_to_test(record, member.live, stage), []).append(member.place)
+                if len(bundles) > 1:
+                    found = "; ".join(f"{bundle} on {', '.join(places[:10])}" for bundle, places in bundles.items())
+                    raise CheckFailed(
+                        f"{stage}: the infrastructures do not have the same bundle: {found}",
+                        next_step=f"run `mlops-steps deploy --stage {stage}`",
+                    )
+            bundle, first = next(iter(bundles)), members[0]
+            assert first.live is not None
+            with first.target.within(Deadline(pace().look)):
+                attempt = _attempt(first.target, record, first.live, bundle, context.build)
+            test = Outcome(bundle=bundle, attempt=attempt.name)
+            counts: list[int] = []
+
+            def one(member: Member) -> str:
+                assert member.live is not None
+                own = Outcome(bundle=bundle, attempt=attempt.name)
+                key = _key(member.target, member.live)
+                counts.append(_run_tests(member.target, member.report, member.change.console, own, key, attempt))
+                test.gates.update(own.gates)
+                return f"{counts[-1]} tests passed"
+
+            noted = noted_test(settings, stage, "bundle", test, console)
+            with noted, statements.of_tests(first.target, record, report):
+                on_each(members, one, "test", context.signals, report, console)
+                test.message = f"{sum(counts)} tests passed on {len(members)} infrastructures"
+                console.good(f"tested: bundle {bundle} on {stage}: {test.message}")
 
 
 def _attempt(target: BundleTarget, record: ReleaseRecord, live: Live, bundle: str, build: Build) -> Attempt:
@@ -99,7 +151,7 @@ def _run_tests(
     console.line(f"scenarios: {', '.join(chosen)}")
     runs = _run_scenarios(target, report, console, bundle, key, chosen, attempt)
     if not runs.unreachable:
-        run_suite(settings, report, console, settings.stage(target.stage), key)
+        run_suite(settings, report, console, target.stage, target.unit, key)
     measured = [] if runs.unreachable else _run_gates(target, report, console, bundle, key)
     test.gates = judging.measured(measured)
     tests = report.cases[before:]
@@ -120,7 +172,7 @@ def _run_scenarios(
     attempt: Attempt,
 ) -> ScenarioRuns:
     settings = target.settings
-    runs = ScenarioRuns(settings, settings.stage(target.stage), key, chosen, console, attempt)
+    runs = ScenarioRuns(settings, target.unit.witnesses[0], key, chosen, console, attempt)
     try:
         runs.run()
     finally:

@@ -6,25 +6,26 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mlops_steps.errors import ConfigError
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o640) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes], *, mode: int = 0o640) -> None:
     """Writes a file and flushes it to disk, so that a reader, and a crash at any moment, sees the old file or the new.
 
-    The parent folder is made if it is missing. The file gets ``mode`` less the process's umask. Raises ``OSError``
-    (a full disk, no permission …); the old file is then as it was and nothing else is left behind.
+    ``data`` may come in pieces. The parent folder is made if it is missing. The file gets ``mode`` less the process's
+    umask. Raises ``OSError`` (a full disk, no permission …); the old file is then as it was and nothing else is left
+    behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -198,15 +198,19 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
 _POOLS = {"http": _Pool, "https": _TlsPool}
 
 
+# An upload is sent in pieces of so many bytes. The default of urllib3, 16 KiB, takes several times as long.
+_UPLOAD_BLOCK = 256 * 1024
+
+
 class LimitedAdapter(requests.adapters.HTTPAdapter):
     """Sends requests through connections that a :class:`RequestLimit` can shut."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options)
+        super().init_poolmanager(*arguments, blocksize=_UPLOAD_BLOCK, **options)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **options)
+        manager = super().proxy_manager_for(proxy, blocksize=_UPLOAD_BLOCK, **options)
         if not proxy.lower().startswith("socks"):
             manager.pool_classes_by_scheme = _POOLS
         return manager

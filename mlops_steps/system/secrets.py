@@ -58,4 +58,6 @@ def redact(text: str) -> str:
     """Returns the text with registered secrets, and user info in URLs, masked."""
     for form in _forms:
         text = text.replace(form, MASK)
+    if "://" not in text:
+        return text
     return _USER_INFO.sub(rf"\g<scheme>{MASK}@", text)

@@ -21,7 +21,6 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # What XML 1.0 allows, less the control characters that it merely discourages. Lone surrogates are not in it.
 _FORBIDDEN = re.compile("[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_ENDS = re.compile(r"\r+\n?")
-_BLANKS = re.compile(r"\s+")
 _LONGEST_SECRET = 512
 
 
@@ -30,12 +29,14 @@ def clean(text: str) -> str:
 
     A carriage return alone is a line end too: progress bars then show as one line per state.
     """
+    if _FORBIDDEN.search(text) is None:  # most texts: each escape begins with a character that is forbidden
+        return text
     return _FORBIDDEN.sub("", _LINE_ENDS.sub("\n", _ESCAPES.sub("", text)))
 
 
 def presentable(text: str, limit: int) -> str:
     """The text as a report may hold it: clean, secrets masked, at most about ``limit`` bytes of its head and tail."""
-    return shorten_middle(redact(clean(text)), limit)
+    return shorten_middle(redact(clean(text)), limit) if text else ""
 
 
 def one_line(text: str, limit: int) -> str:
@@ -44,7 +45,7 @@ def one_line(text: str, limit: int) -> str:
     The time that it takes does not depend on the length of the text.
     """
     most = 20 * limit + 4096
-    line = _BLANKS.sub(" ", redact(clean(text[:most]))).strip()
+    line = " ".join(redact(clean(text[:most])).split())
     if len(text) > most:
         line = line[: -(_LONGEST_SECRET + 1)] + "…"  # a secret at the cut is not whole, and so not masked
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
@@ -56,6 +57,8 @@ def shorten_middle(text: str, limit: int) -> str:
     The tail, where a failure shows, gets two thirds. The cuts are at line ends where one is near, and a line in
     between says how many bytes were left out. That line comes on top of the limit.
     """
+    if 4 * len(text) <= limit:
+        return text
     data = text.encode("utf-8", "replace")
     if len(data) <= limit:
         return text

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from mlops_steps.errors import DeadlineExceeded
+from mlops_steps.system import cancellation
 from mlops_steps.system.pace import pace
 
 T = TypeVar("T")
@@ -47,25 +48,28 @@ def poll(
     deadline: Deadline,
     what: str,
     first: float | None = None,
-    factor: float = 1.5,
     longest: float = 10.0,
 ) -> T:
     """Asks until the answer is not ``None``, and returns it.
 
-    The pause between two questions grows from ``first`` to ``longest`` seconds by ``factor``, within the
-    :class:`~mlops_steps.system.pace.Pace`, with jitter, so that many builds do not ask at once. Raises
-    :class:`DeadlineExceeded` (its first line begins with ``what``) when the
+    The pause between two questions grows with the time that was waited, within the
+    :class:`~mlops_steps.system.pace.Pace`: what takes long may be noticed a little later. It is never shorter than the
+    last answer took, and has jitter, so that many builds do not ask at once. ``first`` and ``longest`` are the first
+    and the longest pause, in seconds. Raises :class:`DeadlineExceeded` (its first line begins with ``what``) when the
     time is up; the last question is asked at the deadline, not before it.
     """
     longest = min(longest, pace().longest)
-    pause = min(first or pace().first, longest)
+    began, growing = time.monotonic(), first or pace().first
     while True:
+        asked = time.monotonic()
         answer = ask()
         if answer is not None:
             return answer
         deadline.check(what)
-        time.sleep(min(pause * random.uniform(0.8, 1.2), deadline.remaining))
-        pause = min(pause * factor, longest)
+        now = time.monotonic()
+        pause = min(max(min(growing, pace().steady), pace().share * (now - began)), longest)
+        cancellation.pause(min(max(pause, now - asked) * random.uniform(0.8, 1.2), deadline.remaining))
+        growing *= 1.5
 
 
 def duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from mlops_steps.config import NodeSettings, Settings
+from mlops_steps.config import InfraSettings, Settings
 from mlops_steps.config.api import SERVICE_KEY, ApiNodeSettings
 from mlops_steps.errors import ReportError
 from mlops_steps.report import junit
@@ -62,17 +62,20 @@ class _Suite:
     variables: dict[str, str]
 
 
-def run_suite(settings: Settings, report: Report, console: Console, stage: NodeSettings, project_key: str) -> None:
+def run_suite(
+    settings: Settings, report: Report, console: Console, stage: str, unit: InfraSettings, project_key: str
+) -> None:
     """Runs the suite and adds its cases to the report, and one, ``pytest``, for the run as a whole.
 
-    The suite gets the settings of this step and the API key of this stage, of no other node. At the time limit
+    The suite gets the settings of this step and the API key of this node, of no other one. At the time limit
     (``test.pytest_timeout``) pytest is interrupted, then killed; what it has found until then is in the report.
     """
     test = settings.test
-    options = [f"--mlops-stage={stage.name}"]
+    node = unit.witnesses[0]
+    options = [f"--mlops-stage={stage}", *([f"--mlops-infra={unit.place}"] if unit.place else [])]
     if project_key != settings.project:
         options.append(f"--mlops-project-key={project_key}")
-    variables = {"MLOPS_STAGE": stage.name, f"{stage.variable}_API_KEY": stage.api_key().get_secret_value()}
+    variables = {"MLOPS_STAGE": stage, f"{node.variable}_API_KEY": node.api_key().get_secret_value()}
     _run_suite(_Suite(test.pytest, "test.pytest", test.pytest_timeout, options, settings, variables), report, console)
 
 

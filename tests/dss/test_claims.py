@@ -32,7 +32,7 @@ def remove(scripted: Scripted, seconds: float = 3.0) -> None:
     session = NodeSession(HttpLimits(connect=10.0, read=60.0, retries=3, max_wait=60.0))
     client._session = session
     with Dss("design", scripted.url, client, session) as dss:
-        claims.remove(dss, "P", MINE, Deadline(seconds))
+        claims.remove(dss, "P", [MINE], Deadline(seconds))
 
 
 def puts(scripted: Scripted) -> int:

@@ -107,7 +107,7 @@ def _first_deploy(world: World) -> Attempt:
 
 def _accept(world: World) -> Attempt:
     world.reset()
-    return world.run(lambda context: accept.run(context, "test"), "accept", world.patient)
+    return world.run(lambda context: accept.run(context, "test", api="dev"), "accept", world.patient)
 
 
 def _step(name: str) -> Callable[[World], Attempt]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mlops_steps.acceptance.list import assumptions
-from mlops_steps.acceptance.world import PREFIX
+from mlops_steps.acceptance.world import PREFIX, SERVICE_PREFIX
 from mlops_steps.sandbox.faults.model import Fault
 from mlops_steps.sandbox.node.archives import ArchiveStore
 from mlops_steps.sandbox.services.scenarios import service
@@ -21,7 +21,7 @@ from tests.faults.recorded import ACCEPT, own
 from tests.faults.world import World, until
 from tests.support.commands import Child
 
-DESIGN, NODE = "design", "auto-test"
+DESIGN, NODE, API_NODE = "design", "auto-test", "api-dev-1"
 #: Not a status of a missing right, nor one that is asked again.
 GONE = 410
 
@@ -49,6 +49,7 @@ BROKEN: dict[str, list[tuple[str, Fault]]] = {
     "download": [fault(DESIGN, "corrupted", "download bundle", count="for ever")],
     "infrastructure": [fault(DESIGN, "empty-list", "GET /project-deployer/infras")],
     "claim": [fault(DESIGN, "empty", "PUT /project-deployer/projects/*/settings", act="before", count="for ever")],
+    "seal-tag": [fault(DESIGN, "empty", "PUT /project-deployer/projects/*/settings", act="before", after=2)],
     "deployment": [fault(DESIGN, "empty-list", "list deployments")],
     "not-live-yet": [health(["HEALTHY"], count=1)],
     "update": [fault(NODE, "update-fails")],
@@ -73,6 +74,22 @@ BROKEN: dict[str, list[tuple[str, Fault]]] = {
     "disable": [fault(NODE, "update-fails", after=4)],
     "deletion": [fault(DESIGN, "error", "DELETE /project-deployer/deployments/*", status=GONE)],
 }
+#: The same for a service.
+BROKEN_SERVICE: dict[str, list[tuple[str, Fault]]] = {
+    "service-endpoints": [fault(DESIGN, "empty-list", "GET /projects/*/apiservices/*/settings", after=1)],
+    "service-package": [fault(DESIGN, "empty-list", "list packages")],
+    "service-publish": [fault(DESIGN, "empty-list", "published service")],
+    "service-download": [fault(DESIGN, "corrupted", "download version", count="for ever")],
+    "service-deployment": [fault(DESIGN, "empty-list", "list api deployments")],
+    "service-update": [fault(API_NODE, "update-fails")],
+    "service-answers": [fault(API_NODE, "error", "run function", status=GONE, count="for ever")],
+    "service-healthy": [fault(API_NODE, "health", health=["WARNING"])],
+    "service-history": [fault(DESIGN, "empty-list", "list api updates", after=1)],
+    "service-second": [fault(API_NODE, "update-lies", after=1)],
+    "service-back": [fault(API_NODE, "update-lies", after=2)],
+    "service-disable": [fault(DESIGN, "error", "save api settings", status=GONE, after=2)],
+    "service-deletion": [fault(DESIGN, "error", "DELETE /api-deployer/deployments/*", status=GONE)],
+}
 
 
 def left(world: World) -> list[str]:
@@ -82,11 +99,15 @@ def left(world: World) -> list[str]:
         found += [f"{key} on {node}" for key in world.client(node).list_project_keys() if key.startswith(PREFIX)]
     found += [f"published {item.id}" for item in world.deployer.list_projects() if str(item.id).startswith(PREFIX)]
     deployments = world.deployer.list_deployments()
-    return found + [f"deployment {item.id}" for item in deployments if str(item.id).startswith(PREFIX)]
+    found += [f"deployment {item.id}" for item in deployments if str(item.id).startswith(PREFIX)]
+    services = world.design.get_apideployer()
+    found += [f"service {item.id}" for item in services.list_services() if str(item.id).startswith(SERVICE_PREFIX)]
+    deployed = services.list_deployments()
+    return found + [f"deployment {item.id}" for item in deployed if str(item.id).startswith(SERVICE_PREFIX)]
 
 
 def test_each_assumption_is_broken_in_this_file() -> None:
-    assert list(BROKEN) == [assumption.name for assumption in assumptions()]
+    assert [*BROKEN, *BROKEN_SERVICE] == [assumption.name for assumption in assumptions(service=True)]
 
 
 @parametrized("name", chosen("accept, broken", BROKEN))
@@ -111,6 +132,17 @@ def test_exactly_the_one_that_is_broken_differs(world: World, name: str, monkeyp
     assert left(world) == []
 
 
+@parametrized("name", chosen("accept, broken service", BROKEN_SERVICE))
+def test_exactly_the_one_of_a_service_that_is_broken_differs(world: World, name: str) -> None:
+    for node, one in BROKEN_SERVICE[name]:
+        world.sandbox.nodes[node].faults.add(one)
+    attempt = world.run(lambda context: accept.run(context, "test", api="dev"), "accept")
+    differs = [str(case.get("name")) for case in attempt.report.iter("testcase") if case.find("failure") is not None]
+    assert differs == [name], attempt.said
+    world.clear()
+    assert left(world) == []
+
+
 @dataclass(frozen=True)
 class Killed:
     """`accept` gets a signal while this request of it is held."""
@@ -123,7 +155,13 @@ class Killed:
         return f"{self.signal} {self.act} {self.point}"
 
 
-KILLED = [Killed(point, act, number) for point, act in moments(own(ACCEPT)) for number in (KILL, TERM)]
+#: Killed at each request, before and after it has an effect; told to stop before each that has one.
+KILLED = [
+    Killed(point, act, number)
+    for point, act in moments(own(ACCEPT))
+    for number in (KILL, TERM)
+    if number == KILL or (act == "before" and not point.operation.startswith("GET "))
+]
 
 
 @parametrized("killed", chosen("accept, killed", KILLED))
@@ -133,7 +171,7 @@ def test_killed_at_a_request_clean_leaves_nothing(world: World, killed: Killed) 
         Fault(kind="never", operation=point.operation, by="clients", after=point.nth, count=1, act=killed.act)
     )
     arguments = ["accept", "--stage", "test", "--config", "steady.yml"]
-    child = Child(arguments, world.workspace, world.environment)
+    child = Child([*arguments, "--api", "dev"], world.workspace, world.environment)
     until(lambda: held.fired > 0 or not child.running)
     child.send(signal.Signals[killed.signal])
     world.sandbox.nodes[point.node].faults.clear(held.id)

@@ -54,7 +54,9 @@ def test_recorded_shapes_of_one_sandbox_drive_another(world: World, tmp_path: Pa
     in_shapes(world, site)
     path = tmp_path / "site.yml"
     try:
-        first = world.run(lambda context: accept.run(context, "test", record=str(path)), "accept", world.patient)
+        first = world.run(
+            lambda context: accept.run(context, "test", record=str(path), api="dev"), "accept", world.patient
+        )
         read = document.read(path)
         assert differences(site, read) == []
         assert len(differences(sandbox_shapes(), read)) > 5

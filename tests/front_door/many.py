@@ -38,6 +38,14 @@ class ManyWorkspace(Workspace):
         prod = {"infras": infras, "rollout": {"waves": [list(wave) for wave in waves], **(rollout or {})}}
         self.configure(nodes={"design": {}, "test": {}, "prod": prod}, **sections)
 
+    def released_by_approval(self, build: int) -> str:
+        """A bundle that is live everywhere: the second wave was approved."""
+        bundle = self.tested(build)
+        self.ok("release", "--stage", "prod")
+        self.ok("approve", "--stage", "prod", "--by", "john")
+        self.ok("release", "--stage", "prod")
+        return bundle
+
     def all_live(self) -> dict[str, str | None]:
         """What each infrastructure's node says is active."""
         return {place: self.live(f"auto-{place}") for place in self.places}
@@ -51,6 +59,13 @@ class ManyWorkspace(Workspace):
 
     def faults(self, place: str) -> Any:
         return self.sandbox.nodes[f"auto-{place}"].faults
+
+    def connection(self, place: str) -> dict[str, str]:
+        """What mlops.yml says of the infrastructure's node, where it has another name than the sandbox gave it."""
+        return {"url": self.sandbox.nodes[f"auto-{place}"].url}
+
+    def key(self, place: str) -> str:
+        return self.sandbox.nodes[f"auto-{place}"].api_key
 
     def deployer(self) -> dataikuapi.dss.projectdeployer.DSSProjectDeployer:
         return self.client("design").get_projectdeployer()

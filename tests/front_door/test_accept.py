@@ -8,8 +8,10 @@ from importlib import resources
 import yaml
 
 from mlops_steps.acceptance.list import assumptions
-from mlops_steps.acceptance.world import PREFIX
+from mlops_steps.acceptance.world import PREFIX, SERVICE_PREFIX
 from tests.front_door.conftest import Workspace
+
+API = {"service": "tiny", "stages": {"dev": {"infra": "api-dev"}, "prod": {"infra": "api-prod"}}}
 
 
 def left(workspace: Workspace) -> list[str]:
@@ -20,6 +22,9 @@ def left(workspace: Workspace) -> list[str]:
     deployer = workspace.client("design").get_projectdeployer()
     found += [item.id for item in deployer.list_projects() if str(item.id).startswith(PREFIX)]
     found += [item.id for item in deployer.list_deployments() if str(item.id).startswith(PREFIX)]
+    services = workspace.client("design").get_apideployer()
+    found += [item.id for item in services.list_services() if str(item.id).startswith(SERVICE_PREFIX)]
+    found += [item.id for item in services.list_deployments() if str(item.id).startswith(SERVICE_PREFIX)]
     return [str(one) for one in found]
 
 
@@ -119,7 +124,8 @@ def test_a_key_that_may_not_create_projects_ends_it_before_anything_is_made(work
 
 
 def test_recorded_shapes_hold_no_name_of_the_site_and_are_those_of_the_sandbox(workspace: Workspace) -> None:
-    workspace.ok("accept", "--stage", "test", "--record", "shapes.yml")
+    workspace.configure(api=API)
+    workspace.ok("accept", "--stage", "test", "--api", "dev", "--record", "shapes.yml")
     text = (workspace.folder / "shapes.yml").read_text()
     for name in (workspace.project, "ACCEPT", "auto-test", "accept_prepare", "127.0.0.1"):
         assert name not in text.replace("`mlops-steps accept --record`", ""), name
@@ -152,4 +158,19 @@ def test_a_stage_without_a_deployer_is_refused_before_anything_is_made(workspace
     result = workspace.run("accept", "--stage", "bare", MLOPS_BARE_API_KEY=key)
     assert result.code == 2
     assert "bare has no Project Deployer (strategy: direct)" in result.err
+    assert left(workspace) == []
+
+
+def test_a_service_is_tried_too(workspace: Workspace) -> None:
+    workspace.configure(api=API)
+    result = workspace.ok("accept", "--stage", "test", "--api", "dev")
+    count = len(assumptions(service=True))
+    assert f"{count} of {count} assumptions hold on test" in result.err
+    said = result.case("accept-test", "service-answers").findtext("system-out") or ""
+    assert "2 API nodes answer" in said
+    assert left(workspace) == []
+    result = workspace.run("accept", "--stage", "test", "--api", "prod")
+    assert (result.code, "prod is the release stage" in result.err) == (2, True)
+    result = workspace.run("accept", "--stage", "test", "--api", "dve")
+    assert (result.code, "did you mean dev?" in result.err) == (2, True)
     assert left(workspace) == []

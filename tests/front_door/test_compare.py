@@ -8,6 +8,7 @@ import pytest
 
 from mlops_steps.sandbox.node.store import write_json
 from mlops_steps.sandbox.services.admin.routes import save_channels, save_code_envs, save_connections, save_plugins
+from mlops_steps.sandbox.services.projects.model import ACTIVE_FILE
 from tests.front_door.conftest import Result, Workspace
 
 SCRIPT = """
@@ -97,6 +98,7 @@ def equip(workspace: Workspace, node: str, **left_out: Any) -> None:
     variables.save()
     if "project" not in left_out and "UPSTREAM" not in client.list_project_keys():
         client.create_project("UPSTREAM", "Upstream", "admin")
+        write_json(found.project_dir("UPSTREAM") / ACTIVE_FILE, {"bundleId": "v1"})
 
 
 @pytest.fixture(autouse=True)

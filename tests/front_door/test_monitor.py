@@ -46,7 +46,7 @@ MONITOR: dict[str, Any] = {
         "act": 0.7,
     },
 }
-LOG_COLUMNS = ["id:bigint", "version:string", "chance:double", "label:bigint"]
+LOG_COLUMNS = ["id:bigint", "version:string", "chance:double", "label:bigint", "at:string"]
 
 
 def scenario(code: str, *, test: bool) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def scenario(code: str, *, test: bool) -> dict[str, Any]:
     return {"type": "step_based", "name": "s", "markedAsTest": test, "triggers": [], "params": {"steps": steps}}
 
 
-def predictions(version: str, first: int, rows: int, sure: float, seed: int = 5) -> list[str]:
+def predictions(version: str, first: int, rows: int, sure: float, seed: int = 5, at: str = "") -> list[str]:
     """Logged predictions with labels; ``sure``: how much the probabilities know."""
     generator = np.random.default_rng(seed)
     labels, noise = generator.random(rows) < 0.4, generator.normal(size=rows)
     chances = np.clip(0.5 + sure * (labels - 0.5) + 0.15 * noise, 0.01, 0.99)
-    return [f"{first + n},{version},{chances[n]:.4f},{int(labels[n])}" for n in range(rows)]
+    return [f"{first + n},{version},{chances[n]:.4f},{int(labels[n])},{at}" for n in range(rows)]
 
 
 class Monitored(Workspace):
@@ -70,7 +70,7 @@ class Monitored(Workspace):
         return Project(self.sandbox.nodes[node], self.project).uploads_dir / dataset / f"{dataset}.csv"
 
     def log(self, *rows: str) -> None:
-        self.file("log").write_text("\n".join(["id,version,chance,label", *rows]) + "\n")
+        self.file("log").write_text("\n".join(["id,version,chance,label,at", *rows]) + "\n")
 
     def look(self, code: int = 0, *, stage: str = "prod", **environment: str) -> Result:
         result = self.run("monitor", "--stage", stage, **environment)
@@ -96,7 +96,7 @@ def released(sandbox: Sandbox, folder: Path) -> Monitored:
         {
             **files,
             "project_config/datasets/log.json": log,
-            "uploads/log/log.csv": "id,version,chance,label\n",
+            "uploads/log/log.csv": "id,version,chance,label,at\n",
             "project_config/scenarios/TEST_SMOKE.json": scenario("print('fine')", test=True),
             "project_config/scenarios/RETRAIN.json": scenario("print('trained')", test=False),
             "project_config/scenarios/BREAK.json": scenario("raise RuntimeError('no memory')", test=False),
@@ -202,7 +202,7 @@ def test_scenarios_count_since_the_last_look(live: Monitored) -> None:
 def test_labels_that_arrive_late_judge_the_release_that_predicted(live: Monitored) -> None:
     bundle = str(live.live())
     old = predictions("0-before", 0, 400, 0.02)
-    live.log(*(row.rpartition(",")[0] + "," for row in old), *predictions(bundle, 1000, 400, 0.4))
+    live.log(*(row.rpartition(",")[0][:-1] + "," for row in old), *predictions(bundle, 1000, 400, 0.4))
     live.look()
     live.log(*old, *predictions(bundle, 1000, 400, 0.4))
     result = live.look(1)
@@ -214,9 +214,46 @@ def test_labels_that_arrive_late_judge_the_release_that_predicted(live: Monitore
     # The last word is said once.
     live.look()
     assert live.levels()["late verdict"] == "good"
+    # Nor is it forgotten when its labels are.
     live.log(*predictions(bundle, 0, 400, 0.02))
     live.look(1)
     assert live.levels()["auc by labels"] == "act"
+    assert live.levels()["late verdict"] == "good"
+    assert {verdict.release: verdict.passed for verdict in live.looks[-1].verdicts} == {
+        "0-before": False,
+        bundle: False,
+    }
+
+
+def test_history_has_the_late_verdict_of_a_release(live: Monitored) -> None:
+    bundle = str(live.live())
+    live.log(*predictions(bundle, 0, 400, 0.02))
+    live.look(1)
+    (change,) = json.loads(live.ok("history", "--json").out)["changes"]
+    assert change["late"].startswith("failed late: auc 0.")
+    shutil.move(live.folder / "reports", live.folder / "kept")
+    try:
+        assert "failed late: auc 0." in live.ok("history", "--records", "kept").out
+        assert "late" not in live.ok("history").out
+    finally:
+        shutil.rmtree(live.folder / "kept")
+
+
+def test_fresh_predictions_are_not_hidden_by_old_ones(live: Monitored) -> None:
+    bundle = str(live.live())
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    rows = [
+        *predictions(bundle, 0, 2000, 0.4, at="2020-01-01T00:00:00Z"),
+        *predictions(bundle, 5000, 250, 0.02, at=now),
+    ]
+    live.log(*rows)
+    live.look()
+    live.configure(monitor={**MONITOR, "labels": {**MONITOR["labels"], "time": "at", "window": "30d"}})
+    assert "on 250 labelled predictions" in live.look(1).err
+    assert live.levels()["auc by labels"] == "act"
+    live.log(*predictions(bundle, 0, 300, 0.4, at="last week"))
+    assert "monitor.labels.time names a column that holds values which are no times" in live.look(1).err
+    assert live.levels()["auc by labels"] == "unknown"
 
 
 def test_an_old_model(live: Monitored) -> None:
@@ -348,3 +385,15 @@ def test_the_looks_before_are_found_in_the_builds_of_the_job(live: Monitored) ->
         place.unlink()
         live.look(JOB_NAME="gone", **access)  # a warning: the look does not depend on it
     assert len(live.looks) == 1
+
+
+def test_the_step_of_the_library_has_the_looks_archived(live: Monitored) -> None:
+    step = json.dumps({"step": "monitor", "parameters": {"stage": "prod"}})
+    plan = live.ok("from-environment", "plan", MLOPS_STEP=step).out
+    assert "keys=design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY" in plan
+    assert "note=true" not in plan
+    for number in (1, 2):
+        said = dict(line.split("=", 1) for line in live.ok("from-environment", "run", MLOPS_STEP=step).out.splitlines())
+        assert said["report"] == "reports/mlops-monitor-prod.xml"
+        assert "reports/mlops-monitor-prod.json" in said["archive"].split(",")
+        assert len(live.looks) == number

@@ -83,6 +83,24 @@ def test_a_worse_model_is_stopped_before_anything_is_changed(untouched: Workspac
     assert kept["source"] == f"dataset scored: bundle {bundle} on test against bundle {untouched.live()} on prod"
 
 
+def test_what_the_gates_found_is_stated(untouched: Workspace) -> None:
+    path = untouched.folder / ".mlops/statements" / untouched.project / "gates-prod.intoto.json"
+    assert release(untouched, at_release(ACCURACY)).code == 1
+    said = json.loads(path.read_text())
+    assert said["predicate"]["result"] == "FAILED"
+    assert "champion" in " ".join(said["predicate"]["failedTests"])
+    assert said["predicate"]["configuration"][0]["annotations"]["checked"] == "gates"
+    written = path.read_text()
+    release(untouched, at_release(ACCURACY), flags=("--dry-run",))
+    assert path.read_text() == written
+    # It counts for no test: not even under the name of one.
+    untouched.run("test", "--stage", "test")
+    archive = untouched.folder / "any.zip"
+    archive.write_bytes(b"other")
+    result = untouched.run("verify", str(archive), str(path))
+    assert result.code == 1
+
+
 def test_too_few_rows_and_what_cannot_be_measured_stop_it_too(untouched: Workspace) -> None:
     result = release(
         untouched,

@@ -509,7 +509,7 @@ def test_the_example_restarted_at_the_release_asks_again(ran: dict[str, Build]) 
 def test_the_shortest_form_that_is_shown_goes_all_the_way(ran: dict[str, Build], name: str) -> None:
     build = ran[f"shortest form of {name}"]
     assert build.result == "SUCCESS", build.log
-    assert steps(build) == ["doctor", "validate", "package", "deploy", "test", "plan", "release"]
+    assert steps(build) == ["doctor", "validate", "package", "compare", "deploy", "test", "plan", "release"]
 
 
 def test_the_line_that_releases_by_hand_puts_the_record_where_it_was(ran: dict[str, Build]) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_steps.errors import CheckFailed
-from mlops_steps.provenance import statements
+from mlops_steps.provenance import statements, store
 from mlops_steps.provenance.envelope import PAYLOAD_TYPE, PublicKey, SigningKey, pae
 from mlops_steps.provenance.statements import Artifact, Node, Run
-from mlops_steps.provenance.verify import check, missing, words
+from mlops_steps.provenance.verify import check, missing, released_with, words
 
 NODE = Node("https://node.example.com", "13.5.2")
 
@@ -112,6 +113,22 @@ def test_every_single_bit_of_a_signed_statement_counts() -> None:
         changed[place // 8] ^= 1 << (place % 8)
         with pytest.raises(CheckFailed):
             check("s", bytes(changed), sample.sha256, KEY.public)
+
+
+def test_gates_are_no_tests(tmp_path: Path) -> None:
+    """A signed statement of gates that passed is refused in the place of one of tests."""
+    artifact, run = Artifact("P", "b1", hashlib.sha256(b"x").hexdigest()), Run()
+    store.write(tmp_path, "package", statements.packaged(artifact, run, NODE, NODE, None, made=True), KEY)
+    given: dict[str, Any] = {"passed": ["gate"], "failed": [], "ok": True}
+    gates = statements.tested(artifact, run, "test", "i", NODE, **given, checked="gates")
+    store.write(tmp_path, "test-test", gates, KEY)
+    with pytest.raises(CheckFailed, match="not about tests on stage test"):
+        released_with(tmp_path, "P", "b1", artifact.sha256, "test", KEY.public)
+    checked = check("gates", KEY.sign(gates.payload()), artifact.sha256, KEY.public)
+    assert words(checked)[0].startswith("gates before the release to stage test")
+    assert "that the bundle was tested" in missing([checked])
+    store.write(tmp_path, "test-test", statements.tested(artifact, run, "test", "i", NODE, **given), KEY)
+    assert len(released_with(tmp_path, "P", "b1", artifact.sha256, "test", KEY.public)) == 2
 
 
 def test_without_a_signature_nothing_is_proven() -> None:

@@ -33,7 +33,9 @@ def recorded(world: World) -> Shapes:
     world.reset()
     with patch.object(accept, "Recorder", everything):
         path = str(world.folder / "shapes.yml")
-        attempt = world.run(lambda context: accept.run(context, "test", record=path), "accept", world.patient)
+        attempt = world.run(
+            lambda context: accept.run(context, "test", record=path, api="dev"), "accept", world.patient
+        )
     assert attempt.code == 0, attempt.said
     return document.read(Path(path))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mlops_steps.delivery.targets.api_nodes import ApiNodes
 from mlops_steps.delivery.targets.base import SERVICE, Deployed, Limits, Live, MadeLive, SmokeResult, no_canary
@@ -52,6 +52,7 @@ class ApiDeployerTarget:
         self.endpoints = endpoints
         self.claim: Claim | None = None
         self.takes_over = False
+        self.state: dict[str, list[Any]] = {}
         self.later: Claim | None = None
         self.found_dead = False
         self.quarantine: Quarantine | None = None
@@ -61,6 +62,18 @@ class ApiDeployerTarget:
     @property
     def owner(self) -> str:
         return f"API service {self.service}"
+
+    def state_of(self, live: Live) -> dict[str, list[Any]] | None:  # noqa: ARG002
+        """An API service has its version alone."""
+        return None
+
+    def lacking(self, live: Live) -> dict[str, tuple[list[Any], list[Any]]]:  # noqa: ARG002
+        """Nothing."""
+        return {}
+
+    def lacking_in_words(self, live: Live) -> list[str]:  # noqa: ARG002
+        """None."""
+        return []
 
     def finding_cases(self) -> list[Case]:
         """None: the API Deployer names nothing."""
@@ -108,7 +121,7 @@ class ApiDeployerTarget:
         if self.claim is None:
             return
         others = [
-            claim for claim in claims.read(self.deployer, self.project, self.infra, SERVICES) if claim != self.claim
+            claim for claim in claims.read(self.deployer, self.project, [self.infra], SERVICES) if claim != self.claim
         ]
         if others:
             raise SomebodyElse(

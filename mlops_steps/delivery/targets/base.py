@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.unit import Kind
@@ -187,9 +187,11 @@ class Target(Protocol):
     Everything else of delivery works on this: another kind of unit is another implementation. ``found_dead``: a process
     that is gone has left its claim behind. ``smoke_test`` names the smoke test, for people. ``quarantine`` is a version
     that is rolled back now, ``lifted`` one whose quarantine ends: :mod:`mlops_steps.delivery.quarantine`.
+    ``state``: what must be there besides the version (:mod:`mlops_steps.dss.project_state`).
     """
 
     settings: Settings
+    state: dict[str, list[Any]]
     stage: str
     infra: str
     default_deployment: str
@@ -237,6 +239,15 @@ class Target(Protocol):
         abort_at_limit: bool = False,
     ) -> Live:
         """Makes the version live, and waits until all witnesses say so."""
+
+    def state_of(self, live: Live) -> dict[str, list[Any]] | None:
+        """What is there besides the version, as a failed change has to restore it; ``None``: nothing to restore."""
+
+    def lacking(self, live: Live) -> dict[str, tuple[list[Any], list[Any]]]:
+        """What is there otherwise than it must be, besides the version: what it is, and what it should be."""
+
+    def lacking_in_words(self, live: Live) -> list[str]:
+        """The same, a line each; of local variables without values."""
 
     def finding_cases(self) -> list[Case]:
         """What the node has found on the last :meth:`make_live`, each thing that it names as a test case."""

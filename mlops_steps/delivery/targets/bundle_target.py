@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlops_steps.delivery.targets.base import Limits, Live, SmokeResult, Words, no_canary
-from mlops_steps.dss import claims, fires, scenarios
+from mlops_steps.dss import claims, fires, project_state, scenarios
 from mlops_steps.dss.claims import Claim
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import Deployment
@@ -31,7 +31,11 @@ def _case(name: str, found: list[Finding]) -> Case:
     text = "\n".join(dict.fromkeys(one.text for one in found))
     if any(one.is_error for one in found):
         return Case(name, Outcome.FAILURE, found[0].text, text)
-    return Case(name, stdout=f"warning: {text}")
+    return Case(name, stdout=f"{found[0].word}: {text}")
+
+
+# What a node has, and whose values are not recorded unless mlops.yml names them.
+_OF_NODE = (project_state.VARIABLE, project_state.SCENARIO)
 
 
 class BundleTarget(ABC):
@@ -76,6 +80,9 @@ class BundleTarget(ABC):
         self.findings: list[Finding] = []
         # SHA-256 and size of the archives that were checked.
         self.checked: dict[str, tuple[str, int]] = {}
+        # What the project must have on its node besides the bundle: by mlops.yml, or, in a restore, as it was.
+        self.configured_state = {**settings.stage(stage).state(), **self.unit.state()}
+        self.state: dict[str, list[Any]] = self.configured_state
         self._initial: dict[str, Any] = {}
 
     @property
@@ -87,6 +94,59 @@ class BundleTarget(ABC):
         """Those of `release` in mlops.yml."""
         release = self.settings.release
         return Limits(release.timeout, release.smoke_timeout, release.rollback_timeout, release.rollback == "auto")
+
+    def state_of(self, live: Live) -> dict[str, list[Any]] | None:
+        """What the project has on its node besides the bundle, as a failed change has to restore it.
+
+        Remapping, triggers, which scenarios are active, and the variables that mlops.yml names: values of others may be
+        secrets. ``None`` when nothing is live. Raises :class:`NodeError`.
+        """
+        if live.version is None:
+            return None
+        now = self.present(live)
+        kept = {name: value for name, value in now.items() if not name.startswith(_OF_NODE)}
+        kept |= {name: now.get(name, []) for name in self.state if not name.startswith(project_state.SCENARIO)}
+        active = project_state.scenarios(self.node, self.deployed_key)
+        return {**kept, **{f"{project_state.SCENARIO}{name}": [is_on] for name, is_on in active.items()}}
+
+    def lacking(self, live: Live) -> dict[str, tuple[list[Any], list[Any]]]:
+        """What the project has otherwise than it must have it: what it is, and what it should be.
+
+        Of scenarios only those that mlops.yml names: the others are switched when the bundle is active.
+        """
+        wanted = self.settable
+        return project_state.differences(self.present(live), wanted) if wanted and live.version else {}
+
+    def lacking_in_words(self, live: Live) -> list[str]:
+        """The same, a line each; of local variables without values. Of a first deployment, all that it gets."""
+        found = self.lacking(live) if live.version else project_state.differences({}, self.settable)
+        return project_state.in_words(found)
+
+    @property
+    def settable(self) -> dict[str, list[Any]]:
+        """What settings can name, of what the project must have."""
+        named = self.configured_state
+        return {
+            name: value
+            for name, value in self.state.items()
+            if name in named or not name.startswith(project_state.SCENARIO)
+        }
+
+    def planned(self, *, first: bool = False) -> Deployment:
+        """What is deployed, with the settings that it will have; or a ``first`` one. Raises :class:`NodeError`."""
+        found = None if first else self.known_deployment()
+        found = found or Deployment(self.default_deployment, self.infra, "", self.project, self.project)
+        return replace(found, settings=project_state.changed_settings(found.settings, self.configured_state))
+
+    @abstractmethod
+    def present(self, live: Live) -> dict[str, list[Any]]:
+        """The state as it is, of what :attr:`state` names at least. Raises :class:`NodeError`."""
+
+    def set_scenarios(self) -> None:
+        """Switches the scenarios on and off: a bundle that did not have one has lost whether it was active."""
+        flags = project_state.part(self.state, project_state.SCENARIO)
+        for node in self.nodes:
+            project_state.set_active(node, self.deployed_key, {name: bool(on[0]) for name, on in flags.items() if on})
 
     def finding_cases(self) -> list[Case]:
         """What the node has found on the last change, by what it names; a warning passes and carries its text."""
@@ -147,7 +207,9 @@ class BundleTarget(ABC):
         """Raises :class:`SomebodyElse` when another process has taken the stage over; asked before each change."""
         if self.claim is None:
             return
-        others = [claim for claim in claims.read(self.notes, self.project, self.infra, self.of) if claim != self.claim]
+        others = [
+            claim for claim in claims.read(self.notes, self.project, [self.infra], self.of) if claim != self.claim
+        ]
         if others:
             raise SomebodyElse(
                 f"{others[0]} has taken over {self.infra} meanwhile; this process changes nothing there any more",

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mlops_steps.delivery.targets.archive_file import archive_file
 from mlops_steps.delivery.targets.base import DIRECT, Deployed, Live, MadeLive, no_canary
 from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.delivery.targets.live_direct import DirectProject, LiveDirect
-from mlops_steps.dss import bundles, claims, direct, node_note
-from mlops_steps.dss.deployments import changed_by_another
+from mlops_steps.dss import bundles, claims, direct, node_note, project_state
+from mlops_steps.dss.deployments import Deployment, changed_by_another
 from mlops_steps.dss.direct import Finding, State
 from mlops_steps.dss.node_note import ON_NODE, Activation
 from mlops_steps.dss.session import Dss
@@ -128,9 +129,10 @@ class DirectTarget(BundleTarget):
         with self.within(deadline), console.waiting(f"deploying bundle {version} to {self.infra}") as wait:
             self.check_claim()
             now = self._unchanged(live, expected, self._await_activation(deadline))
-            if self._is_made(now, version, enabled):
+            if self._is_made(now, version, enabled) and not self.lacking(now):
                 return self._done(now, version, enabled, deadline)
             self._bring(version, now, deadline, wait.state)
+            self._put_settings(deadline)
             self.check_claim()
             wait.state(f"preloading bundle {version}")
             self._check(version, direct.preload(self.node, self.project, version, deadline), "lacks what it needs")
@@ -140,8 +142,19 @@ class DirectTarget(BundleTarget):
             began = max(int(time.time() * 1000), newest.began + 1 if newest else 0)
             initial, self._initial = self._initial, {}
             entry = Activation(began, version, done=False, before=now.version)
-            node_note.write_activation(self.node, self.project, entry, deadline, initial=initial)
-            found = direct.activate(self.node, self.project, version, {}, deadline)
+            variables = project_state.part(self.state, project_state.VARIABLE)
+            node_note.write_activation(
+                self.node,
+                self.project,
+                entry,
+                deadline,
+                initial=initial,
+                variables={name: value[0] for name, value in variables.items() if value},
+                without=[name for name, value in variables.items() if not value],
+            )
+            flags = project_state.part(self.state, project_state.SCENARIO)
+            active_then = {name: bool(value[0]) for name, value in flags.items() if value}
+            found = direct.activate(self.node, self.project, version, active_then, deadline)
             self._check(version, found, "refused to activate it")
             active = self._await_active(version, deadline, wait.state)
             return self._done(active, version, enabled, deadline)
@@ -163,13 +176,44 @@ class DirectTarget(BundleTarget):
         """Switches the triggers as they must be, and notes that the activation has succeeded."""
         off = not enabled
         if off or now.state.note.taken_back:
-            self._set_triggers(not off, deadline)
+            self._set_triggers(not off and bool((self.state.get(project_state.TRIGGERS) or [True])[0]), deadline)
         newest = next((one for one in now.state.note.activations if one.bundle == version), None)
         if newest and (not newest.done or off != now.state.note.taken_back):
             entry = replace(newest, done=True)
             node_note.write_activation(self.node, self.project, entry, deadline, taken_back=off)
             now = self.observe()
         return now
+
+    # ---- what the project has on the node besides the bundle
+
+    def present(self, live: Live) -> dict[str, list[Any]]:
+        """By the settings of the project on the node, its variables, and, where they are named, its scenarios."""
+        state = live.state if isinstance(live, LiveDirect) else direct.state(self.node, self.project)
+        found = project_state.of_settings(node_note.settings_of(self.node, self.project))
+        found |= {f"{project_state.VARIABLE}{name}": [value] for name, value in state.variables.items()}
+        if project_state.part(self.settable, project_state.SCENARIO):
+            active = project_state.scenarios(self.node, self.project)
+            found |= {f"{project_state.SCENARIO}{name}": [is_on] for name, is_on in active.items()}
+        return found
+
+    def planned(self, *, first: bool = False) -> Deployment:
+        found = super().planned(first=first)
+        if first or not found.version:
+            return found
+        raw = node_note.settings_of(self.node, self.project)
+        return replace(found, settings=project_state.changed_settings(raw, self.configured_state))
+
+    def _put_settings(self, deadline: Deadline) -> None:
+        """The remapping and the triggers, before the bundle is preloaded."""
+        wanted = {
+            name: value
+            for name, value in self.state.items()
+            if not name.startswith((project_state.VARIABLE, project_state.SCENARIO))
+        }
+        if wanted:
+            node_note.change_settings(
+                self.node, self.project, lambda raw: project_state.put_into(raw, wanted), deadline
+            )
 
     def _set_triggers(self, on: bool, deadline: Deadline) -> None:
         def change(raw: dict[str, object]) -> None:
@@ -241,7 +285,7 @@ class DirectTarget(BundleTarget):
             if others:
                 raise Busy(f"stage {self.stage}: {others[0]} is at work on {self.infra}; nothing is active there")
 
-        claims.write(self.node, self.project, self.later, check, self.of)
+        claims.write(self.node, self.project, [self.later], check, self.of)
         self.claim, self.later = self.later, None
 
     def _check(self, version: str, found: list[Finding], what: str) -> None:

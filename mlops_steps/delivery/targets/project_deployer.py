@@ -15,9 +15,10 @@ from mlops_steps.delivery.targets.base import (
     no_canary,
 )
 from mlops_steps.delivery.targets.bundle_target import BundleTarget
-from mlops_steps.dss import automation, bundles, deployments, updates
+from mlops_steps.dss import automation, bundles, deployments, node_note, project_state, updates
 from mlops_steps.dss.deployers import PROJECTS, Deployer
 from mlops_steps.dss.deployments import Deployment, changed_by_another
+from mlops_steps.dss.direct import Finding
 from mlops_steps.dss.session import Dss
 from mlops_steps.errors import CheckFailed, DeadlineExceeded, NodeError, Refusal
 from mlops_steps.system.console import Console
@@ -175,21 +176,31 @@ class ProjectDeployerTarget(BundleTarget):
                     self.deployer, self.default_deployment, self.project, self.infra, version
                 )
                 self._found = deployment
+                if self.settable:
+                    deployments.change(self.deployer, deployment, state=self._for_settings(deployment))
                 wait.state(f"deployment {deployment.id} created")
             else:
                 self.check_claim()
                 ended = updates.wait_until_idle(self.deployer, deployment.id, deadline, wait.state)
-                if (deployment.version, deployment.enabled) == (version, enabled):
+                same = (deployment.version, deployment.enabled) == (version, enabled) and not self.lacking(live)
+                if same:
                     # An earlier attempt, which was interrupted, may have started just this update.
                     if ended and ended.succeeded and ended.version == version:
-                        return self.await_healthy(version, deadline, wait.state, enabled)
+                        return self._with_scenarios(self.await_healthy(version, deadline, wait.state, enabled))
                     now = self.observe()
                     if now.deployment and not expected(now.deployment):
                         raise changed_by_another(now.deployment)
                     if enabled and now.is_healthy(version):
-                        return now
+                        return self._with_scenarios(now)
                 else:
-                    deployments.change(self.deployer, deployment, bundle_id=version, enabled=enabled, expected=expected)
+                    deployments.change(
+                        self.deployer,
+                        deployment,
+                        bundle_id=version,
+                        enabled=enabled,
+                        state=self._for_settings(deployment),
+                        expected=expected,
+                    )
             self.check_claim()
             self._update(
                 deployment,
@@ -198,16 +209,69 @@ class ProjectDeployerTarget(BundleTarget):
                 wait.state,
                 abort_at_limit,
             )
-            return self.await_healthy(version, deadline, wait.state, enabled)
+            self._remove_variables(deadline)
+            return self._with_scenarios(self.await_healthy(version, deadline, wait.state, enabled))
+
+    # ---- what the project has on its node besides the bundle
+
+    def present(self, live: Live) -> dict[str, list[Any]]:
+        """By the settings of the deployment, which reach the node by an update."""
+        found = cast("Deployment | None", live.deployment)
+        return project_state.of_deployment(found.settings) if found else {}
+
+    def state_of(self, live: Live) -> dict[str, list[Any]] | None:
+        """Local variables that the deployment does not have may be on the node, set by hand."""
+        found = super().state_of(live)
+        missing = [name for name in found or {} if name.startswith(project_state.VARIABLE) and not (found or {})[name]]
+        if found and missing:
+            own = node_note.read(self.node, self.deployed_key)[1]
+            for name in missing:
+                variable = name.removeprefix(project_state.VARIABLE)
+                found[name] = [own[variable]] if variable in own else []
+        return found
+
+    def _for_settings(self, deployment: Deployment) -> dict[str, list[Any]]:
+        """What goes into the settings of the deployment.
+
+        An update makes its local variables those of the node: what is there already goes along.
+        """
+        wanted = self.settable
+        if project_state.part(wanted, project_state.VARIABLE):
+            try:
+                own = node_note.read(self.node, self.deployed_key)[1]
+            except Refusal as error:
+                if error.status != 404:
+                    raise
+                own = {}
+            named = {**own, **(deployment.settings.get("localVariables") or {})}
+            return {**{f"{project_state.VARIABLE}{name}": [value] for name, value in named.items()}, **wanted}
+        return wanted
+
+    def _remove_variables(self, deadline: Deadline) -> None:
+        """Those that must not be there: a deployment without local variables leaves the node's as they are."""
+        variables = project_state.part(self.state, project_state.VARIABLE)
+        without = [name for name, value in variables.items() if not value]
+        for node in self.nodes if without else ():
+            node_note.set_variables(node, self.deployed_key, {}, without, deadline)
+
+    def _with_scenarios(self, live: LiveBundle) -> LiveBundle:
+        self.set_scenarios()
+        return live
 
     def _update(
         self, deployment: Deployment, what: str, deadline: Deadline, say: Callable[[str], None], abort: bool = False
     ) -> None:
         result = updates.update(self.deployer, deployment.id, deadline, say, abort_at_limit=abort)
         self.updated_after = result.before
+        self.findings += [
+            Finding(hook.name, hook.text, hook.severity == "ERROR", hook.severity.lower()) for hook in result.hooks
+        ]
         if not result.succeeded:
             reason = f": {result.messages[0]}" if result.messages else ""
-            raise CheckFailed(f"the {what} failed{reason}", details=result.messages[1:])
+            failure = CheckFailed(f"the {what} failed{reason}", details=result.messages[1:])
+            # A hook that refuses says nothing of the bundle's quality.
+            failure.inconclusive = any(hook.severity == "ERROR" for hook in result.hooks)
+            raise failure
 
     def await_healthy(
         self, version: str, deadline: Deadline, say: Callable[[str], None], enabled: bool = True

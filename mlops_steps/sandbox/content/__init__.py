@@ -8,6 +8,7 @@ from mlops_steps.sandbox.content.revisions import (
     JUDGED,
     PROJECT_KEY,
     REVISIONS,
+    WATCHED,
     Revision,
     queries_of_service,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "JUDGED",
     "PROJECT_KEY",
     "REVISIONS",
+    "WATCHED",
     "Applied",
     "DesignNode",
     "Revision",

@@ -146,7 +146,19 @@ JUDGED = (
     ),
 )
 
-ALL_REVISIONS = (*REVISIONS, *CANDIDATES, *JUDGED)
+# What is watched after its release: it scores the customers of each quarter, and keeps what it has predicted.
+WATCHED = (
+    Revision(
+        14,
+        "scores each quarter",
+        "Score the customers of each quarter\n\n"
+        "Files of the managed folder `quarter` are scored and logged, with the version of the model that did it.\n"
+        "Labels arrive later, in another file.",
+        (2, 8, 14),
+    ),
+)
+
+ALL_REVISIONS = (*REVISIONS, *CANDIDATES, *JUDGED, *WATCHED)
 
 
 def queries_of_service() -> str:

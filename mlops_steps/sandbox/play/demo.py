@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
 from rich import box
-from rich.console import Console as RichConsole
 from rich.table import Table
 
-from mlops_steps.errors import CheckFailed, ConfigError, MlopsError, NodeError
+from mlops_steps.errors import CheckFailed, NodeError
 from mlops_steps.report import junit
-from mlops_steps.sandbox.content import (
-    PROJECT_KEY,
-    Applied,
-    DesignNode,
-    Revision,
-    apply_revision,
-)
-from mlops_steps.sandbox.play.demo_board import Board, State
-from mlops_steps.sandbox.play.demo_stories import MARK, ROLLED_BACK, STOPPED, Story
-from mlops_steps.sandbox.session import command_environment, running
-from mlops_steps.sandbox.signals import Signals, Stopped
+from mlops_steps.sandbox.content import PROJECT_KEY, Revision
+from mlops_steps.sandbox.play.demo_base import DEVELOP, Demo, label, play, print_closing, short
+from mlops_steps.sandbox.play.demo_board import State
+from mlops_steps.sandbox.play.demo_stories import ROLLED_BACK, STOPPED, Story
+from mlops_steps.sandbox.signals import Signals
 from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import duration
 
-DEVELOP = "develop"
-
-# What a build server says of its own build is not about the demo's.
-NOT_INHERITED = ("MLOPS_CONFIG", "GIT_COMMIT", "JOB_NAME", "BUILD_URL")
-TAIL_LINES = 25
 TABLE_WIDTH = 100
 
 
@@ -57,99 +41,45 @@ class Outcome:
 
 
 def run_demo(story: Story, out: Path, console: Console, signals: Signals) -> int:
-    """Runs a demo in the folder ``out``; returns 0 when everything ended as it should, 1 otherwise.
-
-    :raises MlopsError: the folder cannot be used, the sandbox did not start, a step did not end as it should.
-    """
-    started = time.monotonic()
-    out = out.absolute()
-    prepare(out)
-    with running(None, None, console, first=story.revisions[0].number) as sandbox:
-        demo = _Demo(story, sandbox, out, console, signals)
-        problem: MlopsError | None = None
-        try:
-            demo.run()
-        except MlopsError as error:
-            problem = error
-        live = _live_bundle(sandbox)
-        demo.print_table(live, time.monotonic() - started)
-        if problem is not None:
-            raise problem
-        _check_live(live, demo.outcomes, story.live)
-    return 0
+    """Runs a demo in the folder ``out``; returns 0 when everything ended as it should. Raises as :func:`play` does."""
+    first = story.revisions[0].number
+    return play(out, console, first, lambda sandbox, folder: _Demo(story, sandbox, folder, console, signals))
 
 
-class _Demo:
+class _Demo(Demo):
     def __init__(self, story: Story, sandbox: Sandbox, out: Path, console: Console, signals: Signals) -> None:
+        rows = [label(revision) for revision in story.revisions]
+        super().__init__(sandbox, out, console, signals, rows, [DEVELOP, *story.steps])
         self.story = story
-        self.out = out
         self.outcomes = [Outcome(revision) for revision in story.revisions]
-        self._design = DesignNode.of(sandbox)
-        self._signals = signals
-        inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-        self._environment = command_environment(sandbox, inherited)
-        self._board = Board([label(revision) for revision in story.revisions], [DEVELOP, *story.steps], console)
-        urls = {node_id: node.url for node_id, node in sandbox.nodes.items()}
-        config = story.config.format(
-            project=PROJECT_KEY, design=urls["design"], test=urls["auto-test"], prod=urls["auto-prod"]
-        )
-        (out / "mlops.yml").write_text(config, encoding="utf-8")
+        self.live: str | None = None
+        self.configure(story.config)
 
     def run(self) -> None:
         """Takes each revision through all steps. Raises :class:`CheckFailed` at the first step that ends otherwise."""
-        with self._board.shown():
+        with self.board.shown():
             for outcome in self.outcomes:
                 folder = self.out / f"revision-{outcome.revision.number}"
                 folder.mkdir()
                 try:
-                    self._develop(outcome, folder)
+                    outcome.metrics = self.develop(outcome.revision, folder).metrics
                     for step, arguments in self.story.steps.items():
                         self._step(outcome, step, arguments, folder)
                 finally:
                     self._keep(folder)
 
-    def _develop(self, outcome: Outcome, folder: Path) -> None:
-        row, number = label(outcome.revision), outcome.revision.number
-        log = folder / f"{DEVELOP}.log"
-        self._board.start(row, DEVELOP, log)
-        try:
-            with log.open("w", encoding="utf-8") as file:
-                applied = self._apply(number, lambda text: print(text, file=file, flush=True))
-        except MlopsError:
-            self._board.end(row, DEVELOP, "bad", "failed")
-            raise
-        outcome.metrics = applied.metrics
-        self._board.end(row, DEVELOP, "good", f"AUC {applied.metrics['auc']:.2f}")
-
-    def _apply(self, number: int, say: Any) -> Applied:
-        # The sandbox has just been made with the first revision in it.
-        known = self._design.current() if number == self.story.revisions[0].number else None
-        return known or apply_revision(self._design, number, say)
-
     def _step(self, outcome: Outcome, step: str, arguments: list[str], folder: Path) -> None:
-        row, number = label(outcome.revision), outcome.revision.number
-        log = folder / f"{step}.log"
-        self._board.start(row, step, log)
-        with log.open("wb") as file:
-            code = self._signals.run(
-                [sys.executable, "-m", "mlops_steps", *arguments],
-                cwd=self.out,
-                env={**self._environment, "BUILD_NUMBER": str(number), "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
-        if self._signals.received is not None:
-            self._board.end(row, step, "bad", "interrupted")
-            raise Stopped(self._signals.received)
-        state, note = self._read(outcome, step, code)
-        self._board.end(row, step, state, note)
-        wanted = self.story.end(number, step)
-        if code != wanted:
-            raise CheckFailed(
-                f"revision {number}: mlops-steps {' '.join(arguments)} ended with {code} instead of {wanted}",
-                details=[f"the end of {short(log)}:", *log.read_text(errors="replace").splitlines()[-TAIL_LINES:]],
-            )
+        number = outcome.revision.number
+        self.command(
+            label(outcome.revision),
+            step,
+            arguments,
+            folder,
+            number=number,
+            wanted=self.story.end(number, step),
+            read=lambda code: self._read(outcome, step, code),
+            what=f"revision {number}",
+        )
 
     def _read(self, outcome: Outcome, step: str, code: int) -> tuple[State, str]:
         """What a step left behind: notes it in the outcome, returns what the board shows."""
@@ -178,46 +108,32 @@ class _Demo:
         if record.is_file():
             shutil.copy(record, folder / "release.json")
 
-    def print_table(self, live: str | None, seconds: float) -> None:
+    def print_end(self, seconds: float) -> None:
         """The closing table, on standard output."""
+        live = self.live = _live_bundle(self.sandbox)
         table = Table(title=f"{PROJECT_KEY} after {duration(round(seconds))}", title_justify="left", box=box.SIMPLE)
         for column in ("revision", "AUC", "F1", "bundle", "tests", "production"):
             table.add_column(column, no_wrap=True)
         for outcome in self.outcomes:
             quality = (f"{outcome.metrics[name]:.2f}" if outcome.metrics else "-" for name in ("auc", "f1"))
             table.add_row(label(outcome.revision), *quality, outcome.bundle, outcome.tests, _fate(outcome, live))
-        screen = RichConsole(file=sys.stdout, width=None if sys.stdout.isatty() else TABLE_WIDTH)
-        screen.print(table)
+        lines = []
         for outcome in self.outcomes:
             if outcome.release == ROLLED_BACK:
-                line = f"revision {outcome.revision.number} was rolled back: {outcome.reason}"
-                screen.print(line, markup=False, highlight=False, soft_wrap=True)
-            for gate in outcome.gates:
-                line = f"revision {outcome.revision.number} was stopped by {gate}"
-                screen.print(line, markup=False, highlight=False, soft_wrap=True)
+                lines.append(f"revision {outcome.revision.number} was rolled back: {outcome.reason}")
+            lines += [f"revision {outcome.revision.number} was stopped by {gate}" for gate in outcome.gates]
         folder = short(self.out)
-        for line in (
+        lines += [
             f"live on auto-prod, as the node itself says: {live or 'nothing'}",
             f"reports:  {folder}/revision-*/reports, pages: html/index.html in them",
             f"records:  {folder}/revision-*/release.json",
             f"logs:     {folder}/revision-*/*.log",
-        ):
-            screen.print(line, markup=False, highlight=False, soft_wrap=True)
+        ]
+        print_closing(table, lines, TABLE_WIDTH)
 
-
-def prepare(out: Path) -> None:
-    """Makes the folder, and removes what an earlier demo left in it. Raises :class:`ConfigError`."""
-    config = out / "mlops.yml"
-    try:
-        if out.is_dir() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(MARK)):
-            raise ConfigError(f"{out} is not empty and holds no earlier demo: choose another folder with --out")
-        for old in ("reports", ".mlops", *(path.name for path in out.glob("revision-*"))):
-            shutil.rmtree(out / old, ignore_errors=True)
-        for old in ("records.jsonl", "users.xml"):
-            (out / old).unlink(missing_ok=True)
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{out} cannot be used: {error.strerror}") from error
+    def check(self) -> None:
+        """Raises :class:`CheckFailed` unless the bundle that the story ends with is live."""
+        _check_live(self.live, self.outcomes, self.story.live)
 
 
 def _check_live(live: str | None, outcomes: list[Outcome], number: int) -> None:
@@ -292,12 +208,3 @@ def _fate(outcome: Outcome, live: str | None) -> str:
         outcome.release, f"exit {outcome.release}"
     )
     return f"{word}, live" if outcome.bundle == live else word
-
-
-def short(path: Path) -> str:
-    """The path as one would type it here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def label(revision: Revision) -> str:
-    return f"{revision.number} {revision.title}"

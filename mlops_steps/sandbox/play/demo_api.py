@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich import box
-from rich.console import Console as RichConsole
 from rich.table import Table
 
-from mlops_steps.errors import CheckFailed, MlopsError
+from mlops_steps.errors import CheckFailed
 from mlops_steps.report import junit
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
-from mlops_steps.sandbox.content import PROJECT_KEY, DesignNode, Revision, apply_revision
+from mlops_steps.sandbox.content import PROJECT_KEY, Revision
 from mlops_steps.sandbox.content.revisions import revision
-from mlops_steps.sandbox.play.demo import DEVELOP, NOT_INHERITED, TAIL_LINES, label, prepare, short
-from mlops_steps.sandbox.play.demo_board import Board, State
+from mlops_steps.sandbox.play.demo_base import DEVELOP, Demo, label, play, print_closing, short
+from mlops_steps.sandbox.play.demo_board import State
 from mlops_steps.sandbox.play.demo_stories import MARK, ROLLED_BACK
 from mlops_steps.sandbox.play.users import Users
-from mlops_steps.sandbox.session import command_environment, running
-from mlops_steps.sandbox.signals import Signals, Stopped
+from mlops_steps.sandbox.signals import Signals
 from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import duration
@@ -82,50 +76,28 @@ class Outcome:
 
 
 def run_demo_api(out: Path, console: Console, signals: Signals) -> int:
-    """Runs the demo in the folder ``out``; returns 0 when everything ended as it should.
-
-    :raises MlopsError: the folder cannot be used, the sandbox did not start, a step did not end as it should, a call
-        of a user had no answer.
-    """
-    started = time.monotonic()
-    out = out.absolute()
-    prepare(out)
-    with running(None, None, console, first=next(iter(REVISIONS))) as sandbox:
-        demo = _Demo(sandbox, out, console, signals)
-        problem: MlopsError | None = None
-        try:
-            demo.run()
-        except MlopsError as error:
-            problem = error
-        demo.print_table(time.monotonic() - started)
-        if problem is not None:
-            raise problem
-        demo.check_users()
-    return 0
+    """Runs the demo in the folder ``out``; returns 0 when everything ended as it should. Raises as :func:`play` does,
+    and when a call of a user had no answer."""
+    return play(out, console, next(iter(REVISIONS)), lambda sandbox, folder: _Demo(sandbox, folder, console, signals))
 
 
-class _Demo:
+class _Demo(Demo):
     def __init__(self, sandbox: Sandbox, out: Path, console: Console, signals: Signals) -> None:
-        self.out = out
         self.outcomes = [Outcome(revision(number)) for number in REVISIONS]
-        self._design = DesignNode.of(sandbox)
-        self._signals = signals
-        inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-        self._environment = command_environment(sandbox, inherited)
-        self._board = Board([label(item.revision) for item in self.outcomes], [DEVELOP, *STEPS], console)
-        config = CONFIG.format(project=PROJECT_KEY, design=sandbox.design.url)
-        (out / "mlops.yml").write_text(config, encoding="utf-8")
+        rows = [label(item.revision) for item in self.outcomes]
+        super().__init__(sandbox, out, console, signals, rows, [DEVELOP, *STEPS])
+        self.configure(CONFIG)
         self._urls = [node.url for node in sandbox.api_infrastructures()[INFRA][0]]
         self.users: Users | None = None
 
     def run(self) -> None:
         """Takes each revision through all steps; users call from the first release on."""
-        with self._board.shown():
+        with self.board.shown():
             first, *others = self.outcomes
             self._take(first)
             records = [query["features"] for query in self._queries()]
             self.users = Users(self._urls, SERVICE, ENDPOINT, records)
-            self._board.footer = self._footer
+            self.board.footer = self._footer
             with self.users.calling(_RATE):
                 for outcome in others:
                     self._take(outcome)
@@ -133,21 +105,7 @@ class _Demo:
     def _take(self, outcome: Outcome) -> None:
         folder = self.out / f"revision-{outcome.revision.number}"
         folder.mkdir()
-        row = label(outcome.revision)
-        log = folder / f"{DEVELOP}.log"
-        self._board.start(row, DEVELOP, log)
-        try:
-            with log.open("w", encoding="utf-8") as file:
-                # The sandbox has just been made with the first revision in it.
-                known = self._design.current() if outcome is self.outcomes[0] else None
-                applied = known or apply_revision(
-                    self._design, outcome.revision.number, lambda text: print(text, file=file, flush=True)
-                )
-        except MlopsError:
-            self._board.end(row, DEVELOP, "bad", "failed")
-            raise
-        outcome.auc = applied.metrics["auc"]
-        self._board.end(row, DEVELOP, "good", f"AUC {outcome.auc:.2f}")
+        outcome.auc = self.develop(outcome.revision, folder).metrics["auc"]
         if not (self.out / "records.jsonl").exists():
             lines = [json.dumps(query) + "\n" for query in self._queries()]
             (self.out / "records.jsonl").write_text("".join(lines), encoding="utf-8")
@@ -160,7 +118,7 @@ class _Demo:
 
     def _queries(self) -> list[dict[str, Any]]:
         """Customers that no model was trained on, with what became of them."""
-        rows = self._design.ask("GET", f"/projects/{PROJECT_KEY}/datasets/customers_test/data/?format=json")
+        rows = self.design.ask("GET", f"/projects/{PROJECT_KEY}/datasets/customers_test/data/?format=json")
         return [
             {
                 "name": f"customer {number}",
@@ -172,29 +130,17 @@ class _Demo:
         ]
 
     def _step(self, outcome: Outcome, step: str, arguments: list[str], folder: Path) -> None:
-        row, number = label(outcome.revision), outcome.revision.number
-        log = folder / f"{step}.log"
-        self._board.start(row, step, log)
-        with log.open("wb") as file:
-            code = self._signals.run(
-                [sys.executable, "-m", "mlops_steps", *arguments],
-                cwd=self.out,
-                env={**self._environment, "BUILD_NUMBER": str(number), "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
-        if self._signals.received is not None:
-            self._board.end(row, step, "bad", "interrupted")
-            raise Stopped(self._signals.received)
-        state, note = self._read(outcome, step, code)
-        self._board.end(row, step, state, note)
-        wanted = REVISIONS[number] if step == "api-release" else 0
-        if code != wanted:
-            raise CheckFailed(
-                f"revision {number}: mlops-steps {' '.join(arguments)} ended with {code} instead of {wanted}",
-                details=[f"the end of {short(log)}:", *log.read_text(errors="replace").splitlines()[-TAIL_LINES:]],
-            )
+        number = outcome.revision.number
+        self.command(
+            label(outcome.revision),
+            step,
+            arguments,
+            folder,
+            number=number,
+            wanted=REVISIONS[number] if step == "api-release" else 0,
+            read=lambda code: self._read(outcome, step, code),
+            what=f"revision {number}",
+        )
 
     def _read(self, outcome: Outcome, step: str, code: int) -> tuple[State, str]:
         if step == "api-package":
@@ -219,7 +165,7 @@ class _Demo:
         shares = ", ".join(f"{count} by {version}" for version, count in sorted(answered.items()))
         return f"users: {total} calls answered ({shares}), {len(self.users.failed)} failed"
 
-    def check_users(self) -> None:
+    def check(self) -> None:
         """Writes the report of the users. Raises :class:`CheckFailed` when one of their calls had no answer."""
         failed = self.users.failed if self.users else []
         answered = self.users.answered if self.users else {}
@@ -231,7 +177,7 @@ class _Demo:
         if failed:
             raise CheckFailed(f"{len(failed)} calls of users had no answer", details=failed[:20])
 
-    def print_table(self, seconds: float) -> None:
+    def print_end(self, seconds: float) -> None:
         """The closing table, on standard output."""
         title = f"API service {SERVICE} after {duration(round(seconds))}"
         table = Table(title=title, title_justify="left", box=box.SIMPLE)
@@ -243,15 +189,13 @@ class _Demo:
             auc = "-" if outcome.auc is None else f"{outcome.auc:.2f}"
             canary = ", ".join(outcome.verdicts) or "-"
             table.add_row(label(outcome.revision), auc, outcome.version, canary, fate)
-        screen = RichConsole(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDTH)
-        screen.print(table)
         lines = [
             f"revision {outcome.revision.number} was rolled back: {outcome.reason}"
             for outcome in self.outcomes
             if outcome.release == ROLLED_BACK
         ]
-        for line in (*lines, self._footer(), f"reports:  {short(self.out)}/revision-*/reports, users.xml"):
-            screen.print(line, markup=False, highlight=False, soft_wrap=True)
+        lines += [self._footer(), f"reports:  {short(self.out)}/revision-*/reports, users.xml"]
+        print_closing(table, lines, _WIDTH)
 
 
 def _verdict(case: Case) -> str:

@@ -24,6 +24,7 @@ from mlops_steps.report.model import Outcome as CaseOutcome
 from mlops_steps.sandbox.content import REVISIONS
 from mlops_steps.sandbox.play import demo
 from mlops_steps.sandbox.play.demo import _smoke_test_of
+from mlops_steps.sandbox.play.demo_base import prepare
 from mlops_steps.sandbox.play.demo_board import Board, last_line
 from mlops_steps.sandbox.play.demo_stories import GATES, MARK, RELEASES, STORIES, Story
 from mlops_steps.system.console import Console
@@ -33,7 +34,7 @@ from mlops_steps.system.secrets import register
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mlops.yml").write_text("project: MINE\n")
     with pytest.raises(ConfigError, match="is not empty and holds no earlier demo"):
-        demo.prepare(tmp_path)
+        prepare(tmp_path)
     assert (tmp_path / "mlops.yml").read_text() == "project: MINE\n"
 
 
@@ -41,7 +42,7 @@ def test_what_an_earlier_demo_left_is_replaced_and_nothing_else(tmp_path: Path) 
     (tmp_path / "mlops.yml").write_text(MARK)
     for name in ("reports", ".mlops", "revision-1", "mine"):
         (tmp_path / name).mkdir()
-    demo.prepare(tmp_path)
+    prepare(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mlops.yml"]
 
 

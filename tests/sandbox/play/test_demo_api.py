@@ -78,9 +78,9 @@ def test_a_call_of_a_user_that_fails_fails_the_demo_and_stands_in_the_report(
     monkeypatch.setattr(demo, "out", tmp_path, raising=False)
     if failed:
         with pytest.raises(CheckFailed, match="1 calls of users had no answer"):
-            demo.check_users()
+            demo.check()
     else:
-        demo.check_users()
+        demo.check()
     report = junit.read(tmp_path / "users.xml")
     assert report.properties["failed"] == str(len(failed))
     assert report.properties["calls"] == str(7 + len(failed))

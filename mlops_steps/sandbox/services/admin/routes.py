@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from typing import Any
 
 from mlops_steps.sandbox.http.routing import Call, Router
@@ -49,6 +51,23 @@ def _no_connection(name: str) -> DssError:
 @router.get("/plugins")
 def list_plugins(call: Call) -> Any:
     return call.node.plugins()
+
+
+@router.post("/plugins/actions/installFromZip")
+def install_plugin(call: Call) -> Any:
+    """Lists the plugin, at the version of its ``plugin.json``, in the place of another version; it does nothing."""
+    try:
+        with zipfile.ZipFile(call.file().file) as archive:
+            described = json.loads(archive.read("plugin.json"))
+    except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError) as error:
+        raise bad_request(f"The archive has no plugin.json that can be read: {error}") from error
+    if not isinstance(described, dict) or not described.get("version"):
+        raise bad_request("plugin.json needs an id and a version")
+    identity = safe_name(str(described.get("id") or ""), "plugin id")
+    with call.node.lock(CONFIG_LOCK):
+        others = [plugin for plugin in call.node.plugins() if plugin.get("id") != identity]
+        save_plugins(call.node, [*others, {"id": identity, "version": str(described["version"])}])
+    return {}
 
 
 @router.get("/messaging-channels")
@@ -143,6 +162,28 @@ def get_code_env(call: Call) -> Any:
         if (code_env.get("envLang"), code_env.get("envName")) == (call.path["lang"], call.path["name"]):
             return code_env
     raise not_found(f"code environment {call.path['name']} ({call.path['lang']}) does not exist")
+
+
+@router.post("/admin/code-envs/{lang}/{name}")
+def create_code_env(call: Call) -> Any:
+    """Lists the code environment with what it is given; code runs in the sandbox's own environment all the same."""
+    lang, name = call.path["lang"], safe_name(call.path["name"], "name of a code environment")
+    if lang not in ("PYTHON", "R"):
+        raise bad_request(f"{lang} is not a language of code environments")
+    with call.node.lock(CONFIG_LOCK):
+        others = call.node.code_envs()
+        if any((one.get("envLang"), one.get("envName")) == (lang, name) for one in others):
+            raise conflict(f"code environment {name} ({lang}) already exists")
+        save_code_envs(call.node, [*others, {**call.json_object(), "envLang": lang, "envName": name}])
+    return {"envLang": lang, "envName": name, "messages": {"messages": [], "error": False}}
+
+
+@router.delete("/admin/code-envs/{lang}/{name}")
+def delete_code_env(call: Call) -> Any:
+    with call.node.lock(CONFIG_LOCK):
+        gone = get_code_env(call)
+        save_code_envs(call.node, [one for one in call.node.code_envs() if one != gone])
+    return {"messages": {"messages": [], "error": False}}
 
 
 @router.get("/admin/variables")

@@ -133,7 +133,9 @@ def write_archive(
             "manifestVersion": MANIFEST_VERSION,
             "generatedWithDSSVersion": project.node.dss_version,
             "generatedWithDSSConfVersion": DSS_CONF_VERSION,
-            "exportedWithPlugins": [],
+            "exportedWithPlugins": [
+                {"id": plugin.get("id"), "version": plugin.get("version")} for plugin in project.node.plugins()
+            ],
             "hasPartitionedDataset": False,
             **manifest_entries(project.node, project.dir),
         }

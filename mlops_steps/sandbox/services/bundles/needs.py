@@ -73,10 +73,18 @@ def manifest_entries(node: Node, tree: Path) -> dict[str, Any]:
         },
         "allowedMissingConnections": [],
         "usedCodeEnvRefs": [
-            {"envLang": "PYTHON", "envName": name, "bundled": False} for name in sorted(referenced_code_envs(tree))
+            {"envLang": "PYTHON", "envName": name, "bundled": False, **_python(node, name)}
+            for name in sorted(referenced_code_envs(tree))
         ],
         "allowedMissingCodeEnvs": [],
     }
+
+
+def _python(node: Node, name: str) -> dict[str, str]:
+    """The Python of a code environment, where the node knows it."""
+    known = (one.get("pythonInterpreter") for one in node.code_envs() if one.get("envName") == name)
+    found = next(known, None)
+    return {"pythonInterpreter": str(found)} if found else {}
 
 
 def remapped_names(remapping: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -14,6 +14,7 @@ class AutomationNode(RemoteNode):
 
     def __init__(self, name: str, url: str, api_key: str, verify: bool = True) -> None:
         super().__init__(name, url, DEPLOYER_AGENT)
+        self.api_key = api_key
         self.session.auth = (api_key, "")
         self.session.verify = verify
 

@@ -9,7 +9,7 @@ from mlops_steps.sandbox.http.routing import JSON_NULL, Call, Router, archive_re
 from mlops_steps.sandbox.node.errors import not_found
 from mlops_steps.sandbox.services.bundles.archive import BundleArchive
 from mlops_steps.sandbox.services.bundles.model import exported, staged_copy
-from mlops_steps.sandbox.services.deployer import testing
+from mlops_steps.sandbox.services.deployer import monitoring, testing
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
 from mlops_steps.sandbox.services.deployer.health import heavy_status
 from mlops_steps.sandbox.services.deployer.published import PublishedProjects
@@ -167,3 +167,11 @@ def testing_status(call: Call) -> Any:
 @router.post(BASE + "/deployments/{deployment}/run-test-scenarios")
 def run_test_scenarios(call: Call) -> Any:
     return testing.run_test_scenarios(_deployments(call), call.path["deployment"])
+
+
+# ---- Unified Monitoring
+
+
+@router.get("/unified-monitoring/deployer/projects")
+def monitored_projects(call: Call) -> Any:
+    return monitoring.projects(_deployments(call))

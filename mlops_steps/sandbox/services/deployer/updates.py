@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlops_steps.sandbox.services.deployer import hooks
 from mlops_steps.sandbox.services.deployer.deployments import Deployments
 from mlops_steps.sandbox.services.deployer.remote import AutomationNode
 from mlops_steps.sandbox.services.deployers import history
@@ -24,6 +25,7 @@ class Update(history.Update):
     def work(self) -> None:
         """Makes the node what the settings say, unless a fault keeps the update from it."""
         faults = self.deployments.infras.faults(self.settings["infraId"])
+        self._ask_hooks()
         failure = faults.take("update-fails", key=self.id)
         if failure is not None and failure.fault.act == "before":
             raise UpdateFailed(failure.fault.message or "The update failed")
@@ -34,6 +36,20 @@ class Update(history.Update):
                     self._deploy(node) if self.settings["enabled"] else self._disable(node)
         if failure is not None:
             raise UpdateFailed(failure.fault.message or "The update failed after the bundle was activated")
+
+    def _ask_hooks(self) -> None:
+        """Runs the infrastructure's hooks; the first error ends the update before it has changed anything."""
+        infra = self.deployments.infras.load(self.settings["infraId"])
+        if not infra.get(hooks.HOOKS):
+            return
+        key, user = self.settings["deployedProjectKey"], self.record["requester"]
+        with self.deployments.infras.automation_node(self.settings["infraId"]) as node:
+            call = hooks.Call(self.deployments.node, node, node.api_key, self.id, key, user)
+            for found in hooks.run_hooks(infra, call):
+                self.messages.append(found)
+                self.log(f"{found['title']}: {found['severity']}: {found['message']}")
+                if found["severity"] == "ERROR":
+                    raise UpdateFailed(f"{found['title']}: {found['message']}")
 
     def _deploy(self, node: AutomationNode) -> None:
         settings, key, bundle_id = self.settings, self.settings["deployedProjectKey"], self.settings["bundleId"]

@@ -82,7 +82,8 @@ class Update:
         """Does the work and returns the result of the future; what fails stands in its messages."""
         try:
             self.work()
-            self._end("WARNING" if self.messages else "SUCCESS")
+            warned = any(item["severity"] == "WARNING" for item in self.messages)
+            self._end("WARNING" if warned else "SUCCESS")
         except (UpdateFailed, RemoteError, DssError) as error:
             text = error.message if isinstance(error, DssError) else str(error)
             self.messages.append(message("ERROR", f"{self.code}_FAILED", "Update failed", text, fatal=True))

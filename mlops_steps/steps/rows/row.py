@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,7 @@ class Step:
     ``harmless_with``: the name of a flag with which it changes nothing. ``in_library``: there is a Groovy step that
     runs it. ``of_service``: its stage is one of the API service (``api.stages``). ``of_both``: its stage is one of the
     project's, of the service's, or both. ``sums_up``: after it the page of the release is made anew.
+    ``stage_default``: what is done without a stage, where none has to be named.
     """
 
     name: str
@@ -150,11 +151,13 @@ class Step:
     of_service: bool = False
     of_both: bool = False
     sums_up: bool = True
+    stage_default: str = ""
 
     @property
     def all_options(self) -> tuple[Option, ...]:
         """The options in the order in which help texts show them."""
-        return (*((STAGE,) if self.has_stage else ()), *self.options, *COMMON)
+        stage = replace(STAGE, required=False, default=self.stage_default) if self.stage_default else STAGE
+        return (*((stage,) if self.has_stage else ()), *self.options, *COMMON)
 
     @property
     def groovy_name(self) -> str:
