@@ -156,6 +156,11 @@ class Stage(Part):
         interrupted = self.rollout is not None and self.rollout.unfinished
         return interrupted or any(unit.pending for unit in self.units.values())
 
+    @property
+    def before(self) -> list[str]:
+        """What was live on each infrastructure before the last change; ``nothing`` where nothing was."""
+        return [(unit.previous.version if unit.previous else None) or "nothing" for unit in self.units.values()]
+
     def summary(self, version: str | None) -> str | None:
         """What is live, in a few words; ``None`` when this stage has nothing to do with the version."""
         if self.pending:
