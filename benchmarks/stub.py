@@ -39,6 +39,8 @@ class Options:
     past_bundles: int = 0
     past_deployments: int = 0
     past_runs: int = 0
+    #: Infrastructures of production, ``n001`` and so on, in the place of its one node.
+    infrastructures: int = 0
 
 
 @dataclass
@@ -68,6 +70,8 @@ class Nodes:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.lock = threading.Lock()
+        #: How many requests a node got in each second.
+        self.asked: dict[str, dict[int, int]] = {}
         self.waited: list[Waited] = []
         self.runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.active: dict[str, str] = {}
@@ -85,6 +89,13 @@ class Nodes:
             for scenario in options.scenarios:
                 past = [_past_run(scenario, now - 60_000 * (number + 1)) for number in range(options.past_runs)]
                 self.runs[infra, scenario] = past
+
+    def count(self, node: str) -> None:
+        """A request has come."""
+        with self.lock:
+            seconds = self.asked.setdefault(node, {})
+            second = int(time.time())
+            seconds[second] = seconds.get(second, 0) + 1
 
     # ---- what is asked of every node
 
@@ -414,12 +425,23 @@ def _waited(nodes: Nodes, _n: str, _m: Any, _q: Any, _b: Any) -> Any:
     return [asdict(waited) for waited in nodes.waited]
 
 
+@_route("GET", "/_asked")
+def _asked(nodes: Nodes, _n: str, _m: Any, _q: Any, _b: Any) -> Any:
+    return {node: list(seconds.values()) for node, seconds in nodes.asked.items()}
+
+
+@_route("GET", "/connections/get-names")
+def _connections(_nodes: Nodes, _n: str, _m: Any, _q: Any, _b: Any) -> Any:
+    return ["filesystem_managed"]
+
+
 def _handler(nodes: Nodes, node: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def answer(self) -> None:
+            nodes.count(node)
             url = urlsplit(self.path)
             path = unquote(url.path).removeprefix("/dip/publicapi")
             size = int(self.headers.get("Content-Length") or 0)
@@ -478,12 +500,17 @@ def main() -> None:
     """Serves until standard input is closed."""
     nodes = Nodes(Options(**json.loads(sys.argv[1])))
     urls = {}
-    for node in ("design", *INFRASTRUCTURES):
+    for node in ("design", *INFRASTRUCTURES, *more(nodes.options)):
         server = Server(("127.0.0.1", 0), _handler(nodes, node))
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 3600}, daemon=True).start()
         urls[node] = f"http://127.0.0.1:{server.server_port}"
     print(json.dumps(urls), flush=True)
     sys.stdin.read()
+
+
+def more(options: Options) -> list[str]:
+    """The ids of the infrastructures of production, where it has several."""
+    return [f"n{number:03d}" for number in range(1, options.infrastructures + 1)]
 
 
 @contextmanager
@@ -499,12 +526,15 @@ def running(options: Options, folder: Path) -> Iterator[dict[str, str]]:
         assert process.stdout is not None
         assert process.stdin is not None
         urls = json.loads(process.stdout.readline())
-        names = {"design": "DESIGN", "auto-test": "TEST", "auto-prod": "PROD"}
+        names = {"design": "DESIGN", "auto-test": "TEST"}
+        names |= {node: f"PROD_{node.upper()}" for node in more(options)} or {"auto-prod": "PROD"}
         environment = {**os.environ, "MLOPS_PROJECT": PROJECT, "PYTHONPATH": str(ROOT)}
         for node, name in names.items():
             environment |= {f"MLOPS_{name}_URL": urls[node], f"MLOPS_{name}_API_KEY": "some-key-for-this"}
             if node != "design":
                 environment[f"MLOPS_{name}_INFRA"] = node
+            if name.startswith("PROD_"):
+                environment[f"MLOPS_{name}_STAGE"] = "prod"
         try:
             yield environment
         finally:

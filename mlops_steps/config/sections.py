@@ -195,3 +195,9 @@ class HttpSettings(Section):
         description="How often a failed request is sent again, where that is safe.",
     )
     max_wait: Duration = Field(default=60.0, description="Sum of the pauses between the tries of one request.")
+    requests_per_second: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Ceiling of the requests that a step sends to one node in a second.",
+    )

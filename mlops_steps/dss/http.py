@@ -26,6 +26,7 @@ from dataikuapi.utils import DataikuException
 from mlops_steps.config.fields import is_loopback
 from mlops_steps.dss.url_parts import check_url
 from mlops_steps.system.cancellation import check_cancelled
+from mlops_steps.system.ceiling import Ceiling
 from mlops_steps.system.request_limit import RequestLimit, mount
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.text import one_line
@@ -90,6 +91,8 @@ class NodeSession(requests.Session):
         mount(self, connections)
         #: The version of DSS that the last answer named, "" when none did.
         self.dss_version = ""
+        #: How many requests a second the node may get from this process; ``None``: as many as there are.
+        self.ceiling: Ceiling | None = None
         #: Is told of every answer of JSON: method, URL, body, version of DSS.
         self.observer: Callable[[str, str, bytes, str], None] | None = None
         self._environment: dict[tuple[str, ...], Any] = {}
@@ -155,6 +158,8 @@ class NodeSession(requests.Session):
             "timeout": (min(self.limits.connect, allowed.remaining), allowed.remaining),
         }
         check_cancelled()
+        if self.ceiling:
+            self.ceiling.wait(allowed)
         request_limit = RequestLimit(allowed.remaining)
         response: requests.Response | None = None
         try:

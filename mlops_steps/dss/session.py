@@ -15,6 +15,7 @@ from dataikuapi.utils import DataikuException
 
 from mlops_steps.dss.http import LONGEST_MESSAGE, BadAnswer, HttpLimits, NodeSession, Refused, explain
 from mlops_steps.errors import DeadlineExceeded, NonsenseAnswer, Refusal, Unreachable
+from mlops_steps.system.ceiling import ceiling_of
 from mlops_steps.system.secrets import redact
 from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import Deadline
@@ -112,6 +113,7 @@ def connect(settings: Settings, node: ConnectionSettings) -> Dss:
     limits = HttpLimits(http.connect_timeout, http.read_timeout, http.retries, http.max_wait)
     client = DSSClient(node.url.rstrip("/"), api_key=node.api_key().get_secret_value())
     session = NodeSession(limits)
+    session.ceiling = ceiling_of(node.url, http.requests_per_second)
     session.auth = client._session.auth
     session.verify = node.verify if isinstance(node.verify, bool) else str(node.verify)
     if node.client_certificate:

@@ -13,14 +13,17 @@ def may_not_approve(
 ) -> str | None:
     """Why this user may not approve the release; ``None`` if he may.
 
-    ``among`` is whom Jenkins has put the question to, so that the user is one of them, or of these groups.
+    ``among`` is whom Jenkins has put the question to. It lets its administrators answer too, so a user who is not
+    named may do so only where a group was asked: who is in it, Jenkins alone knows.
     ``started_by`` are the users behind each build that has a part in it; ``None`` for a build of which that is unknown.
     """
     line = policy.line("approvers")
     if policy.approvers:
         users = [name.casefold() for name in policy.approvers if not name.startswith(GROUP)]
         names = {name.removeprefix(GROUP) for name in policy.approvers}
-        if by.casefold() not in users and not (among and set(among) <= names):
+        groups = {name.removeprefix(GROUP) for name in policy.approvers if name.startswith(GROUP)}
+        group_was_asked = bool(groups & set(among)) and set(among) <= names
+        if by.casefold() not in users and not group_was_asked:
             return f"{by} is not among the approvers: {line.shown} ({line.why})"
     if not policy.separation_of_duties:
         return None

@@ -38,6 +38,14 @@ class ManyWorkspace(Workspace):
         prod = {"infras": infras, "rollout": {"waves": [list(wave) for wave in waves], **(rollout or {})}}
         self.configure(nodes={"design": {}, "test": {}, "prod": prod}, **sections)
 
+    def released_by_approval(self, build: int) -> str:
+        """A bundle that is live everywhere: the second wave was approved."""
+        bundle = self.tested(build)
+        self.ok("release", "--stage", "prod")
+        self.ok("approve", "--stage", "prod", "--by", "john")
+        self.ok("release", "--stage", "prod")
+        return bundle
+
     def all_live(self) -> dict[str, str | None]:
         """What each infrastructure's node says is active."""
         return {place: self.live(f"auto-{place}") for place in self.places}

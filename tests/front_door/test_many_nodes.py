@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,20 @@ class TestEachInfrastructure:
         assert result.code == 1
         assert {case.get("name") for case in result.report("test-test").iter("testcase")} >= {"eu", "us"}
         assert workspace.run("release", "--stage", "production").code == 1
+
+
+class TestCeiling:
+    def test_a_node_gets_no_more_requests_in_a_second_than_is_configured(self, workspace: ManyWorkspace) -> None:
+        workspace.many([["eu", "us", "ap", "sa", "af", "me"]], http={"requests_per_second": 2})
+        for node in workspace.sandbox.nodes.values():
+            node.faults.clear_requests()
+        began = time.monotonic()
+        workspace.ok("status")
+        took = time.monotonic() - began
+        asked = len([one for one in workspace.sandbox.nodes["design"].faults.requests() if one.by == "clients"])
+        assert asked > 5
+        # A fifth of a second's worth may be sent at once.
+        assert took >= asked / 2 - 0.25
 
 
 class TestMultiNode:

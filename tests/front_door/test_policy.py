@@ -172,6 +172,14 @@ def test_approvers_are_users_and_groups(untouched: Workspace) -> None:
     assert untouched.run("approve", "--stage", "prod", "--by", "jane", "--among", "managers,others").code == 1
 
 
+def test_an_administrator_who_answers_a_question_to_users_is_no_approver(untouched: Workspace) -> None:
+    configure(untouched, {"approvers": ["joe", "jane"]})
+    result = untouched.run("approve", "--stage", "prod", "--by", "admin", "--among", "joe,jane")
+    assert result.code == 1, result.err
+    assert "admin is not among the approvers: joe, jane (" in result.err
+    assert untouched.run("approve", "--stage", "prod", "--by", "jane", "--among", "joe,jane").code == 0
+
+
 def test_soak_time_is_counted_from_the_tests(untouched: Workspace) -> None:
     configure(untouched, {"soak": "1h"})
     ended = untouched.record["stages"]["test"]["test"]["ended"]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import dataikuapi
+import pytest
 from dataikuapi.utils import DataikuException
 
 from tests.front_door.api_workspace import ApiWorkspace, api
@@ -87,26 +88,57 @@ def test_the_first_release_has_nothing_to_go_back_to(workspace: Workspace) -> No
     assert workspace.live() == one
 
 
-def test_killed_while_it_goes_back_it_is_finished_by_recover_on_any_agent(workspace: Workspace) -> None:
-    on_probation(workspace)
-    one, two = workspace.released(1), workspace.released(2)
-    fail_in_production(workspace)
-    design = workspace.sandbox.nodes["design"]
-    design.faults.add("late", operation="start update", act="before", seconds=3)
+def stop(workspace: Workspace, operation: str, node: str, number: int) -> Result:
+    """A look that goes back, and is sent a signal while the node has this request."""
+    faults = workspace.sandbox.nodes[node].faults
+    held = faults.add("late", operation=operation, act="before", seconds=3, count=1)
     try:
         process = workspace.start("monitor", "--stage", "prod")
         limit = time.monotonic() + 60
-        while "restoring" not in (workspace.folder / ".mlops/release.json").read_text():
+        while not held.fired:
             assert time.monotonic() < limit
             time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        workspace.finish(process)
+        process.send_signal(number)
+        return workspace.finish(process)
     finally:
-        design.faults.clear()
+        faults.clear()
+
+
+@pytest.mark.parametrize("record", ["kept", "lost"])
+@pytest.mark.parametrize(
+    ("operation", "node"), [("start update", "design"), ("run scenario", "auto-prod")], ids=["update", "smoke test"]
+)
+def test_killed_while_it_goes_back_it_is_finished_by_recover(
+    workspace: Workspace, operation: str, node: str, record: str
+) -> None:
+    on_probation(workspace)
+    one, two = workspace.released(1), workspace.released(2)
+    fail_in_production(workspace)
+    stop(workspace, operation, node, signal.SIGKILL)
     assert workspace.record["stages"]["prod"]["units"]["auto-prod"]["phase"] == "restoring"
     assert "recover --stage prod" in monitor(workspace, 1).err
-    workspace.ok("recover", "--stage", "prod")
-    assert workspace.live() == one != two
+    if record == "kept":
+        workspace.ok("recover", "--stage", "prod")
+    else:
+        # As on another agent. Before anything was made live, what is live is verified, and stays until the next look.
+        (workspace.folder / ".mlops/release.json").unlink()
+        workspace.ok("recover", "--stage", "prod")
+        if operation == "start update":
+            assert (workspace.live(), workspace.health()) == (two, "HEALTHY")
+            fail_in_production(workspace)
+            monitor(workspace, 4)
+    assert (workspace.live(), workspace.health()) == (one, "HEALTHY")
+
+
+def test_a_signal_does_not_stop_it_on_its_way_back(workspace: Workspace) -> None:
+    on_probation(workspace)
+    one, _two = workspace.released(1), workspace.released(2)
+    fail_in_production(workspace)
+    result = stop(workspace, "start update", "design", signal.SIGTERM)
+    assert result.code in (4, 143), result.err
+    assert "verified" in result.err
+    assert (workspace.live(), workspace.health()) == (one, "HEALTHY")
+    assert workspace.record["stages"]["prod"]["units"]["auto-prod"]["phase"] == "restored"
 
 
 def test_two_monitors_at_once_go_back_once(workspace: Workspace) -> None:
@@ -134,3 +166,14 @@ def test_a_version_of_a_service_on_probation(api: ApiWorkspace) -> None:
     result = monitor(api, 4)
     assert "version v2 was released, and has failed its probation: errors of the live version" in result.err
     assert set(map(tuple, api.serving("api-prod").values())) == {("v1",)}
+
+
+def test_a_stage_without_a_deployer_is_looked_at_and_taken_back_too(workspace: Workspace) -> None:
+    nodes = {"design": {}, "test": {}, "prod": {"strategy": "direct"}}
+    workspace.configure(nodes=nodes, monitor=LIMITS, release={**RELEASE, "probation": "2h"})
+    one, two = workspace.released(1), workspace.released(2)
+    assert f"deployment: bundle {two}" in monitor(workspace, 0).err
+    fail_in_production(workspace)
+    monitor(workspace, 4)
+    assert workspace.live() == one
+    assert "no release is on probation" in monitor(workspace, 0).err

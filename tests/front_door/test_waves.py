@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from mlops_steps.commands.groovy.before_change import note
+from mlops_steps.config import load
 from mlops_steps.sandbox.site import Sandbox
+from mlops_steps.steps.registry import STEPS
 from tests.front_door.conftest import Result
 from tests.front_door.many import SIX, WAVES, ManyWorkspace, new_workspace
 
@@ -185,11 +188,15 @@ def last_update(workspace: ManyWorkspace, place: str) -> int:
     return max(update.get_raw()["startTimestamp"] for update in deployment.list_updates())
 
 
-def phase_of_the_fourth(workspace: ManyWorkspace) -> str | None:
+def phase_of(place: str, workspace: ManyWorkspace) -> str | None:
     """Its phase in the record, once the record is of this release."""
     record = workspace.record
-    unit = record["stages"].get("prod", {}).get("units", {}).get(f"auto-{FOURTH}", {})
+    unit = record["stages"].get("prod", {}).get("units", {}).get(f"auto-{place}", {})
     return unit.get("phase") if unit.get("version") == record["bundle"]["id"] else None
+
+
+def phase_of_the_fourth(workspace: ManyWorkspace) -> str | None:
+    return phase_of(FOURTH, workspace)
 
 
 def killed(workspace: ManyWorkspace, phase: str, *arguments: str) -> None:
@@ -226,6 +233,21 @@ class TestInterrupted:
         said = workspace.ok("recover", "--stage", "prod").err
         assert workspace.all_live() == dict.fromkeys(SIX, old), said
         assert "nothing is pending" in workspace.ok("recover", "--stage", "prod").err
+
+    def test_the_record_that_jenkins_has_archived_before_is_enough(self, workspace: ManyWorkspace) -> None:
+        old = workspace.released(1)
+        new = workspace.tested(2)
+        settings = load(workspace.folder / "mlops.yml", workspace.environment)
+        said = note(settings, STEPS["release"], "prod", None)
+        assert said == f"Live on prod before the release: bundle {old} on {', '.join(SIX)}"
+        path = workspace.folder / ".mlops" / "release.json"
+        archived = path.read_bytes()
+        noted = {one["infra"]: (one["version"], one["previous"]["version"], one["phase"]) for one in units(workspace)}
+        assert noted == {f"auto-{place}": (new, old, "noted") for place in SIX}
+        killed(workspace, "deploying")
+        path.write_bytes(archived)
+        workspace.ok("recover", "--stage", "prod")
+        assert workspace.all_live() == dict.fromkeys(SIX, old)
 
     def test_killed_while_it_restores_and_recovered(self, workspace: ManyWorkspace) -> None:
         old = workspace.released(1)
@@ -275,3 +297,40 @@ class TestInterrupted:
         if codes == [3, 3]:
             workspace.ok("release", "--stage", "prod")
         assert workspace.all_live() == dict.fromkeys(SIX, new)
+
+
+class TestBetweenWaves:
+    def test_an_approval_between_two(self, workspace: ManyWorkspace) -> None:
+        workspace.many(rollout={"approval": [2]})
+        old = workspace.released_by_approval(1)
+        new = workspace.tested(2)
+        first = workspace.ok("release", "--stage", "prod")
+        assert "wave 2 waits for an approval" in first.err
+        assert workspace.all_live() == {**dict.fromkeys(SIX, old), "eu": new}
+        assert outcomes(first) == {"eu": "passed", **dict.fromkeys(SIX[1:], "skipped")}
+        again = workspace.run("release", "--stage", "prod")
+        assert (again.code, workspace.live("auto-us")) == (1, old)
+        assert "wave 2 of 3 waits for an approval" in again.err
+        assert "nothing is pending" in workspace.ok("recover", "--stage", "prod").err
+        workspace.ok("approve", "--stage", "prod", "--by", "jane")
+        assert "approved by jane" in workspace.ok("release", "--stage", "prod").err
+        assert workspace.all_live() == dict.fromkeys(SIX, new)
+
+    def test_what_falls_ill_in_the_pause_is_restored(self, workspace: ManyWorkspace) -> None:
+        workspace.many([["eu"], ["us"]])
+        old = workspace.released(1)
+        workspace.many([["eu"], ["us"]], rollout={"soak": "20s"}, deploy={"health_timeout": "1s"})
+        workspace.tested(2)
+        running = workspace.start("release", "--stage", "prod")
+        while phase_of("eu", workspace) != "live":
+            assert running.poll() is None
+            time.sleep(0.02)
+        workspace.faults("eu").add("health", health=["UNHEALTHY"])
+        while phase_of("eu", workspace) != "restoring":
+            assert running.poll() is None
+            time.sleep(0.02)
+        workspace.faults("eu").clear()
+        result = workspace.finish(running)
+        assert result.code == 4, result.err
+        assert workspace.all_live() == dict.fromkeys(("eu", "us"), old)
+        assert outcomes(result) == {"eu": "failure", "us": "skipped"}

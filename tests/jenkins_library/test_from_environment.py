@@ -21,7 +21,7 @@ from mlops_steps.config import Settings, load
 from mlops_steps.delivery.exclusive import stage_lock
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Approval, Bundle, ReleaseRecord, build_from
-from mlops_steps.delivery.unit import Outcome
+from mlops_steps.delivery.unit import Outcome, Previous
 from mlops_steps.errors import ConfigError
 from mlops_steps.report import junit
 from mlops_steps.report.model import Report
@@ -323,6 +323,17 @@ def test_automation_stages_and_the_record_of_this_build_are_told(tmp_path: Path)
         ".mlops/release.json,.mlops/statements/CHURN/package.intoto.json,.mlops/bundle.sha256"
     )
     assert (tmp_path / ".mlops/bundle.sha256").read_text() == f"{'a' * 64}  b1.zip\n"
+
+
+def test_a_rollback_of_the_service_in_a_build_of_its_own_says_what_is_live(tmp_path: Path) -> None:
+    made = ReleaseRecord(project="CHURN", build=build_from(BUILD))
+    unit = made.unit("prod", "api-prod", "churn-on-api-prod", "api service")
+    unit.version, unit.phase, unit.previous = "v2", Phase.RESTORED, Previous(version="v1")
+    made.save(tmp_path / ".mlops/release.json")
+    api = {"service": "churn", "stages": {"dev": {"infra": "api-dev"}, "prod": {"infra": "api-prod"}}}
+    (tmp_path / "mlops.yml").write_text(json.dumps({"api": api}))
+    ended = call("recover", "validate", {}, tmp_path, **BUILD)
+    assert ended.told["description"] == "INTERRUPTED | CHURN | API service churn | prod: v1 (restored)"
 
 
 def test_the_record_of_another_build_is_not_taken_for_this_ones(tmp_path: Path) -> None:

@@ -197,11 +197,9 @@ def _state(record: ReleaseRecord, request: Request, last: dict[str, str]) -> str
     kind: Kind = "api service" if request.step.of_service else "bundle"
     archive = record.package if request.step.of_service else record.bundle
     part = record.stage(request.stage or "", kind)  # this record is not written any more
-    units = part.units.values()
-    before = [(unit.previous.version if unit.previous else None) or "nothing" for unit in units]
     version = (archive.id if isinstance(archive, Bundle) else archive.version) if archive else ""
     live = last.get("live") or part.summary(version) or ""
-    found = {"version": version, "before": ", ".join(dict.fromkeys(before)), "live": live}
+    found = {"version": version, "before": ", ".join(dict.fromkeys(part.before)), "live": live}
     return json.dumps({name: one_line(text, _LONGEST) for name, text in found.items()})
 
 
@@ -221,13 +219,22 @@ def _description(
     parts.append(f"{settings.project}, bundle {bundle}" if bundle else settings.project)
     if record:
         parts += [f"{name}: {state}" for name, stage in record.stages.items() if (state := stage.summary(bundle))]
-    if record and (package := record.package):
-        parts.append(in_words(package))
-        states = {name: stage.summary(package.version) for name, stage in record.api_stages.items()}
-        parts += [f"{name}: {state}" for name, state in states.items() if state]
+    if record:
+        parts += _of_service(settings, record)
     if code in (4, 5) and "live" in last:
         parts.append(f"live now: {last['live']}")
     return one_line(" | ".join(parts), _LONGEST)
+
+
+def _of_service(settings: Settings, record: ReleaseRecord) -> list[str]:
+    """The version and its stages; a rollback in a build of its own has stages alone."""
+    package = record.package
+    version = package.version if package else None
+    states = {name: stage.summary(version) for name, stage in record.api_stages.items()}
+    said = [f"{name}: {state}" for name, state in states.items() if state]
+    if package:
+        return [in_words(package), *said]
+    return [f"API service {settings.api.service}", *said] if said else []
 
 
 def _relative(path: Path) -> str:

@@ -1,0 +1,1 @@
+"""The rows of the registry, and what a row is."""
