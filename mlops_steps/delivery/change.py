@@ -121,11 +121,21 @@ class Change:
         for line in lines:
             self.console.line(f"settings on {self.target.infra}: {line}")
 
+    def _with_noted_state(self, live: Live, previous: Previous) -> Previous:
+        """What is restored, with what the node itself remembers of it, where the record does not."""
+        if previous.state is not None or previous.version is None:
+            return previous
+        return previous.model_copy(update={"state": self.target.noted_state(previous.version, live)})
+
     def _with_state(self, live: Live, previous: Previous | None) -> Previous | None:
         """What is restored, with what the project has on its node besides: as it is now, or as was noted before."""
         if previous is None or previous.version is None or previous.state is not None:
             return previous
         known = self.unit.previous
+        interrupted = live.deployment is not None and live.deployment.version != live.version
+        noted = self.target.noted_state(previous.version, live)
+        if noted is not None and (interrupted or live.version != previous.version):
+            return previous.model_copy(update={"state": noted})
         if live.version == previous.version:
             return previous.model_copy(update={"state": self.target.state_of(live)})
         same = known is not None and known.version == previous.version
@@ -136,6 +146,7 @@ class Change:
         version, seen = str(self.unit.version), live.deployment
         if live.is_healthy(version) and not self.target.lacking(live):
             return live
+        self.target.state_before = self.unit.previous.state if self.unit.previous else None
         try:
             return self.target.make_live(
                 version,
@@ -200,7 +211,7 @@ class Change:
             phases.GO_BACK,
             deployment=self.deployment_id(live),
             version=given_up,
-            previous=previous,
+            previous=self._with_noted_state(live, previous),
             restores=True,
             why=why,
             share=None,

@@ -161,7 +161,7 @@ def _restore_until(change: Change, previous: Previous, deadline: Deadline, case:
 def _restore_once(change: Change, previous: Previous, deadline: Deadline) -> str:
     target, console = change.target, change.console
     # What was there besides, where that is known; otherwise it stays as it is.
-    target.state = previous.state or {}
+    target.state, target.state_before = previous.state or {}, None
     with target.within(deadline):
         live = target.observe()
         lacking = target.lacking(live)

@@ -36,13 +36,15 @@ _TRIES = 3
 class Activation:
     """A bundle that was activated, or was to be: only ``done`` says which. ``began``: milliseconds since 1970.
 
-    ``before``: what was active then.
+    ``before``: what was active then, and ``state`` what the project had then besides (`project_state.py`); ``None``
+    where that was not changed.
     """
 
     began: int
     bundle: str
     done: bool = True
     before: str | None = None
+    state: dict[str, list[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -208,9 +210,16 @@ def _activations(note: Mapping[str, Any]) -> tuple[Activation, ...]:
                     node_id(one["bundle"], "bundle"),
                     bool(one.get("done")),
                     node_id(before, "bundle") if before else None,
+                    _state(one.get("state")),
                 )
             )
     return tuple(sorted(found, key=lambda one: one.began, reverse=True))
+
+
+def _state(value: object) -> dict[str, list[Any]] | None:
+    if not isinstance(value, dict) or not all(isinstance(one, list) for one in value.values()):
+        return None
+    return value
 
 
 # ---- who is at work there, as claims are kept

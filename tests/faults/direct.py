@@ -12,13 +12,21 @@ from tests.faults.world import FIRST, INFRA, KEY, LIMITS, NEW, OLD, PATIENT, STA
 
 #: Worlds to begin with: by direct deployment the old bundle is live; or nothing was ever on the node.
 AGAIN, NEVER = "direct", "direct, first"
-NODES: dict[str, Any] = {"nodes": {"design": {}, "test": {}, "prod": {"strategy": "direct"}}}
+#: What mlops.yml says of the project on the node, with the old bundle and with the new one.
+WITH = {
+    OLD: {"variables": {"budget": 1}, "triggers": True},
+    NEW: {"variables": {"budget": 2, "limit": 3}, "triggers": False, "mapping": {"connections": {"a": "b"}}},
+}
 CONFIG, PATIENT_CONFIG = "direct-steady.yml", "direct-patient.yml"
 
 
 def settings(world: World, limits: dict[str, dict[str, Any]], name: str = "direct-own.yml") -> Settings:
     """What the steps are configured with."""
-    return world._settings(name, {**limits, **NODES})
+    return world._settings(name, {**limits, **_nodes(NEW)})
+
+
+def _nodes(bundle: str) -> dict[str, Any]:
+    return {"nodes": {"design": {}, "test": {}, "prod": {"strategy": "direct", **WITH[bundle]}}}
 
 
 def ready(world: World, begin: str) -> None:
@@ -34,7 +42,7 @@ def _first(world: World) -> None:
 
 def _again(world: World) -> None:
     _first(world)
-    patient = settings(world, PATIENT)
+    patient = world._settings("direct-old.yml", {**PATIENT, **_nodes(OLD)})
     made = world.run(lambda context: deploy.run(context, STAGE, bundle=OLD), "deploy", patient)
     assert (made.code, active(world)) == (0, OLD), made.said
     world._write_record()
@@ -51,6 +59,20 @@ def note(world: World) -> dict[str, Any]:
     if not Project.exists(node, KEY):
         return {}
     return copy.deepcopy(Project.load(node, KEY).variables["local"].get("mlops_steps") or {})
+
+
+def besides(world: World) -> list[str]:
+    """What the project has on the node besides its bundle, and should not with that bundle."""
+    bundle = active(world)
+    if bundle is None or note(world).get("taken_back"):
+        return []
+    project = Project.load(world.sandbox.nodes[INFRA], KEY)
+    local = {name: value for name, value in project.variables["local"].items() if name != "mlops_steps"}
+    remapping = (project.params.get("bundleContainerSettings") or {}).get("remapping") or {}
+    found = (local, not project.params.get("disableAutomaticTriggers"), remapping.get("connections") or [])
+    named = [{"source": "a", "target": "b"}] if bundle == NEW else []
+    wanted = (WITH[bundle]["variables"], WITH[bundle]["triggers"], named)
+    return [] if found == wanted else [f"with bundle {bundle}: {found}"]
 
 
 def state(world: World) -> str:

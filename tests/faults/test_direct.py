@@ -64,6 +64,7 @@ def _under_a_fault(world: World, scene: str, case: Case) -> None:
         wrong.append(f"exit code {attempt.code}, and {state}")
     elif attempt.pending:
         wrong.append(f"exit code {attempt.code}, and a restore is pending")
+    wrong += direct.besides(world)
     if "internal error" in attempt.said:
         wrong.append("an internal error")
     if attempt.seconds > LONGEST:
@@ -122,6 +123,7 @@ def test_a_release_that_is_cut_off_anywhere_is_finished_or_put_back(one_world: W
         wrong.append("the bundle whose smoke test failed is live")
     if not cut.failing:
         wrong += direct.twice(world, since)
+    wrong += direct.besides(world)
     record = world.settings.record
     if record.exists() and pending(json.loads(record.read_text()), STAGE):
         wrong.append("a restore is pending")

@@ -53,6 +53,7 @@ class ApiDeployerTarget:
         self.claim: Claim | None = None
         self.takes_over = False
         self.state: dict[str, list[Any]] = {}
+        self.state_before: dict[str, list[Any]] | None = None
         self.later: Claim | None = None
         self.found_dead = False
         self.quarantine: Quarantine | None = None
@@ -65,6 +66,10 @@ class ApiDeployerTarget:
 
     def state_of(self, live: Live) -> dict[str, list[Any]] | None:  # noqa: ARG002
         """An API service has its version alone."""
+        return None
+
+    def noted_state(self, version: str, live: Live) -> dict[str, list[Any]] | None:  # noqa: ARG002
+        """None."""
         return None
 
     def lacking(self, live: Live) -> dict[str, tuple[list[Any], list[Any]]]:  # noqa: ARG002

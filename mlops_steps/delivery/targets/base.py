@@ -192,6 +192,7 @@ class Target(Protocol):
 
     settings: Settings
     state: dict[str, list[Any]]
+    state_before: dict[str, list[Any]] | None
     stage: str
     infra: str
     default_deployment: str
@@ -242,6 +243,9 @@ class Target(Protocol):
 
     def state_of(self, live: Live) -> dict[str, list[Any]] | None:
         """What is there besides the version, as a failed change has to restore it; ``None``: nothing to restore."""
+
+    def noted_state(self, version: str, live: Live) -> dict[str, list[Any]] | None:
+        """What was there besides this version, where something else than the record says so."""
 
     def lacking(self, live: Live) -> dict[str, tuple[list[Any], list[Any]]]:
         """What is there otherwise than it must be, besides the version: what it is, and what it should be."""

@@ -83,6 +83,8 @@ class BundleTarget(ABC):
         # What the project must have on its node besides the bundle: by mlops.yml, or, in a restore, as it was.
         self.configured_state = {**settings.stage(stage).state(), **self.unit.state()}
         self.state: dict[str, list[Any]] = self.configured_state
+        # What the project had before this change, as the change has noted it.
+        self.state_before: dict[str, list[Any]] | None = None
         self._initial: dict[str, Any] = {}
 
     @property
@@ -108,6 +110,10 @@ class BundleTarget(ABC):
         kept |= {name: now.get(name, []) for name in self.state if not name.startswith(project_state.SCENARIO)}
         active = project_state.scenarios(self.node, self.deployed_key)
         return {**kept, **{f"{project_state.SCENARIO}{name}": [is_on] for name, is_on in active.items()}}
+
+    def noted_state(self, version: str, live: Live) -> dict[str, list[Any]] | None:  # noqa: ARG002
+        """What the project had besides this version, where something else than the record says so."""
+        return None
 
     def lacking(self, live: Live) -> dict[str, tuple[list[Any], list[Any]]]:
         """What the project has otherwise than it must have it: what it is, and what it should be.

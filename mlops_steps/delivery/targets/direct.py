@@ -132,16 +132,25 @@ class DirectTarget(BundleTarget):
             if self._is_made(now, version, enabled) and not self.lacking(now):
                 return self._done(now, version, enabled, deadline)
             self._bring(version, now, deadline, wait.state)
+            newest = next(iter(now.state.note.activations), None)
+            began = max(int(time.time() * 1000), newest.began + 1 if newest else 0)
+            changes = now.version is not None and bool(self.lacking(now))
+            entry = Activation(
+                began, version, done=False, before=now.version, state=self.state_before if changes else None
+            )
+            if newest and not newest.done and (newest.bundle, newest.before) == (version, now.version):
+                entry = newest  # an attempt that was interrupted: what it has found is what was there
+            if changes:
+                # Whoever comes after a crash must know that the settings may be those of this bundle already.
+                node_note.write_activation(self.node, self.project, entry, deadline)
             self._put_settings(deadline)
             self.check_claim()
             wait.state(f"preloading bundle {version}")
             self._check(version, direct.preload(self.node, self.project, version, deadline), "lacks what it needs")
-            self._unchanged(live, expected, self.observe())
+            if not changes:
+                self._unchanged(live, expected, self.observe())
             wait.state(f"activating bundle {version}")
-            newest = next(iter(now.state.note.activations), None)
-            began = max(int(time.time() * 1000), newest.began + 1 if newest else 0)
             initial, self._initial = self._initial, {}
-            entry = Activation(began, version, done=False, before=now.version)
             variables = project_state.part(self.state, project_state.VARIABLE)
             node_note.write_activation(
                 self.node,
@@ -202,6 +211,11 @@ class DirectTarget(BundleTarget):
             return found
         raw = node_note.settings_of(self.node, self.project)
         return replace(found, settings=project_state.changed_settings(raw, self.configured_state))
+
+    def noted_state(self, version: str, live: Live) -> dict[str, list[Any]] | None:
+        """By the note, of the last activation that came after this bundle."""
+        entries = live.state.note.activations if isinstance(live, LiveDirect) else ()
+        return next((one.state for one in entries if one.before == version), None)
 
     def _put_settings(self, deadline: Deadline) -> None:
         """The remapping and the triggers, before the bundle is preloaded."""
