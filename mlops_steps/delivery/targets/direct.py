@@ -147,8 +147,11 @@ class DirectTarget(BundleTarget):
             self.check_claim()
             wait.state(f"preloading bundle {version}")
             self._check(version, direct.preload(self.node, self.project, version, deadline), "lacks what it needs")
+            again = self.observe()
             if not changes:
-                self._unchanged(live, expected, self.observe())
+                self._unchanged(live, expected, again)
+            elif again.deployment and again.version != now.version:
+                raise changed_by_another(again.deployment)
             wait.state(f"activating bundle {version}")
             initial, self._initial = self._initial, {}
             variables = project_state.part(self.state, project_state.VARIABLE)
