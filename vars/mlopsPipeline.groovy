@@ -2,6 +2,9 @@ void call(Map given = [:]) {
     Map defaults = [agent: '', skip: [], test: [], release: '', approvers: '', time: 24, unit: 'HOURS', setup: [:],
                     step: [:]]
     String unknown = (given.keySet() - defaults.keySet()).join(', ')
+    if (unknown) {
+        error("mlopsPipeline: unknown parameter ${unknown}; there are ${defaults.keySet().join(', ')}")
+    }
     Map settings = defaults + given
     pipeline {
         agent none
@@ -25,14 +28,8 @@ void call(Map given = [:]) {
                 stages {
                     stage('Set up') {
                         steps {
-                            script {
-                                if (unknown) {
-                                    error("mlopsPipeline: unknown parameter ${unknown}; there are " +
-                                        defaults.keySet().join(', '))
-                                }
-                            }
                             mlopsSetup(settings.setup)
-                            script { mlopsStep.look(settings.step) }
+                            mlopsUnits('look', settings)
                         }
                     }
                     stage('Doctor') {
@@ -44,7 +41,7 @@ void call(Map given = [:]) {
                         steps { mlopsValidate(settings.step) }
                     }
                     stage('Package') {
-                        steps { script { mlopsUnits.packageAll(settings) } }
+                        steps { mlopsUnits('package', settings) }
                     }
                     stage('Compare') {
                         when { expression { !('compare' in settings.skip) && mlopsUnits.has('bundle', settings) } }
@@ -52,7 +49,7 @@ void call(Map given = [:]) {
                     }
                     stage('Test') {
                         when { expression { !('test' in settings.skip) } }
-                        steps { script { mlopsUnits.testAll(settings) } }
+                        steps { mlopsUnits('test', settings) }
                     }
                     stage('Plan') {
                         when {
@@ -61,7 +58,7 @@ void call(Map given = [:]) {
                                     !('plan' in settings.skip)
                             }
                         }
-                        steps { script { mlopsUnits.planAll(settings) } }
+                        steps { mlopsUnits('plan', settings) }
                     }
                 }
             }
@@ -84,7 +81,7 @@ void call(Map given = [:]) {
                         agent { label settings.agent }
                         steps {
                             mlopsSetup(settings.setup)
-                            script { mlopsUnits.releaseAll(settings, params.DRY_RUN == true) }
+                            mlopsUnits('release', settings)
                         }
                     }
                 }

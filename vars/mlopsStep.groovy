@@ -1,13 +1,17 @@
 import groovy.json.JsonOutput
+import groovy.transform.Field
 
 /*
  * The one step under all others. It carries parameters to a command of mlops-steps and brings back what came of it;
  * every decision is made in Python. Of the Map that `call` returns the documented keys are exit, verdict, bundle and
  * description.
  *
- * A file in vars/ has no fields: Jenkins makes an instance of it for each file that uses it. What one step has to know
- * of another one is in `env`, which "Restart from Stage" copies to another build.
+ * A file in vars/ has no fields of its own: Jenkins makes an instance of it for each file that uses it. What one step has
+ * to know of another one is in `env`, which "Restart from Stage" copies to another build.
  */
+
+/** The policy of the library, read once in a build, and once more after a restart of the controller. */
+@Field private static String libraryPolicy = null
 
 /** The version of this library; mlops-steps on the agent has to be of the same one. */
 String version() {
@@ -25,7 +29,7 @@ Map call(String command, Map parameters) {
 Map attempt(String command, Map parameters) {
     String request = JsonOutput.toJson([step: command, library: version(), parameters: parameters])
     List variables = ['MLOPS_STEP=' + request, 'MLOPS_STARTED_BY=' + starters(),
-                      'MLOPS_LIBRARY_POLICY=' + libraryResource('mlops-steps/policy.yml')]
+                      'MLOPS_LIBRARY_POLICY=' + policy()]
     Map ended = [:]
     withEnv(variables) {
         Map plan = ask('plan', command)
@@ -55,7 +59,7 @@ Map attempt(String command, Map parameters) {
 void look(Map parameters) {
     Map known = [config: parameters.config, project: parameters.project]
     String request = JsonOutput.toJson([step: 'doctor', library: version(), parameters: known])
-    withEnv(['MLOPS_STEP=' + request, 'MLOPS_LIBRARY_POLICY=' + libraryResource('mlops-steps/policy.yml')]) {
+    withEnv(['MLOPS_STEP=' + request, 'MLOPS_LIBRARY_POLICY=' + policy()]) {
         configured(ask('look', 'pipeline'))
     }
 }
@@ -117,6 +121,14 @@ void publish(Map ended) {
         // The checks of a Git server would show the results of the last step alone.
         junit(testResults: ended.report, keepLongStdio: true, allowEmptyResults: false, skipPublishingChecks: true)
     }
+}
+
+/** Not in `env`, which a Jenkinsfile may set. */
+private String policy() {
+    if (libraryPolicy == null) {
+        libraryPolicy = libraryResource('mlops-steps/policy.yml')
+    }
+    return libraryPolicy
 }
 
 /** Why this build was started, and the users that Jenkins names for it. What that means is decided in Python. */
