@@ -1,5 +1,4 @@
 import groovy.json.JsonOutput
-import groovy.transform.Field
 
 /*
  * The one step under all others. It carries parameters to a command of mlops-steps and brings back what came of it;
@@ -10,8 +9,10 @@ import groovy.transform.Field
  * to know of another one is in `env`, which "Restart from Stage" copies to another build.
  */
 
-/** The policy of the library, read once in a build, and once more after a restart of the controller. */
-@Field private static String libraryPolicy = null
+/** What is read once in a build, and once more after a restart of the controller. */
+class MlopsOnce {
+    static String policy
+}
 
 /** The version of this library; mlops-steps on the agent has to be of the same one. */
 String version() {
@@ -38,7 +39,7 @@ Map attempt(String command, Map parameters) {
         }
         bringBack(plan)
         try {
-            withCredentials(keys(plan, parameters)) {
+            withKeys(keys(plan, parameters)) {
                 ended = runToEnd(command, parameters, noteFirst(plan, command))
             }
         } catch (missing) {
@@ -125,10 +126,8 @@ void publish(Map ended) {
 
 /** Not in `env`, which a Jenkinsfile may set. */
 private String policy() {
-    if (libraryPolicy == null) {
-        libraryPolicy = libraryResource('mlops-steps/policy.yml')
-    }
-    return libraryPolicy
+    MlopsOnce.policy = MlopsOnce.policy ?: libraryResource('mlops-steps/policy.yml')
+    return MlopsOnce.policy
 }
 
 /** Why this build was started, and the users that Jenkins names for it. What that means is decided in Python. */
@@ -245,6 +244,15 @@ private void bringBack(Map plan) {
             }
             echo("nothing from an earlier step of this build: ${none.message}")
         }
+    }
+}
+
+/** Without keys there is no block, nor its lines in the log. */
+private void withKeys(List bindings, Closure body) {
+    if (bindings) {
+        withCredentials(bindings, body)
+    } else {
+        body()
     }
 }
 
