@@ -1,7 +1,8 @@
 """A release over a hundred infrastructures in three waves, against nodes that cost no CPU.
 
 The ideal is what no program can avoid: in each wave as many rounds as there are infrastructures for each place at work,
-and in each round one update and one smoke test. Memory is compared with a release over ten.
+and in each round one update and one smoke test. The end of an update is noticed up to three seconds late, which counts
+for much where it takes five only. Memory is compared with a release over ten.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def rows() -> list[Row]:
     growth = (found.peak - few.peak) / (COUNT - FEW)
     note = f"{found.peak:.0f} MiB, {few.peak:.0f} MiB with {FEW}"
     return [
-        limited(what, f"wall / ideal waves, {ideal:.0f} s", found.wall / ideal, 1.25, note=f"{found.wall:.1f} s"),
+        limited(what, f"wall / ideal waves, {ideal:.0f} s", found.wall / ideal, 1.3, note=f"{found.wall:.1f} s"),
         limited(what, "peak memory for one more infrastructure", growth, 0.5, " MiB", note=note),
         limited(what, "requests to one Automation node in a second, at most", nodes, CEILING),
         limited(what, "requests to the deployer in a second, at most", deployer, _CEILING_OF_DEPLOYER),

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from mlops_steps.commands.groovy.before_change import note
+from mlops_steps.config import load
 from mlops_steps.sandbox.site import Sandbox
+from mlops_steps.steps.registry import STEPS
 from tests.front_door.conftest import Result
 from tests.front_door.many import SIX, WAVES, ManyWorkspace, new_workspace
 
@@ -230,6 +233,21 @@ class TestInterrupted:
         said = workspace.ok("recover", "--stage", "prod").err
         assert workspace.all_live() == dict.fromkeys(SIX, old), said
         assert "nothing is pending" in workspace.ok("recover", "--stage", "prod").err
+
+    def test_the_record_that_jenkins_has_archived_before_is_enough(self, workspace: ManyWorkspace) -> None:
+        old = workspace.released(1)
+        new = workspace.tested(2)
+        settings = load(workspace.folder / "mlops.yml", workspace.environment)
+        said = note(settings, STEPS["release"], "prod", None)
+        assert said == f"Live on prod before the release: bundle {old} on {', '.join(SIX)}"
+        path = workspace.folder / ".mlops" / "release.json"
+        archived = path.read_bytes()
+        noted = {one["infra"]: (one["version"], one["previous"]["version"], one["phase"]) for one in units(workspace)}
+        assert noted == {f"auto-{place}": (new, old, "noted") for place in SIX}
+        killed(workspace, "deploying")
+        path.write_bytes(archived)
+        workspace.ok("recover", "--stage", "prod")
+        assert workspace.all_live() == dict.fromkeys(SIX, old)
 
     def test_killed_while_it_restores_and_recovered(self, workspace: ManyWorkspace) -> None:
         old = workspace.released(1)

@@ -129,3 +129,12 @@ def names(members: Sequence[Member]) -> str:
     """The infrastructures, for a line."""
     shown = ", ".join(member.place for member in members[:_NAMED])
     return f"{shown} and {len(members) - _NAMED} more" if len(members) > _NAMED else shown
+
+
+def live_on_each(members: Sequence[Member]) -> str:
+    """What was seen to be live, and on which of them."""
+    found: dict[str, list[Member]] = {}
+    for member in members:
+        version = member.live.version if member.live else None
+        found.setdefault(f"bundle {version}" if version else "nothing", []).append(member)
+    return "; ".join(f"{what} on {names(some)}" for what, some in found.items())

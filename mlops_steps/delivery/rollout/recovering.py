@@ -12,7 +12,7 @@ from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.delivery.recovery import INTERRUPTED, observe, put_in_order
 from mlops_steps.delivery.restore import restore
-from mlops_steps.delivery.rollout.ends import End, in_doubt_error, names
+from mlops_steps.delivery.rollout.ends import End, in_doubt_error, live_on_each
 from mlops_steps.delivery.rollout.looking import limit_of, raise_worst
 from mlops_steps.delivery.rollout.members import Member, side_by_side
 from mlops_steps.delivery.rollout.progress import Rollout
@@ -52,7 +52,7 @@ def recover_all(
     todo = [one for one in members if one in back or (one.situation and one.situation.phase in unclear)]
     if not todo and rollout is None:
         with report.case("recover"):
-            console.good(f"nothing is pending on {first.target.stage}: {_summary(members)}")
+            console.good(f"nothing is pending on {first.target.stage}: {live_on_each(members)}")
         return
     with (
         signals.shielded(),
@@ -177,11 +177,3 @@ def _note(first: Member, rollout: Rollout | None, record: ReleaseRecord, console
         record.save(first.change.record_path)
     except ConfigError as error:
         console.warn(error.message)
-
-
-def _summary(members: Sequence[Member]) -> str:
-    found: dict[str, list[Member]] = {}
-    for member in members:
-        version = member.live.version if member.live else None
-        found.setdefault(f"bundle {version}" if version else "nothing", []).append(member)
-    return "; ".join(f"{what} on {names(some)}" for what, some in found.items())
