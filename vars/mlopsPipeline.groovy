@@ -20,6 +20,7 @@ void call(Map given = [:]) {
             booleanParam(name: 'RELEASE', defaultValue: true, description: 'Release when the tests have passed.')
             booleanParam(name: 'DRY_RUN', defaultValue: false,
                 description: 'Only say what the release would do: no question, no change of production.')
+            string(name: 'REASON', defaultValue: '', description: 'Why it was started; mlopsMonitor fills it in.')
         }
         stages {
             stage('Build and test') {
