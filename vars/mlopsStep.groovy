@@ -5,13 +5,17 @@ import groovy.json.JsonOutput
  * every decision is made in Python. Of the Map that `call` returns the documented keys are exit, verdict, bundle and
  * description.
  *
- * A file in vars/ has no fields of its own: Jenkins makes an instance of it for each file that uses it. What one step has
- * to know of another one is in `env`, which "Restart from Stage" copies to another build.
+ * A file in vars/ has no fields of its own: Jenkins makes an instance of it for each file that uses it. What one step
+ * has to know of another one is in `env`, which "Restart from Stage" copies to another build.
  */
 
 /** What is read once in a build, and once more after a restart of the controller. */
-class MlopsOnce {
+class MlopsOnce implements Serializable {
+
+    private static final long serialVersionUID = 1
+
     static String policy
+
 }
 
 /** The version of this library; mlops-steps on the agent has to be of the same one. */

@@ -3,7 +3,7 @@
  * (MLOPS_UNITS), what is left out says the Jenkinsfile (skip).
  */
 
-/** Each stage calls this: in a declarative pipeline a method of another name needs `script { }`, four lines in the log. */
+/** Each stage calls this: a declarative pipeline takes other methods in `script { }` only, four lines in the log. */
 void call(String what, Map settings) {
     switch (what) {
         case 'look':
