@@ -9,7 +9,9 @@ from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.quarantine import known_bad, lift
+from mlops_steps.delivery.rehearsal import warn_of_another
 from mlops_steps.delivery.restore import put_back
+from mlops_steps.delivery.snapshot import take_snapshot
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.verify import verify
 from mlops_steps.errors import CheckFailed, InternalError, Interrupted, MlopsError
@@ -26,6 +28,7 @@ def look(change: Change, version: str, deadline: Deadline) -> tuple[Live, Situat
         live = change.target.look(deadline, change.console, lambda live: evidence.is_canary(change, live))
         situation = evidence.before_release(change, live, version)
     _announce(change, live, situation, version)
+    warn_of_another(change, live)
     return live, situation
 
 
@@ -104,6 +107,8 @@ def go_forward(
     target, report, console, name = change.target, change.report, change.console, change.target.words.version
     if situation.phase is Phase.RESTORING:
         _fail_again(change, live, situation, version)
+    if situation.phase is Phase.NOTED:
+        take_snapshot(change, live, deadline)
     change.begin(version, live, situation.previous)
     rollout(change, live, deadline)
     change.verify()

@@ -102,7 +102,7 @@ def releases_of_models(looks: Sequence[Look]) -> dict[str, str]:
 
 
 def lines(looks: Sequence[Look]) -> list[Figure]:
-    """A line for each value that was measured at least twice, over the looks."""
+    """A line over the looks for each value that has changed."""
     begin = seconds(looks[0].at) if looks else 0.0
     points: dict[str, list[tuple[float, float]]] = {}
     limits: dict[str, str] = {}
@@ -113,13 +113,14 @@ def lines(looks: Sequence[Look]) -> list[Figure]:
                 limits[measure.name] = measure.limit
     found = []
     for name, values in points.items():
-        if len(values) < 2:
+        if len({value for _, value in values}) < 2:
             continue
         limit = f" Limits: {limits[name]}." if limits[name] else ""
         found.append(
             Figure(
                 name=f"monitor-{name}",
-                title=f"Monitored: {name}",
+                topic="monitored",
+                title=name,
                 about=f"{len(values)} looks; {values[0][1]:.4g} at first, {values[-1][1]:.4g} now.{limit}",
                 x="days since the first look",
                 y=name,

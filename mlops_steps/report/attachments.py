@@ -49,7 +49,7 @@ class Figure(_Part):
     """
 
     name: Line
-    topic: Literal["champion", "drift", "service", "other"] = "other"
+    topic: Literal["champion", "drift", "service", "monitored", "other"] = "other"
     kind: Literal["lines", "steps", "bars"] = "lines"
     title: Line
     about: Line

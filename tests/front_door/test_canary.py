@@ -102,6 +102,8 @@ def test_a_good_version_gets_all_calls_step_by_step(canary: ApiWorkspace) -> Non
     # What the API nodes report of the calls of users is counted, beside the comparison's own.
     assert int(properties["canary.50.errors.rows"]) > 160
     assert properties["canary.50.answers.value"] == "0"
+    assert int(str(properties["user_calls"])) > 20
+    assert properties["user_calls_failed"] == "0"
     assert (unit(canary)["phase"], unit(canary)["share"]) == ("live", 50.0)
     gates = canary.record["api_stages"]["prod"]["gates"]
     assert gates["canary 50 %: errors"]["verdict"] == "passed"
@@ -137,6 +139,9 @@ def test_a_worse_version_is_taken_back(
     assert canary.serving("api-prod") == on_prod("v1")
     assert unit(canary)["phase"] == "restored"
     assert not failed(answered)
+    properties = result.properties("api-release-prod")
+    assert int(properties["user_calls"]) > 0
+    assert properties["user_calls_failed"] == "0"
 
 
 def regression(api: ApiWorkspace, version: str, weight: float) -> None:
@@ -259,6 +264,7 @@ def test_calls_of_users_that_fail_take_a_version_back(canary: ApiWorkspace) -> N
         over.set()
         thread.join()
     assert result.code == 4, result.err
+    assert int(result.properties("api-release-prod")["user_calls_failed"]) > 0
     assert "errors: fails more often than the live version" in result.err
     assert canary.serving("api-prod") == on_prod("v1")
 

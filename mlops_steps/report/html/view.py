@@ -36,6 +36,7 @@ TOPICS = {
     "champion": "Candidate against champion",
     "drift": "Drift of each feature",
     "service": "How the service answers",
+    "monitored": "Monitored since",
     "other": "Other figures",
 }
 
