@@ -160,7 +160,6 @@ def _scenes() -> Iterator[Scene]:
     )
     yield Scene("recover", lambda context: recover.run(context, STAGE), 6 * 3 + 12, (0, 3, 5), World.cut_off, _restored)
     yield Scene(
-<<<<<<< HEAD
         "monitor",
         lambda context: monitor.run(context, STAGE),
         4 + 6 * 2 + 12,
@@ -169,7 +168,8 @@ def _scenes() -> Iterator[Scene]:
         _taken_back,
         clean=4,
         probation=True,
-=======
+    )
+    yield Scene(
         "api-package",
         lambda context: api_package.run(context, version=service.MADE),
         2,
@@ -192,7 +192,6 @@ def _scenes() -> Iterator[Scene]:
         reads,
         service.new_on_dev,
         lambda world, attempt, _case: service.tested(world, attempt),
->>>>>>> main
     )
     yield Scene(
         "api-release",
