@@ -2,6 +2,7 @@
 
     MlopsError                  3
     ├── CheckFailed             1
+    │   ├── NotApproved         1
     │   └── SomebodyElse        1
     ├── ConfigError             2
     ├── NodeError               3
@@ -103,6 +104,10 @@ class Refusal(NodeError):
     def __init__(self, message: str, status: int, *, next_step: str | None = None) -> None:
         super().__init__(message, next_step=next_step)
         self.status = status
+
+
+class NotApproved(CheckFailed):
+    """A wave of the release waits for an approval; what is live stays as it is."""
 
 
 class Busy(NodeError):

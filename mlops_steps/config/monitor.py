@@ -71,6 +71,11 @@ class LatencyLimits(Section):
 
     warn: Latency | None = Field(default=None, description="Mean response time that is a warning, such as 200ms.")
     act: Latency | None = Field(default=None, description="Mean response time that fails the step.")
+    p95_warn: Latency | None = Field(
+        default=None,
+        description="95th percentile of the live version's response times, on the slowest API node, that is a warning.",
+    )
+    p95_act: Latency | None = Field(default=None, description="95th percentile that fails the step.")
     calls: int = Field(default=100, ge=1, description="Fewest calls; of fewer nothing is concluded.")
 
 

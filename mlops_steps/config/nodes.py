@@ -221,6 +221,12 @@ class NodeSettings(InfraSettings):
         default=RolloutSettings(), description="How a release goes over the infrastructures of the stage."
     )
 
+    rollback_rehearsal: bool = Field(
+        default=False,
+        description="deploy goes back to the bundle that the release stage has, and forward again, with a smoke test "
+        "at each; release requires that.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: object) -> object:

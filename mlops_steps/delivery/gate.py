@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Bundle, ReleaseRecord
+from mlops_steps.delivery.rehearsal import is_rehearsed
 from mlops_steps.delivery.targets.archive_file import archive_file
 from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.dss import bundles
@@ -36,6 +37,11 @@ def tested_bundle(settings: Settings, record: ReleaseRecord, stage: str) -> Bund
         found = f"its tests there: {part.test.result} (bundle {part.test.bundle})" if part and part.test else "no tests"
         raise CheckFailed(
             f"bundle {record.bundle.id} has not passed its tests on stage {before} ({found}); {stage} is untouched",
+            next_step=f"run `mlops-steps deploy --stage {before}` and `mlops-steps test --stage {before}`",
+        )
+    if earlier.rollback_rehearsal and not is_rehearsed(record, before, record.bundle.id):
+        raise CheckFailed(
+            f"the way back from bundle {record.bundle.id} was not rehearsed on stage {before}; {stage} is untouched",
             next_step=f"run `mlops-steps deploy --stage {before}` and `mlops-steps test --stage {before}`",
         )
     return record.bundle

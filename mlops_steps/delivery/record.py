@@ -120,12 +120,19 @@ class Quarantined(Part):
     why: Message = ""
 
 
+class Rehearsal(Part):
+    """The way back from the bundle of ``outcome`` to the bundle ``old``, as it was proved on a stage."""
+
+    old: str = Field(max_length=200)
+    outcome: Outcome
+
+
 class Stage(Part):
     """What was done on one stage, unit by unit. Units are named by their infrastructure.
 
     ``gates`` is what the gates of `release` measured before the stage was changed, by name. ``forced``: the last
     release was during a freeze, or of a quarantined version. ``quarantined``: the version that was rolled back last.
-    ``plan``: the last one that was made of a release to this stage.
+    ``plan``: the last one that was made of a release to this stage. ``rehearsal``: the way back was proved here.
     """
 
     plan: NotedPlan | None = None
@@ -133,6 +140,7 @@ class Stage(Part):
     forced: Forced | None = None
     quarantined: Quarantined | None = None
     test: Outcome | None = None
+    rehearsal: Rehearsal | None = None
     gates: dict[str, Measured] = Field(default_factory=dict, max_length=500)
     units: dict[str, Unit] = Field(default_factory=dict)
     #: The last release in waves, where the stage has several infrastructures.
@@ -147,6 +155,11 @@ class Stage(Part):
         """Whether a restore is pending on one of the units, or a release in waves was interrupted."""
         interrupted = self.rollout is not None and self.rollout.unfinished
         return interrupted or any(unit.pending for unit in self.units.values())
+
+    @property
+    def before(self) -> list[str]:
+        """What was live on each infrastructure before the last change; ``nothing`` where nothing was."""
+        return [(unit.previous.version if unit.previous else None) or "nothing" for unit in self.units.values()]
 
     def summary(self, version: str | None) -> str | None:
         """What is live, in a few words; ``None`` when this stage has nothing to do with the version."""

@@ -9,6 +9,7 @@ from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.quarantine import known_bad, lift
+from mlops_steps.delivery.rehearsal import warn_of_another
 from mlops_steps.delivery.restore import put_back
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.verify import verify
@@ -26,6 +27,7 @@ def look(change: Change, version: str, deadline: Deadline) -> tuple[Live, Situat
         live = change.target.look(deadline, change.console, lambda live: evidence.is_canary(change, live))
         situation = evidence.before_release(change, live, version)
     _announce(change, live, situation, version)
+    warn_of_another(change, live)
     return live, situation
 
 

@@ -71,8 +71,10 @@ def errors(found: list[EndpointActivity], limits: ErrorLimits) -> list[Finding]:
     return findings
 
 
-def errors_of_users(now: Traffic, before: Look | None, version: str | None, limits: ErrorLimits) -> list[Finding]:
-    """The share of the users' calls that the live version has failed since the last look, by the API nodes."""
+def of_users(
+    now: Traffic, before: Look | None, version: str | None, errors: ErrorLimits, latency: LatencyLimits
+) -> list[Finding]:
+    """What the users' calls of the live version got since the last look, by the API nodes: failures, response times."""
     earlier = Traffic(Counter(before.calls), Counter(before.errors)) if before else Traffic(Counter(), Counter())
     if any(now.calls[name] < count for name, count in earlier.calls.items()):
         earlier = Traffic(Counter(), Counter())  # a node was started anew, and counts from nothing
@@ -80,9 +82,30 @@ def errors_of_users(now: Traffic, before: Look | None, version: str | None, limi
     calls, failed = since.calls[version or ""], since.errors[version or ""]
     name = "errors of the live version"
     when = "since the last look" if before else "since the API nodes were started"
-    if version is None or calls < limits.calls:
-        return [_skipped(name, f"{calls} calls of users {when}; {limits.calls} are required", limits)]
-    return [_share(name, failed / calls, f"of {calls} calls of users {when}", limits)]
+    told = f"{calls} calls of users {when}"
+    slow = [] if version is None else _percentiles(now, version, calls, told, latency)
+    if version is None or calls < errors.calls:
+        return [_skipped(name, f"{told}; {errors.calls} are required", errors), *slow]
+    return [_share(name, failed / calls, f"of {told}", errors), *slow]
+
+
+def _percentiles(traffic: Traffic, version: str, calls: int, told: str, limits: LatencyLimits) -> list[Finding]:
+    """The 95th percentile of the latest response times on the slowest API node, where the nodes tell it by version."""
+    words = limits_in_words(*(None if one is None else f"{one:g} ms" for one in (limits.p95_warn, limits.p95_act)))
+    slowest: dict[str, float] = {}
+    for ((_node, endpoint), of), times in traffic.times.items():
+        if of == version and 0.95 in times:
+            slowest[endpoint] = max(slowest.get(endpoint, 0.0), 1000 * times[0.95])
+    found = []
+    for endpoint, value in sorted(slowest.items()):
+        name = f"95th percentile of {endpoint}"
+        if calls < limits.calls:
+            found.append(Finding(name, Level.SKIPPED, f"{told}; {limits.calls} are required", limit=words))
+            continue
+        level = above(value, limits.p95_warn, limits.p95_act)
+        message = f"{value:.1f} ms on the slowest API node, by the latest of {told}"
+        found.append(Finding(name, level, message, round(value, 3), words))
+    return found
 
 
 def _share(name: str, rate: float, of: str, limits: ErrorLimits) -> Finding:

@@ -178,7 +178,7 @@ def _service(settings: Settings, stage: str, record: ReleaseRecord, seen: Seen, 
             return found
         if traffic is not None:
             before = next((look for look in reversed(seen.past) if look.calls), None)
-            found += live_service.errors_of_users(traffic, before, live.version, monitor.errors)
+            found += live_service.of_users(traffic, before, live.version, monitor.errors, monitor.latency)
             after = users_traffic(settings, known, deployment.deployed) or traffic
             seen.calls, seen.errors = dict(after.calls), dict(after.errors)
         found += measured(

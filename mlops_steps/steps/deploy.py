@@ -7,6 +7,7 @@ from mlops_steps.delivery import evidence, gate, policing
 from mlops_steps.delivery.change import Change, superseded
 from mlops_steps.delivery.exclusive import all_claimed, claimed, stage_lock
 from mlops_steps.delivery.record import ReleaseRecord, load_for
+from mlops_steps.delivery.rehearsal import is_rehearsed, rehearse
 from mlops_steps.delivery.rollout.each import on_each
 from mlops_steps.delivery.rollout.looking import limit_of
 from mlops_steps.delivery.rollout.members import Member, open_members
@@ -54,6 +55,8 @@ def run(context: Context, stage: str, *, bundle: str | None = None, infra: str |
         change = Change(target, report, console, record, settings.record)
         deadline = Deadline(settings.deploy.timeout)
         with context.signals.handled() as signals, claimed(target, console, deadline):
+            if _rehearse(change, bundle, signals):
+                deadline = Deadline(settings.deploy.timeout)
             _deploy(change, bundle, is_release_stage, deadline, signals)
 
 
@@ -66,6 +69,7 @@ def _deploy_to_each(context: Context, stage: str, record: ReleaseRecord, bundle:
                 gate.check_same_archive(members[0].target, record.bundle, console, settings.package.timeout)
 
         def one(member: Member) -> str:
+            _rehearse(member.change, bundle, member.signals)
             deadline = Deadline(settings.deploy.timeout)
             _deploy(member.change, bundle, is_release_stage, deadline, member.signals)
             return f"bundle {bundle} is live on {member.infra}"
@@ -75,9 +79,32 @@ def _deploy_to_each(context: Context, stage: str, record: ReleaseRecord, bundle:
             on_each(members, one, "deployment", signals, report, console)
 
 
-def _deploy(change: Change, bundle: str, is_release_stage: bool, deadline: Deadline, signals: Interrupts) -> None:
+def _rehearse(change: Change, bundle: str, signals: Interrupts) -> bool:
+    """Proves the way back to what the release stage has; whether the stage asks for that, and it was not done yet."""
+    settings, stage, record = change.target.settings, change.target.stage, change.record
+    if not settings.stage(stage).rollback_rehearsal or record.bundle is None or record.bundle.id != bundle:
+        return False
+    if is_rehearsed(record, stage, bundle):
+        change.console.line(f"the way back from bundle {bundle} was rehearsed on {stage} already")
+        return False
+
+    def deploy(version: str, case: str) -> None:
+        _deploy(change, version, False, Deadline(settings.deploy.timeout), signals, case)
+
+    rehearse(change, record.bundle, deploy, signals)
+    return True
+
+
+def _deploy(
+    change: Change,
+    bundle: str,
+    is_release_stage: bool,
+    deadline: Deadline,
+    signals: Interrupts,
+    case: str = "deploy",
+) -> None:
     target, console = change.target, change.console
-    with change.report.case("deploy"):
+    with change.report.case(case):
         with target.within(deadline):
             live = target.look(deadline, console) if is_release_stage else target.observe()
         superseded(change, live)

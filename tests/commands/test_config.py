@@ -192,6 +192,7 @@ class TestSchema:
         assert set(schema["$defs"]["NodeSettings"]["properties"]) == {
             "url", "strategy", "infra", "deployment", "verify", "client_certificate", "client_key", "api_key_file",
             "nodes", "infras", "rollout", "mapping", "variables", "scenarios", "triggers",
+            "rollback_rehearsal",
         }  # fmt: skip
         for name, definition in schema["$defs"].items():
             assert definition["additionalProperties"] is False, name

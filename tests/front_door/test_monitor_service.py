@@ -59,6 +59,10 @@ def test_calls_of_users_are_counted_from_look_to_look(live: ApiWorkspace) -> Non
     assert after["errors of the live version"] == ("good", 0.1)
     assert after["response time of score"][0] == "good"
     assert looks(live)[-1].live == {"version": "v1"}
+    (level, value) = after["95th percentile of score"]
+    assert level == "good"
+    assert value is not None
+    assert 0 < value < 20_000
     call(live, 14, 6)
     assert look(live)["errors of the live version"] == ("warn", 0.3)
     call(live, 8, 12)
@@ -66,6 +70,9 @@ def test_calls_of_users_are_counted_from_look_to_look(live: ApiWorkspace) -> Non
     assert look(live)["errors of the live version"] == ("skipped", None)
     live.configure(monitor={**LIMITS, "latency": {"act": "0.001ms", "calls": 10}})
     assert look(live, 1)["response time of score"][0] == "act"
+    live.configure(monitor={**LIMITS, "latency": {"p95_warn": "0.001ms", "calls": 10}})
+    call(live, 20, 0)
+    assert look(live)["95th percentile of score"][0] == "warn"
 
 
 def test_without_keys_of_the_api_nodes_unified_monitoring_counts(live: ApiWorkspace) -> None:

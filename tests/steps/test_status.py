@@ -55,6 +55,7 @@ def test_tests_count_on_the_stage_itself_and_on_those_before_it(
 
 class AnyTarget:
     deployer = None
+    words = None
 
 
 @pytest.mark.parametrize(

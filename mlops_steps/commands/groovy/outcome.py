@@ -191,11 +191,9 @@ def _state(record: ReleaseRecord, request: Request, last: dict[str, str]) -> str
     kind: Kind = "api service" if request.step.of_service else "bundle"
     archive = record.package if request.step.of_service else record.bundle
     part = record.stage(request.stage or "", kind)  # this record is not written any more
-    units = part.units.values()
-    before = [(unit.previous.version if unit.previous else None) or "nothing" for unit in units]
     version = (archive.id if isinstance(archive, Bundle) else archive.version) if archive else ""
     live = last.get("live") or part.summary(version) or ""
-    found = {"version": version, "before": ", ".join(dict.fromkeys(before)), "live": live}
+    found = {"version": version, "before": ", ".join(dict.fromkeys(part.before)), "live": live}
     return json.dumps({name: one_line(text, _LONGEST) for name, text in found.items()})
 
 

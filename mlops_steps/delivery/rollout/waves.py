@@ -14,7 +14,7 @@ from mlops_steps.delivery.rollout.ends import End, conclude
 from mlops_steps.delivery.rollout.members import Ended, Member, side_by_side
 from mlops_steps.delivery.rollout.progress import Rollout, State
 from mlops_steps.delivery.rollout.restoring import restore_all, restore_one, to_be_restored
-from mlops_steps.errors import CheckFailed, ConfigError, InternalError, MlopsError
+from mlops_steps.errors import CheckFailed, ConfigError, InternalError, MlopsError, NotApproved
 from mlops_steps.report.model import Case, Outcome, Report
 from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
@@ -79,7 +79,7 @@ class Waves:
                     if number < count:
                         self._soak(number, count)
             except (Exception, Stop) as failure:
-                known = failure if isinstance(failure, (MlopsError, Stop)) else InternalError.of(failure)
+                known = failure if isinstance(failure, (MlopsError, Stop, _WaveFailed)) else InternalError.of(failure)
                 with self.signals.shielded():
                     self._put_back(known)
             with self.signals.shielded():
@@ -136,7 +136,7 @@ class Waves:
                 self.console.line(f"wave {number} of {count} approved by {approval.by}")
                 rollout.reach("under way")
                 return True
-            raise _NotApproved(
+            raise NotApproved(
                 f"{self.stage}: wave {number} of {count} waits for an approval; what is live stays as it is",
                 next_step=f"`mlops-steps approve --stage {self.stage} --by NAME`, then the release again",
             )
@@ -220,15 +220,17 @@ class Waves:
 
     # ---- the way back
 
-    def _put_back(self, failure: MlopsError | Stop) -> None:
+    def _put_back(self, failure: MlopsError | Stop | _WaveFailed) -> None:
         """Restores what was changed, as ``on_failure`` says, and raises the error that says how it ended."""
-        if isinstance(failure, _NotApproved) or self.part.rollout is None:
+        if isinstance(failure, NotApproved) or self.part.rollout is None:
             raise failure
         rollout = self.rollout
         wave = failure if isinstance(failure, _WaveFailed) else None
         errors = {one.member.infra: one.error for one in wave.failed if one.error} if wave else {}
         own = [error for error in errors.values() if not isinstance(error, Stop)]
-        cause: MlopsError | Stop = (wave.stop or own[0]) if wave and (wave.stop or own) else failure
+        cause = (wave.stop or own[0]) if wave and (wave.stop or own) else failure
+        if isinstance(cause, _WaveFailed):
+            cause = InternalError.of(cause)  # nothing stops an infrastructure but a signal, or one that has failed
         first = next((one.member.place for one in wave.failed if one.error is cause), "") if wave else ""
         why = f"interrupted by {cause}" if isinstance(cause, Stop) else cause.message
         why = f"{first}: {why}" if first else why
@@ -281,11 +283,7 @@ class Waves:
             member.report.set(live=end.live if end else None)
 
 
-class _NotApproved(CheckFailed):
-    """A wave waits for an approval: nothing is to be restored."""
-
-
-class _WaveFailed(MlopsError):
+class _WaveFailed(Exception):
     """What has failed in a wave, and the signal that stopped it."""
 
     def __init__(self, failed: Sequence[Ended], stop: Stop | None) -> None:
