@@ -56,12 +56,44 @@ class GateSettings(Section):
 class ScoredRows(GateSettings):
     """Gates that look at rows which the model has scored: a dataset of the deployed project."""
 
-    dataset: ObjectName = Field(description="Dataset with the scored rows, in the deployed project.")
+    steps: list[AnyGateStep] = Field(  # type: ignore[assignment]
+        default=["test"], min_length=1, description=_BOTH + " With an endpoint: api-test, api-release, or both."
+    )
+    dataset: ObjectName = Field(
+        description="Dataset with the scored rows, in the deployed project; with an endpoint, in the project on the "
+        "Design node."
+    )
+    endpoint: ObjectName | None = Field(
+        default=None,
+        description="Endpoint of the API service that scores the rows: its answers are the columns prediction and "
+        "proba_<class>.",
+    )
     scenario: Id | None = Field(default=None, description="Scenario that scores the rows; it is run first.")
     label: ObjectName = Field(description="Column with the true class or value.")
     positive: str = Field(default="1", description="The positive class, as it stands in the column of labels.")
     rows: int = Field(default=200, ge=20, le=10_000_000, description="Fewest rows; fewer are inconclusive.")
     confidence: float = Field(default=0.95, ge=0.5, le=0.999, description="Confidence of the intervals.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_by_endpoint(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("endpoint") and not values.get("steps"):
+            return {
+                **values,
+                "steps": ["api-test", "api-release"] if values.get("gate") == "champion" else ["api-test"],
+            }
+        return values
+
+    @model_validator(mode="after")
+    def _scored_where_it_is_measured(self) -> ScoredRows:
+        of_service = [step.startswith("api-") for step in self.steps]
+        if self.endpoint and not all(of_service):
+            raise ValueError("with an endpoint, steps may be api-test and api-release only")
+        if self.endpoint and self.scenario:
+            raise ValueError("endpoint and scenario exclude each other: one of them scores the rows")
+        if not self.endpoint and any(of_service):
+            raise ValueError("must name the endpoint that scores the rows in api-test and api-release")
+        return self
 
 
 class MetricGate(GateSettings):
@@ -85,7 +117,11 @@ class ChampionGate(ScoredRows):
     """The candidate against the version that is live on the release stage, on the same rows."""
 
     gate: Literal["champion"] = Field(description="Kind of the gate.")
-    steps: list[GateStep] = Field(default=["test", "release"], min_length=1, description=_BOTH)
+    steps: list[AnyGateStep] = Field(
+        default=["test", "release"],
+        min_length=1,
+        description=_BOTH + " With an endpoint: api-test, api-release, or both.",
+    )
     metric: ComparedMetric = Field(description="Metric that is compared.")
     key: ObjectName = Field(description="Column that identifies a row in both datasets.")
     prediction: ObjectName | None = Field(default=None, description="Column with the predicted class or value.")

@@ -134,6 +134,9 @@ class PolicySettings(Section):
     canary: bool | None = Field(
         default=None, description="A version of the API service is released step by step, by a canary."
     )
+    service_tests: bool | None = Field(
+        default=None, description="`api.release.tests` may not be off: a version must have passed `api-test` before."
+    )
     may_force: list[Person] | None = Field(
         default=None,
         max_length=200,

@@ -29,6 +29,11 @@ class Answer:
     at: str | None = None
     among: Sequence[str] = ()
 
+    @classmethod
+    def of(cls, by: str | None, sha256: str | None, at: str | None, among: str | None) -> Answer | None:
+        """The answer that the options of a step give, ``among`` with commas; ``None``: it is only to be checked."""
+        return cls(by, sha256, at, [name for name in (among or "").split(",") if name]) if by else None
+
 
 def reference(record: ReleaseRecord) -> str | None:
     """What a question about the record's archives is about: one SHA-256, or one that stands for several.
@@ -57,14 +62,16 @@ def check_approved(
     build: Build,
     stage: str,
     kind: Kind,
-    infra: str,
     answer: Answer | None,
 ) -> None:
     """Returns when the record says who approved the release of its archive to the stage; ``answer`` is noted first.
 
-    ``automation: full`` requires no approval, ``manual`` has none: a person releases by hand. Raises
-    :class:`CheckFailed` when the approval that is required is missing, or is not of one who may approve.
+    An approval is one of an archive (by its SHA-256) for a stage in a build: for another archive, or in another build,
+    somebody must be asked again. ``automation: full`` requires no approval, ``manual`` has none: a person releases by
+    hand. Raises :class:`CheckFailed` when the approval that is required is missing, or is not of one who may approve,
+    :class:`ConfigError` for an unknown stage.
     """
+    infra = str(settings.stage(stage).infra) if kind == "bundle" else settings.api.stage(stage).infra
     this = build.url or build.number
     record = load_for(settings.record, settings.project)
     policy = resolve(settings)

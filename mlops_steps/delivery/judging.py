@@ -12,11 +12,10 @@ from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import before_release
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import Bundle, load_for
-from mlops_steps.delivery.targets.base import Live, Target
+from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.delivery.unit import Measured
-from mlops_steps.dss.session import Dss
 from mlops_steps.errors import CheckFailed, NodeError
 from mlops_steps.report.model import Case, Report
 from mlops_steps.report.model import Outcome as CaseOutcome
@@ -120,7 +119,7 @@ def judge_release(change: Change, target: BundleTarget, bundle: Bundle, deadline
     part = change.record.stages.get(before.name) if before else None
     known = part.test.gates if part and part.test else {}
     results = _measure(change, target, bundle, live, gates, known)
-    _note(change, measured(results))
+    note(change, measured(results))
     raise_for(results, change.report, f"bundle {bundle.id}", target.stage)
     compares = [gate for gate in gates if gate.gate in ("champion", "custom")]
     return Judged(tuple(f"gate {gate.name}" for gate in compares), live.version)
@@ -138,7 +137,7 @@ def _measure(
     settings, report, console = target.settings, change.report, change.console
     found = {gate.name: _taken_over(gate, known.get(gate.name), live, settings, target.stage) for gate in gates}
     if change.dry_run:
-        found |= {gate.name: found[gate.name] or _not_run(gate) for gate in gates}
+        found |= {gate.name: found[gate.name] or not_run(gate) for gate in gates}
     note_cases([result for result in found.values() if result], settings, report, console)
     rest = [gate for gate in gates if found[gate.name] is None]
     if rest:
@@ -172,7 +171,7 @@ def _taken_over(gate: Any, known: Measured | None, live: Live, settings: Setting
     )
 
 
-def _not_run(gate: Any) -> GateResult | None:
+def not_run(gate: Any) -> GateResult | None:
     """A dry run runs no scenario, and no function of the team's."""
     from mlops_steps.gates.model import GateResult, GateVerdict
 
@@ -212,40 +211,7 @@ def _samples(target: BundleTarget, bundle: Bundle, live: Live, gates: Sequence[A
         yield Samples(candidate, target.deployer, lambda: champion)
 
 
-def judge_service(
-    settings: Settings, step: str, stage: str, version: str, deployer: Dss, report: Report, console: Console
-) -> list[GateResult]:
-    """Measures the gates of a step of the API service on a version of it."""
-    gates = gates_of(settings, step)
-    if not gates:
-        return []
-    from mlops_steps.gates.samples import ServiceSamples, Version
-
-    return judge(
-        gates, settings, ServiceSamples(Version(version, stage, deployer, settings.project), deployer), report, console
-    )
-
-
-def judge_service_release(change: Change, target: Target, version: str, deployer: Dss) -> None:
-    """Measures the gates of `api-release`, before anything is changed; a dry run calls no function of the team's.
-
-    What an earlier attempt has begun is not judged again. Raises :class:`CheckFailed` when a gate does not let the
-    version through.
-    """
-    settings, report = target.settings, change.report
-    if change.pending:
-        return
-    if change.dry_run:
-        gates = gates_of(settings, "api-release")
-        note_cases([found for gate in gates if (found := _not_run(gate))], settings, report, change.console)
-        return
-    results = judge_service(settings, "api-release", target.stage, version, deployer, report, change.console)
-    if results:
-        _note(change, measured(results))
-        raise_for(results, report, f"version {version}", target.stage)
-
-
-def _note(change: Change, found: dict[str, Measured]) -> None:
+def note(change: Change, found: dict[str, Measured]) -> None:
     """Writes into the record what was measured, and nothing of a change that has not begun."""
     stage, kind = change.target.stage, change.target.words.kind
     change.record.stage(stage, kind).gates = found

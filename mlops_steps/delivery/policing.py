@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from mlops_steps.config import Settings
 from mlops_steps.delivery.record import Build, Forced, ReleaseRecord, Stage
@@ -19,9 +20,10 @@ from mlops_steps.system.console import Console
 def check_gates(settings: Settings, policy: Policy) -> None:
     """Raises :class:`ConfigError` when a gate that the policy requires is missing, or skips what is inconclusive."""
     line = policy.line("required_gates")
+    of_service = not settings.stages()  # else a gate of the service alone is none of the bundle
     problems = []
     for kind in policy.required_gates:
-        found = [gate for gate in settings.gates if gate.gate == kind]
+        found = [gate for gate in settings.gates if gate.gate == kind and (of_service or _of_bundles(gate))]
         if not found:
             problems.append(f"gates: no gate {kind}, which policy.required_gates requires ({line.why})")
         elif all(gate.inconclusive == "skip" for gate in found):
@@ -35,6 +37,10 @@ def check_gates(settings: Settings, policy: Policy) -> None:
             details=problems[1:],
             next_step="add the gate to mlops.yml; `mlops-steps policy` shows all that applies",
         )
+
+
+def _of_bundles(gate: Any) -> bool:
+    return any(step in ("test", "release") for step in gate.steps)
 
 
 def check_scenarios(policy: Policy, stage: str, count: int) -> None:
@@ -86,6 +92,7 @@ def check_release(
         part = record.stage(stage, kind)
         if kind == "api service":
             _check_canary(settings, policy)
+            _check_service_tests(settings, policy)
         _check_soak(settings, record, policy, stage, kind)
         if not dry_run:
             _check_approval(policy, record, part, build, stage, kind, report)
@@ -172,6 +179,16 @@ def _check_soak(settings: Settings, record: ReleaseRecord, policy: Policy, stage
             f"no release to {stage} before {soaked:{TIME}}: policy.soak is {line.shown} ({line.why}), and the tests on "
             f"{before} ended at {ended}; {stage} is untouched",
             next_step="run the step again then",
+        )
+
+
+def _check_service_tests(settings: Settings, policy: Policy) -> None:
+    """Raises :class:`ConfigError` when the release needs no passed tests, where the policy requires them."""
+    if policy.service_tests and settings.api.release.tests == "off":
+        raise ConfigError(
+            f"{settings.place('api', 'release', 'tests')} is off, but policy.service_tests requires that `api-test` "
+            f"has passed ({policy.line('service_tests').why})",
+            next_step="set api.release.tests: required",
         )
 
 

@@ -88,17 +88,19 @@ def activity(deployer: Dss, deployment_id: str) -> list[EndpointActivity]:
         return sorted(found, key=lambda one: one.endpoint)
 
 
-def users_traffic(settings: Settings, nodes: Sequence[ApiNodeSettings], service: str) -> Traffic | None:
+def users_traffic(
+    settings: Settings, nodes: Sequence[ApiNodeSettings], service: str, limit: float | None = None
+) -> Traffic | None:
     """The traffic on all nodes together; ``None`` where one has no key of its administration, or reports nothing.
 
-    Raises nothing for a node that does not answer: it is logged.
+    ``limit``: seconds for each node. Raises nothing for a node that does not answer: it is logged.
     """
     if not nodes or not all(node.admin_key for node in nodes):
         return None
     found = Traffic(Counter(), Counter())
     for node in nodes:
         try:
-            with _connect(settings, node) as dss, dss.within(Deadline(pace().look)):
+            with _connect(settings, node) as dss, dss.within(Deadline(limit or pace().look)):
                 with dss.asking("read the metrics of the API node"):
                     for endpoint, version, counts, times in _generations(dss.client.get_metrics(), service):
                         calls = counts["calls"] - counts["forcedCalls"]

@@ -12,6 +12,8 @@ from mlops_steps.system.text import nearest
 
 #: Rows that are read at most: statistics change little beyond, and memory must not grow with a dataset.
 MOST_ROWS = 200_000
+#: The types of DSS that hold numbers.
+NUMBERS = frozenset({"tinyint", "smallint", "int", "bigint", "float", "double"})
 
 
 def columns_of(dss: Dss, project_key: str, dataset: str) -> list[str]:
@@ -47,3 +49,24 @@ def read(
         finally:
             rows.close()
     return values
+
+
+def typed(dss: Dss, project_key: str, dataset: str, most: int = MOST_ROWS) -> dict[str, list[Any]]:
+    """The values of all columns, numbers as numbers where the schema has numbers; otherwise as :func:`read`."""
+    with dss.asking(f"read the schema of dataset {dataset} of project {project_key}"):
+        schema = dss.client.get_project(project_key).get_dataset(dataset).get_schema()
+        types = {str(column["name"]): str(column.get("type")) for column in expect(schema["columns"], list, "it")}
+    found = read(dss, project_key, dataset, list(types), most)
+    return {
+        name: [_number(value) for value in found[name]] if types[name] in NUMBERS else found[name] for name in types
+    }
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        found = float(value)
+    except ValueError:
+        return value
+    return int(found) if found.is_integer() else found

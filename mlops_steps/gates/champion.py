@@ -35,7 +35,7 @@ def measure(gate: ChampionGate, samples: Samples, deadline: Deadline) -> GateRes
     if champion is None:
         return GateResult(GateVerdict.SKIPPED, "first release: there is no champion to compare with")
     if champion.bundle == samples.candidate.bundle:
-        return GateResult(GateVerdict.SKIPPED, f"bundle {champion.bundle} is the champion itself")
+        return GateResult(GateVerdict.SKIPPED, f"{champion.word} {champion.bundle} is the champion itself")
     labels, new, live = _pairs(gate, samples, champion, deadline)
     source = f"dataset {gate.dataset}: {samples.candidate} against {champion}"
     if len(labels) < gate.rows:

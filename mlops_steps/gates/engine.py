@@ -50,7 +50,7 @@ def _run(gate: Gate, settings: Settings, samples: Samples) -> GateResult:
     began = time.monotonic()
     deadline = Deadline(gate.timeout)
     try:
-        found = _within(deadline, partial(_measure, gate, settings, samples, deadline))
+        found = _within(deadline, partial(_measure, gate, settings, samples.of(gate), deadline))
     except MlopsError as error:
         found = GateResult(
             GateVerdict.UNMEASURED,

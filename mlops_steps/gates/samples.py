@@ -15,15 +15,19 @@ from mlops_steps.system.waiting import Deadline
 
 @dataclass(frozen=True)
 class Version:
-    """A deployed version of the project: its bundle, and the node and project key under which it runs."""
+    """A deployed version: its bundle, or version of the API service, and the node and project key of it.
+
+    ``word`` is what comes before its id, for people.
+    """
 
     bundle: str
     stage: str
     node: Dss
     project_key: str
+    word: str = "bundle"
 
     def __str__(self) -> str:
-        return f"bundle {self.bundle} on {self.stage}"
+        return f"{self.word} {self.bundle} on {self.stage}"
 
 
 @dataclass
@@ -51,6 +55,10 @@ class Samples:
             if not self._champion:
                 self._champion.append(self.find_champion())
             return self._champion[0]
+
+    def of(self, gate: Any) -> Samples:  # noqa: ARG002
+        """What this gate looks at."""
+        return self
 
     def read(
         self,
@@ -92,21 +100,3 @@ class Samples:
             if not done.passed and done.outcome != "WARNING":
                 raise CheckFailed(f"scenario {scenario} of {version}: {done.outcome}: {done.message}")
             self._scored.add((version.stage, scenario))
-
-
-class ServiceSamples(Samples):
-    """What a gate of an API service is given in their place: the service has no datasets."""
-
-    def read(
-        self,
-        version: Version,
-        dataset: str,
-        columns: Sequence[str],  # noqa: ARG002
-        deadline: Deadline,  # noqa: ARG002
-        scenario: str | None = None,  # noqa: ARG002
-    ) -> dict[str, list[Any]]:
-        """Raises :class:`CheckFailed`."""
-        raise CheckFailed(
-            f"dataset {dataset} cannot be read: {version} is of an API service, which has no datasets",
-            next_step="measure it in the steps test and release, or ask the API nodes",
-        )

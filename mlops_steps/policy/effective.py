@@ -73,6 +73,11 @@ class Policy:
         return bool(self.line("canary").value)
 
     @property
+    def service_tests(self) -> bool:
+        """Whether a version of the API service must have passed its tests on the stage before."""
+        return bool(self.line("service_tests").value)
+
+    @property
     def may_force(self) -> list[str]:
         """Who may release during a freeze; empty: nobody."""
         return list(self.line("may_force").value)

@@ -110,6 +110,7 @@ KEYS = (
         lambda value: duration(value) if value else "0",
     ),
     _switch("canary"),
+    _switch("service_tests"),
     Key(
         "may_force",
         _by([ANYBODY], [ANYBODY], [ANYBODY], []),

@@ -79,8 +79,10 @@ def run(
         if recorder:
             path = current_folder() / str(record)
             document.write(path, recorder.shapes)
+            context.report.set(shapes_file=str(path))
             console.line(f"shapes of the answers: {path}; read it before you give it to anybody")
         accepted.note(settings, site.name, site.node.version, findings)
+        context.report.set(accepted_file=str(accepted.path_of(settings)))
         _conclude(context, site, findings, cleaned)
 
 

@@ -20,12 +20,7 @@ def run(
     ``sha256`` is that of the archive that was approved (the record's, unless it is given), ``at`` the UTC time,
     ``among`` whom Jenkins has put the question to (users and groups, with commas).
 
-    An approval is one of an archive (by its SHA-256) for a stage in a build: for another archive, or in another build,
-    somebody must be asked again. Raises :class:`CheckFailed` when the approval that is required is missing, or is not
-    of one who may approve.
+    Raises as :func:`~mlops_steps.delivery.approving.check_approved` does.
     """
-    settings = context.settings
-    infra = settings.api.stage(stage).infra
-    asked = [name for name in (among or "").split(",") if name]
-    answer = Answer(by, sha256, at, asked) if by else None
-    check_approved(settings, context.report, context.console, context.build, stage, "api service", infra, answer)
+    answer = Answer.of(by, sha256, at, among)
+    check_approved(context.settings, context.report, context.console, context.build, stage, "api service", answer)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.exclusive import claimed, infra_lock
-from mlops_steps.delivery.judging import judge_service_release
+from mlops_steps.delivery.judging_services import judge_service_release
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.policing import check_release
 from mlops_steps.delivery.quarantine import check_quarantine
@@ -19,6 +19,7 @@ from mlops_steps.delivery.rollout.canary import Canary, Compare, compare_only
 from mlops_steps.delivery.service_gate import check_same_package, open_service, tested_package
 from mlops_steps.delivery.targets.api_deployer import ApiDeployerTarget
 from mlops_steps.delivery.targets.base import Live
+from mlops_steps.delivery.users_calls import users_counted
 from mlops_steps.dss.api_deployer import ServiceDeployment
 from mlops_steps.dss.api_node import connect_api_node
 from mlops_steps.dss.api_traffic import users_traffic
@@ -65,14 +66,17 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
             check_quarantine(change, target, package.version, package.project_commit, force, context.build)
             with report.case("archive"):
                 check_same_package(target, package, console)
-            judge_service_release(change, target, package.version, target.deployer)
+            judge_service_release(change, target, package.version)
             if dry_run:
                 live, _ = look(change, package.version, deadline)
                 if release_settings.strategy == "canary":
                     _canary(context, stack, target, live)
                 console.line("dry run: nothing was changed")
                 return
-            with claimed(target, console, deadline):
+            with (
+                claimed(target, console, deadline),
+                users_counted(target, report, console, context.signals),
+            ):
                 live, situation = look(change, package.version, deadline)
                 # What was given up is restored, and what is live stays, whatever the canary's configuration says.
                 begins = situation.phase not in (Phase.RESTORING, Phase.LIVE)

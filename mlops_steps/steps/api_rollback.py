@@ -7,6 +7,7 @@ from mlops_steps.delivery.exclusive import claimed, infra_lock
 from mlops_steps.delivery.going_back import go_back
 from mlops_steps.delivery.record import load_for
 from mlops_steps.delivery.service_gate import open_service, recorded_package
+from mlops_steps.delivery.users_calls import users_counted
 from mlops_steps.dss import api_services
 from mlops_steps.steps.context import Context
 from mlops_steps.system.waiting import Deadline
@@ -29,6 +30,7 @@ def run(context: Context, stage: str, *, to: str | None = None, allow_again: boo
         with (
             open_service(settings, stage, recorded_package(settings, record), deadline) as target,
             claimed(target, console, deadline),
+            users_counted(target, report, console, context.signals),
         ):
             change = Change(target, report, console, record, settings.record, blames=not allow_again)
             with target.within(deadline):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mlops_steps.config.api import ApiNodeSettings
 from mlops_steps.config.api_load import LoadSettings
-from mlops_steps.delivery import judging
 from mlops_steps.delivery.exclusive import infra_lock
+from mlops_steps.delivery.judging import measured
+from mlops_steps.delivery.judging_services import judge_service
 from mlops_steps.delivery.noted import noted_test
 from mlops_steps.delivery.record import ReleaseRecord, load_for
 from mlops_steps.delivery.service_gate import open_service, recorded_package
@@ -122,8 +123,8 @@ def _test(
         elif load and sent:
             limits = run_load(settings, load, report, console, service, nodes, version, sent)
             test.gates = {f"load {limit.name}": _measured(limit, target.stage, load) for limit in limits}
-        own = judging.judge_service(settings, "api-test", target.stage, version, target.deployer, report, console)
-        test.gates = {**test.gates, **judging.measured(own)}
+        own = judge_service(target, "api-test", version, report, console)
+        test.gates = {**test.gates, **measured(own)}
     tests = [case for case in report.cases[before:] if case.outcome is not CaseOutcome.SKIPPED]
     if not tests:
         raise CheckFailed(

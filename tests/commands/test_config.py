@@ -271,11 +271,13 @@ class TestDocumentation:
 
     def test_the_gates_of_the_examples_are_valid(self, tmp_path: Path) -> None:
         text = (self.DOCS / "gates.md").read_text(encoding="utf-8")
-        (block,) = re.findall(r"```yaml\n(.*?)```", text, re.S)
+        block, service = re.findall(r"```yaml\n(.*?)```", text, re.S)
         (own,) = re.findall(r"^    (- \{gate: custom.*)$", text, re.M)
         path = tmp_path / "mlops.yml"
         path.write_text(f"project: P\nnodes: {{design: {{url: 'https://h'}}}}\n{block}  {own}\n", encoding="utf-8")
         assert [gate.name for gate in load(path, {}).gates] == ["metric", "champion", "slices", "calls"]
+        path.write_text(f"project: P\nnodes: {{design: {{url: 'https://h'}}}}\n{service}", encoding="utf-8")
+        assert [gate.steps for gate in load(path, {}).gates] == [["api-test", "api-release"]]
         for kind, model in KINDS.items():
             assert f"**{kind}**" in text
             missing = [name for name in model.model_fields if name != "gate" and not re.search(rf"\b{name}\b", text)]

@@ -9,9 +9,12 @@ from mlops_steps.config import Settings
 from mlops_steps.delivery.record import ReleaseRecord
 from mlops_steps.sandbox.services.projects.model import active_bundle_id
 from mlops_steps.steps import (
+    api_deploy,
+    api_package,
     api_recover,
     api_release,
     api_rollback,
+    api_test,
     deploy,
     doctor,
     recover,
@@ -143,6 +146,30 @@ def _scenes() -> Iterator[Scene]:
         "rollback", lambda context: rollback.run(context, STAGE, to=NEW), 12 + 6, (0, 1, 3, 5), _nothing, _rolled_back
     )
     yield Scene("recover", lambda context: recover.run(context, STAGE), 6 * 3 + 12, (0, 3, 5), World.cut_off, _restored)
+    yield Scene(
+        "api-package",
+        lambda context: api_package.run(context, version=service.MADE),
+        2,
+        (0, 1, 2, 3),
+        service.made,
+        lambda world, attempt, _case: service.packaged_once(world, attempt),
+    )
+    yield Scene(
+        "api-deploy",
+        lambda context: api_deploy.run(context, "dev"),
+        2 + 4 + 12,
+        reads,
+        service.old_on_dev,
+        lambda world, attempt, case: service.deployed(world, attempt, case.kind == "corrupted"),
+    )
+    yield Scene(
+        "api-test",
+        lambda context: api_test.run(context, "dev"),
+        2 + 4 + 12,
+        reads,
+        service.new_on_dev,
+        lambda world, attempt, _case: service.tested(world, attempt),
+    )
     yield Scene(
         "api-release",
         lambda context: api_release.run(context, STAGE),

@@ -11,11 +11,13 @@ from mlops_steps.delivery import phases
 from mlops_steps.delivery.record import Package, ReleaseRecord
 from mlops_steps.delivery.unit import Named, Outcome, Previous
 from mlops_steps.sandbox.services.projects.model import Project
-from mlops_steps.steps import api_recover
+from mlops_steps.steps import api_deploy, api_package, api_recover
 from tests.faults.world import KEY, NEW, OLD, Attempt, World
 from tests.sandbox import api_service
 
-SERVICE, STAGE, INFRA = KEY.lower(), "prod", "api-prod"
+SERVICE, STAGE, INFRA, DEV = KEY.lower(), "prod", "api-prod", "api-dev"
+#: The version that `api-package` makes.
+MADE = "made-3"
 DEPLOYMENT = f"{SERVICE}-on-{INFRA}"
 
 
@@ -65,14 +67,69 @@ def live(version: str) -> tuple[Any, ...]:
     return ((version,), (version,), version, True, "HEALTHY")
 
 
-def state(world: World) -> tuple[Any, ...]:
+def old_on_dev(world: World) -> None:
+    """The same; the old version answers on the stage before, too."""
+    made(world)
+    api_service.deploy(world.design, SERVICE, OLD, DEV)
+
+
+def new_on_dev(world: World) -> None:
+    """The same; the new version answers on the stage before."""
+    made(world)
+    api_service.deploy(world.design, SERVICE, NEW, DEV)
+
+
+def published(world: World, version: str) -> tuple[int, int]:
+    """How often there is a package of this version on the Design node, and on the API Deployer."""
+    packages = world.design.get_project(KEY).get_api_service(SERVICE).list_packages()
+    there = world.design.get_apideployer().get_service(SERVICE).get_status().get_versions()
+    ids = [item["id"] for item in packages], [item["id"] for item in there]
+    return ids[0].count(version), ids[1].count(version)
+
+
+def packaged_once(world: World, attempt: Attempt) -> list[str]:
+    """What is wrong after `api-package`, which is then run again."""
+    wrong = unchanged(world, attempt)
+    again = world.run(lambda context: api_package.run(context, version=MADE), "api-package", world.patient)
+    record = ReleaseRecord.load(world.settings.record)
+    wrong += [] if again.code == 0 else [f"again: exit code {again.code}: {again.said}"]
+    wrong += [] if published(world, MADE) == (1, 1) else [f"packages, published: {published(world, MADE)}"]
+    named = record and record.package and record.package.version
+    return wrong + ([] if named == MADE else [f"the record is of {named}"])
+
+
+def deployed(world: World, attempt: Attempt, stranger: bool) -> list[str]:
+    """What is wrong after `api-deploy` to the stage dev, which is then run again, unless it meets a ``stranger``."""
+    wrong = unchanged(world, attempt)
+    if attempt.code == 0 and state(world, DEV) != live(NEW):
+        wrong.append(f"exit code 0, and {state(world, DEV)}")
+    again = world.run(lambda context: api_deploy.run(context, "dev"), "api-deploy", world.patient)
+    if stranger and again.code == 3 and "is at work on" in again.said:
+        return wrong
+    wrong += [] if again.code == 0 else [f"again: exit code {again.code}: {again.said}"]
+    return wrong + ([] if state(world, DEV) == live(NEW) else [f"again: {state(world, DEV)}"])
+
+
+def tested(world: World, attempt: Attempt) -> list[str]:
+    """What is wrong after `api-test` on the stage dev."""
+    part = ReleaseRecord.model_validate(attempt.record).api_stages.get("dev")
+    said = part.test.result if part and part.test else "nothing"
+    wrong = unchanged(world, attempt)
+    if attempt.code == 0 and said != "passed":
+        wrong.append(f"exit code 0, and the record says {said}")
+    if attempt.code != 0 and said == "started":
+        wrong.append(f"exit code {attempt.code}, and the record says {said}")
+    return wrong
+
+
+def state(world: World, infra: str = INFRA) -> tuple[Any, ...]:
     """The versions in the mapping of each API node, by its own word; settings and health by the deployer."""
-    nodes = world.sandbox.api_infrastructures()[INFRA][0]
+    nodes = world.sandbox.api_infrastructures()[infra][0]
     mapped = []
     for node in nodes:
         generations = dataikuapi.APINodeAdminClient(node.url, node.api_key).service(SERVICE).list_generations()
         mapped.append(tuple(item["generation"] for item in generations if item["mapped"]))
-    deployment = world.design.get_apideployer().get_deployment(DEPLOYMENT)
+    deployment = world.design.get_apideployer().get_deployment(f"{SERVICE}-on-{infra}")
     raw = deployment.get_settings().get_raw()
     health = str(deployment.get_status().get_health())
     return (*mapped, raw["generationsMapping"].get("generation"), raw["enabled"], health)

@@ -58,7 +58,8 @@ class Scene:
 
     @property
     def name(self) -> str:
-        return f"canary, then {self.then}" if self.then else "canary" if self.recorded == "canary" else self.step
+        name = "canary" if self.recorded == "canary" else self.step
+        return f"{name}, then {self.then}" if self.then else name
 
 
 def _packaged(world: World, arguments: list[str], _since: int) -> list[str]:
@@ -124,6 +125,28 @@ def _service_live(*versions: str, updates_at_most: int = 1) -> Callable[[World, 
     return check
 
 
+def _service_made(world: World, _arguments: list[str], _since: int) -> list[str]:
+    found = service.published(world, service.MADE)
+    record = ReleaseRecord.load(world.settings.record)
+    wrong = [] if found == (1, 1) else [f"packages, published: {found}"]
+    named = record and record.package and record.package.version
+    return wrong + ([] if named == service.MADE else [f"the record is of {named}"])
+
+
+def _service_deployed(world: World, _arguments: list[str], since: int) -> list[str]:
+    found = service.state(world, service.DEV)
+    wrong = [] if found == service.live(NEW) else [f"{found}"]
+    deployment = world.design.get_apideployer().get_deployment(f"{service.SERVICE}-on-{service.DEV}")
+    updates = [item for item in deployment.list_updates() if item.get_raw()["startTimestamp"] > since]
+    return wrong + ([] if len(updates) <= 1 else [f"{len(updates)} updates"])
+
+
+def _service_tested(world: World, _arguments: list[str], _since: int) -> list[str]:
+    record = ReleaseRecord.load(world.settings.record)
+    test = record.api_stages["dev"].test if record else None
+    return [] if test and (test.result, test.bundle) == ("passed", NEW) else [f"the record says {test}"]
+
+
 def _without_a_record(world: World) -> None:
     world.settings.record.unlink()
 
@@ -168,6 +191,33 @@ SCENES = {
             f"rollback-{STAGE}",
         ),
         Scene(
+            "api-package",
+            ["--version", service.MADE],
+            "api-package",
+            service.made,
+            _service_made,
+            (KEPT, LOST),
+            "api-package",
+        ),
+        Scene(
+            "api-deploy",
+            ["--stage", "dev"],
+            "api-deploy",
+            service.old_on_dev,
+            _service_deployed,
+            (KEPT, ARCHIVED),
+            "api-deploy-dev",
+        ),
+        Scene(
+            "api-test",
+            ["--stage", "dev"],
+            "api-test",
+            service.new_on_dev,
+            _service_tested,
+            (KEPT, ARCHIVED),
+            "api-test-dev",
+        ),
+        Scene(
             "api-release",
             ["--stage", STAGE],
             "api-release",
@@ -175,6 +225,16 @@ SCENES = {
             _service_live(NEW),
             (KEPT, ARCHIVED),
             f"api-release-{STAGE}",
+        ),
+        Scene(
+            "api-release",
+            ["--stage", STAGE],
+            "api-release",
+            service.made,
+            _service_live(OLD, NEW, updates_at_most=2),
+            (KEPT, ARCHIVED),
+            f"api-recover-{STAGE}",
+            then="api-recover",
         ),
         Scene(
             "api-recover",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib import resources
 
@@ -174,3 +175,11 @@ def test_a_service_is_tried_too(workspace: Workspace) -> None:
     result = workspace.run("accept", "--stage", "test", "--api", "dve")
     assert (result.code, "did you mean dev?" in result.err) == (2, True)
     assert left(workspace) == []
+
+
+def test_jenkins_keeps_what_is_to_be_committed(workspace: Workspace) -> None:
+    step = {"step": "accept", "parameters": {"stage": "test", "record": "shapes.yml"}}
+    result = workspace.ok("from-environment", "run", MLOPS_STEP=json.dumps(step))
+    told = dict(line.split("=", 1) for line in result.out.splitlines() if "=" in line)
+    archived = told["archive"].split(",")
+    assert {"mlops-accepted.yml", "shapes.yml", "reports/mlops-accept-test.xml"} <= set(archived)

@@ -74,6 +74,16 @@ def test_a_policy_holds_for_the_service_too(api: ApiWorkspace) -> None:
         refused = api.run("api-release", "--stage", "prod")
         assert refused.code == 2, refused.err
         assert said in refused.err
+    # What the organisation requires cannot be switched off by the project, neither in `api` nor in `policy`.
+    least = {"MLOPS_LIBRARY_POLICY": json.dumps({"policy": {"service_tests": True}})}
+    for policy, said in (
+        ({"soak": 0}, "api.release.tests is off, but policy.service_tests requires that `api-test` has passed ("),
+        ({"service_tests": False}, "policy.service_tests: false is less than true, which policy.yml of the Jenkins"),
+    ):
+        api.configure(policy=policy, api={"release": {"tests": "off"}})
+        refused = api.run("api-release", "--stage", "prod", **least)
+        assert refused.code == 2, refused.err
+        assert said in refused.err
     assert api.serving("api-prod") == on_prod()
     api.configure(policy={"freezes": [always]})
     forced = api.ok("api-release", "--stage", "prod", "--force", "wrong answers")

@@ -102,6 +102,8 @@ def test_a_good_version_gets_all_calls_step_by_step(canary: ApiWorkspace) -> Non
     # What the API nodes report of the calls of users is counted, beside the comparison's own.
     assert int(properties["canary.50.errors.rows"]) > 160
     assert properties["canary.50.answers.value"] == "0"
+    assert int(str(properties["user_calls"])) > 20
+    assert properties["user_calls_failed"] == "0"
     assert (unit(canary)["phase"], unit(canary)["share"]) == ("live", 50.0)
     gates = canary.record["api_stages"]["prod"]["gates"]
     assert gates["canary 50 %: errors"]["verdict"] == "passed"
@@ -112,6 +114,33 @@ def test_a_good_version_gets_all_calls_step_by_step(canary: ApiWorkspace) -> Non
     page = (result.reports / "html" / "index.html").read_text()
     assert f"Version {unit(canary)['version']} has been live on prod since" in page
     assert "canary 50 %: latency" in page
+
+
+def test_a_service_goes_from_its_package_to_all_calls(api: ApiWorkspace) -> None:
+    """Each step as a pipeline runs it, on two builds; the release requires the tests."""
+    configure(api)
+    records = json.loads((api.folder / "records.yml").read_text())
+    records["queries"] = [query for query in records["queries"] if query["name"] != "age 50"]  # the model is in doubt
+    (api.folder / "records.yml").write_text(json.dumps(records))
+    path = api.folder / "mlops.yml"
+    document = json.loads(path.read_text())
+    del document["api"]["release"]["tests"]
+    path.write_text(json.dumps({**document, "api": {**document["api"], "test": {"queries": "records.yml"}}}))
+    versions = []
+    for build in ("1", "2"):
+        build_number = {"BUILD_NUMBER": build}
+        api.ok("api-package", **build_number)
+        api.ok("api-deploy", "--stage", "dev", **build_number)
+        untested = api.run("api-release", "--stage", "prod", **build_number)
+        assert untested.code == 1, untested.err
+        assert "its tests there: none" in untested.err
+        api.ok("api-test", "--stage", "dev", **build_number)
+        released = api.ok("api-release", "--stage", "prod", **build_number)
+        versions.append(api.record["package"]["version"])
+        assert api.serving("api-prod") == on_prod(versions[-1])
+    assert sorted(versions) == versions
+    assert "canary 5 %" in [case.get("name") for case in released.report("api-release-prod").iter("testcase")]
+    assert unit(api)["previous"]["version"] == versions[0]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +166,9 @@ def test_a_worse_version_is_taken_back(
     assert canary.serving("api-prod") == on_prod("v1")
     assert unit(canary)["phase"] == "restored"
     assert not failed(answered)
+    properties = result.properties("api-release-prod")
+    assert int(properties["user_calls"]) > 0
+    assert properties["user_calls_failed"] == "0"
 
 
 def regression(api: ApiWorkspace, version: str, weight: float) -> None:
@@ -259,6 +291,7 @@ def test_calls_of_users_that_fail_take_a_version_back(canary: ApiWorkspace) -> N
         over.set()
         thread.join()
     assert result.code == 4, result.err
+    assert int(result.properties("api-release-prod")["user_calls_failed"]) > 0
     assert "errors: fails more often than the live version" in result.err
     assert canary.serving("api-prod") == on_prod("v1")
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import dataikuapi
 import numpy as np
 import pytest
 from dataikuapi.govern.artifact_search import GovernArtifactFilterFieldValue, GovernArtifactSearchQuery
 
+from mlops_steps.config.policy import GateKind
 from mlops_steps.report import attachments
+from mlops_steps.sandbox.services.projects.model import Project
 from mlops_steps.sandbox.site import Sandbox
 from tests.front_door.conftest import Result, Workspace, create_project
+from tests.sandbox import api_service
 
 ROWS = 1200
 STATES = ("CA", "NY", "TX", "WA")
@@ -99,9 +102,13 @@ def two_bundles(steps_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
     upload(workspace, "no_rules", rows_of("good", 20))
     upload(workspace, "no_rows", [dict.fromkeys(rows_of("good", 1)[0], "")])
     rule(workspace, "no_rows", "ages", type="ColumnMinInRangeRule", columns=["age"], minimum=0)
+    (workspace.folder / "checks.py").write_text(CHECKS)
     standards(workspace, project_description={"severity": 2}, unused_datasets={"severity": 1}, model_metrics={})
     workspace.ok("package", BUILD_NUMBER="2")
     workspace.ok("deploy", "--stage", "test")
+    # A model that was trained on the node: bundles have none.
+    measured = {"auc": 0.9, "logLoss": "n/a"}
+    api_service.put_model(Project.load(steps_sandbox.nodes["auto-test"], "GATES"), "m1", metrics=measured)
     return workspace
 
 
@@ -133,6 +140,27 @@ def quality(*datasets: str, **more: Any) -> dict[str, Any]:
     return {"gate": "data_quality", "datasets": list(datasets), **more}
 
 
+def metric(**more: Any) -> dict[str, Any]:
+    return {"gate": "metric", "model": "Model", "metric": "auc", "at_least": 0.8, **more}
+
+
+CHECKS = """
+from mlops_steps import GateResult, GateVerdict
+
+
+def ends(context):
+    return GateResult(GateVerdict(context.options["as"]), "as it was told", 0.5)
+
+
+def broken(context):
+    raise ZeroDivisionError("by hand")
+"""
+
+
+def custom(verdict: str) -> dict[str, Any]:
+    return {"gate": "custom", "function": "checks.py:ends", "options": {"as": verdict}}
+
+
 def champion(**more: Any) -> dict[str, Any]:
     return {"gate": "champion", "dataset": "scored", "key": "id", "label": "churned", **more}
 
@@ -146,8 +174,12 @@ PASS: Gates = [
     (slices(prediction="predicted"), "accuracy is lowest for state"),
     (calibration(probability="score", at_most=0.25), "expected calibration error"),
     (drift(columns={"score": 0.2, "state": 0.2}), "0 of 2 columns drifted"),
+    # What the model does not look at may move.
+    (drift(columns={"age": 0.2, "state": 0.2}, importances={"state": 1.0}), "0 of 2 columns drifted"),
     (quality("scored"), "2 of 2 rules of 1 datasets hold"),
     ({"gate": "project_standards"}, "3 of 3 checks pass or do not apply"),
+    (metric(), "auc of model Model is 0.9"),
+    (custom("passed"), "as it was told"),
 ]
 FAIL: Gates = [
     (champion(metric="accuracy", prediction="predicted", margin=0.01), "accuracy differs from the champion's by -0."),
@@ -159,6 +191,8 @@ FAIL: Gates = [
     (quality("scored", "training"), "first: training: unique: ERROR: state: 1196 values are not unique"),
     ({"gate": "project_standards", "fail_at": "low"}, "first: Project has a description: severity low (2)"),
     (quality("scored", warnings="fail"), "first: scored: grown up: WARNING: col_stats:MIN:age"),
+    (metric(at_least=0.95), "auc of model Model is 0.9"),
+    (custom("failed"), "as it was told"),
 ]
 INCONCLUSIVE: Gates = [
     (champion(metric="accuracy", prediction="predicted", rows=5000), "1200 rows are in both datasets; 5000 are"),
@@ -166,6 +200,7 @@ INCONCLUSIVE: Gates = [
     (slices(prediction="predicted", rows=1000), "no slice of state has 1000 rows"),
     (calibration(probability="score", rows=9999), "1200 complete rows"),
     (drift(rows=9999), "9999 are required"),
+    (custom("inconclusive"), "as it was told"),
 ]
 UNMEASURED: Gates = [
     ({"gate": "metric", "model": "churn", "metric": "auc", "at_least": 0.8}, "has no saved model churn"),
@@ -179,6 +214,9 @@ UNMEASURED: Gates = [
     (quality("no_rules"), "has no data quality rule that is enabled"),
     (quality("no_rows"), "EMPTY: age: all values are empty"),
     (quality("nothing"), "cannot compute the data quality rules of dataset nothing"),
+    (metric(metric="aucs"), "aucs"),
+    (metric(metric="logLoss", at_least=None, at_most=1), "logLoss"),
+    ({"gate": "custom", "function": "checks.py:broken"}, "ZeroDivisionError: by hand"),
 ]
 ENDS = {
     "passed": (PASS, None, 0),
@@ -186,6 +224,21 @@ ENDS = {
     "inconclusive": (INCONCLUSIVE, "failure", 1),
     "unmeasured": (UNMEASURED, "error", 3),
 }
+
+
+#: Kinds whose endings another test here goes through, in each of these ways.
+ELSEWHERE = {"governance": {"passed", "failed", "unmeasured"}, "project_standards": {"unmeasured"}}
+#: What these say does not rest on a sample, so that none can be too small.
+NO_SAMPLE = {"metric", "data_quality", "project_standards", "governance"}
+
+
+def test_every_kind_of_gate_has_every_ending() -> None:
+    """The table of this file has no gap."""
+    found = {
+        (gate["gate"], verdict) for verdict, (gates, _, _) in ENDS.items() for gate, _ in gates if "gate" in gate
+    } | {(kind, verdict) for kind, verdicts in ELSEWHERE.items() for verdict in verdicts}
+    wanted = {(kind, verdict) for kind in get_args(GateKind) for verdict in ENDS}
+    assert wanted - found == {(kind, "inconclusive") for kind in NO_SAMPLE}
 
 
 def names(gates: list[tuple[dict[str, Any], str]]) -> list[dict[str, Any]]:
@@ -340,7 +393,7 @@ def test_too_few_rows_may_be_skipped_where_the_project_says_so(two_bundles: Work
 
 
 def test_a_gate_of_the_teams_own(two_bundles: Workspace) -> None:
-    (two_bundles.folder / "checks.py").write_text(
+    (two_bundles.folder / "team.py").write_text(
         "from mlops_steps import GateResult, GateVerdict\n"
         "def churn_rate(context):\n"
         "    columns = context.rows('scored', 'churned')\n"
@@ -355,13 +408,13 @@ def test_a_gate_of_the_teams_own(two_bundles: Workspace) -> None:
         "def nothing(context):\n"
         "    return None\n"
     )
-    own = {"gate": "custom", "function": "checks.py:churn_rate"}
+    own = {"gate": "custom", "function": "team.py:churn_rate"}
     result = judged(
         two_bundles,
         {**own, "name": "low", "options": {"limit": 0.9}},
         {**own, "name": "high", "options": {"limit": 0.1}},
-        {"gate": "custom", "name": "broken", "function": "checks.py:broken"},
-        {"gate": "custom", "name": "nothing", "function": "checks.py:nothing"},
+        {"gate": "custom", "name": "broken", "function": "team.py:broken"},
+        {"gate": "custom", "name": "nothing", "function": "team.py:nothing"},
     )
     assert result.code == 1, result.err
     verdicts = {

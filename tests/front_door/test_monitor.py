@@ -385,3 +385,15 @@ def test_the_looks_before_are_found_in_the_builds_of_the_job(live: Monitored) ->
         place.unlink()
         live.look(JOB_NAME="gone", **access)  # a warning: the look does not depend on it
     assert len(live.looks) == 1
+
+
+def test_the_step_of_the_library_has_the_looks_archived(live: Monitored) -> None:
+    step = json.dumps({"step": "monitor", "parameters": {"stage": "prod"}})
+    plan = live.ok("from-environment", "plan", MLOPS_STEP=step).out
+    assert "keys=design MLOPS_DESIGN_API_KEY,prod MLOPS_PROD_API_KEY" in plan
+    assert "note=true" not in plan
+    for number in (1, 2):
+        said = dict(line.split("=", 1) for line in live.ok("from-environment", "run", MLOPS_STEP=step).out.splitlines())
+        assert said["report"] == "reports/mlops-monitor-prod.xml"
+        assert "reports/mlops-monitor-prod.json" in said["archive"].split(",")
+        assert len(live.looks) == number

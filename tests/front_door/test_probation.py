@@ -166,3 +166,14 @@ def test_a_version_of_a_service_on_probation(api: ApiWorkspace) -> None:
     result = monitor(api, 4)
     assert "version v2 was released, and has failed its probation: errors of the live version" in result.err
     assert set(map(tuple, api.serving("api-prod").values())) == {("v1",)}
+
+
+def test_a_stage_without_a_deployer_is_looked_at_and_taken_back_too(workspace: Workspace) -> None:
+    nodes = {"design": {}, "test": {}, "prod": {"strategy": "direct"}}
+    workspace.configure(nodes=nodes, monitor=LIMITS, release={**RELEASE, "probation": "2h"})
+    one, two = workspace.released(1), workspace.released(2)
+    assert f"deployment: bundle {two}" in monitor(workspace, 0).err
+    fail_in_production(workspace)
+    monitor(workspace, 4)
+    assert workspace.live() == one
+    assert "no release is on probation" in monitor(workspace, 0).err

@@ -85,6 +85,7 @@ policy:
   soak: 1h
   may_force: [jane]
   canary: true
+  service_tests: true
 """
 
 
@@ -101,6 +102,7 @@ policy:
         ("policy: {soak: 59m}\n", "soak: 59m is less than 1h", 8),
         ("policy: {may_force: ['*']}\n", "may_force: anybody is less than jane", 9),
         ("policy: {canary: false}\n", "canary: false is less than true", 10),
+        ("policy: {service_tests: false}\n", "service_tests: false is less than true", 11),
         ("policy: {may_force: [joe]}\n", "may_force: joe is less than jane", 9),
     ],
 )

@@ -56,6 +56,17 @@ def said_as(old: str, new: str) -> Change:
     return change
 
 
+def status_as(old: str, new: str) -> Change:
+    """The same of the field ``status`` alone: that of updates."""
+
+    def change(shape: Shape) -> Shape:
+        if shape.fields is None or "status" not in shape.fields:
+            return shape
+        return replace(shape, fields={**shape.fields, "status": said_as(old, new)(shape.fields["status"])})
+
+    return change
+
+
 def without(name: str) -> Change:
     """A field is not there."""
 
@@ -72,4 +83,5 @@ KNOWN: dict[str, Change] = {
     **{f"dates as {form}": dates_as(form) for form in (MILLISECONDS, *ISO)},
     "commitId": renamed("commit", "commitId"),
     "automationNodeExternalUrl": renamed("automationNodeUrl", "automationNodeExternalUrl"),
+    "updates that are DONE": status_as("SUCCESS", "DONE"),
 }

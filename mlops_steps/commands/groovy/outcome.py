@@ -81,8 +81,7 @@ def outcome(
     found = {"verdict": _verdict(code, last)}
     published = os.environ.get(PUBLISHED_VARIABLE, "").split(",")
     attached = [attachments.place(path) for path in reports]
-    plan = Path(last.get("plan_file") or "")
-    plans = [plan] if plan.is_file() and plan.resolve().is_relative_to(current_folder().resolve()) else []
+    plans, kept = _named(last, "plan_file"), _named(last, "accepted_file", "shapes_file")
     all_reports = [*published, *(_relative(path) for path in (*reports, *attached, *plans) if path.is_file())]
     if reports:
         found["report"] = ",".join(_relative(path) for path in reports)
@@ -94,7 +93,7 @@ def outcome(
     with suppress(MlopsError):
         found |= approval.question(settings, record, request.text("config"), request.project)
     # Reports too: `mlops-steps report` makes the page of an old build of them.
-    archived = [*([settings.record] if record else []), *reports, *attached, *plans, *_page(folder)]
+    archived = [*([settings.record] if record else []), *reports, *attached, *plans, *kept, *_page(folder)]
     if record:
         found["record"] = _relative(settings.record)
     if record and record.bundle:
@@ -111,6 +110,13 @@ def outcome(
     found["archive"] = _there([_relative(path) for path in archived])
     found["description"] = _description(code, settings, record, last, interrupted=interrupted or code >= _SIGNALLED)
     return found
+
+
+def _named(properties: dict[str, str], *names: str) -> list[Path]:
+    """The files that a report names, as far as they lie in the workspace."""
+    found = [Path(properties[name]) for name in names if properties.get(name)]
+    inside = current_folder().resolve()
+    return [path for path in found if path.is_file() and path.resolve().is_relative_to(inside)]
 
 
 def what_there_is(settings: Settings) -> dict[str, str]:

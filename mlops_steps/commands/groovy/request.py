@@ -103,7 +103,7 @@ def key_of_service(request: Request) -> list[str]:
     """The binding of the key of the API service, where the Jenkinsfile names a credential for it: many have no key."""
     given = request.parameters.get("credentials")
     named = isinstance(given, dict) and SERVICE in given
-    return [f"{SERVICE} {SERVICE_KEY}"] if request.step.of_service and named else []
+    return [f"{SERVICE} {SERVICE_KEY}"] if (request.step.of_service or request.step.of_both) and named else []
 
 
 @dataclass(frozen=True)
