@@ -146,6 +146,16 @@ class ReleaseSettings(Section):
         default=None,
         description="So long after a release `monitor` may still go back to the bundle before, such as 2h.",
     )
+    no_way_back: Literal["allow", "consent"] = Field(
+        default="allow",
+        description="consent: a release needs a plan, approved or given, because the plan says what a rollback does "
+        "not undo.",
+    )
+    snapshot_scenario: Id | None = Field(
+        default=None,
+        description="Scenario that runs on the bundle that is live, before the first change of a release: it saves "
+        "what a rollback does not bring back.",
+    )
     provenance: Literal["off", "required"] = Field(
         default="off",
         description="required: signed statements must say how the bundle was packaged and that its tests passed.",

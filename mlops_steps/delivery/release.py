@@ -11,6 +11,7 @@ from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.quarantine import known_bad, lift
 from mlops_steps.delivery.rehearsal import warn_of_another
 from mlops_steps.delivery.restore import put_back
+from mlops_steps.delivery.snapshot import take_snapshot
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.verify import verify
 from mlops_steps.errors import CheckFailed, InternalError, Interrupted, MlopsError
@@ -106,6 +107,8 @@ def go_forward(
     target, report, console, name = change.target, change.report, change.console, change.target.words.version
     if situation.phase is Phase.RESTORING:
         _fail_again(change, live, situation, version)
+    if situation.phase is Phase.NOTED:
+        take_snapshot(change, live, deadline)
     change.begin(version, live, situation.previous)
     rollout(change, live, deadline)
     change.verify()

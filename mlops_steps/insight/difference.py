@@ -79,19 +79,19 @@ class _Bundle:
 
 
 def _read(name: str, path: Path) -> _Bundle:
-    with _opened(name, path) as archive:
+    with opened(name, path) as archive:
         entries = {
             info.filename: (info.CRC, info.file_size)
             for info in archive.infolist()
             if not info.is_dir() and info.filename not in _NOISE_FILES and not info.filename.startswith(_NOISE_FOLDERS)
         }
-        manifest = _json(archive.read(MANIFEST)) if MANIFEST in archive.NameToInfo else {}
+        manifest = read_json(archive.read(MANIFEST)) if MANIFEST in archive.NameToInfo else {}
     version = manifest.get("generatedWithDSSVersion") if isinstance(manifest, dict) else None
     entries["DSS version"] = (zlib.crc32(str(version or "").encode()), 0)
     return _Bundle(entries, path)
 
 
-class _opened:  # noqa: N801
+class opened:  # noqa: N801
     """An archive, checked, with what goes wrong in one line."""
 
     def __init__(self, name: str, path: Path) -> None:
@@ -159,7 +159,7 @@ def _object(name: str) -> tuple[str, str]:
 def _texts(bundle: _Bundle, names: Sequence[str]) -> dict[str, Any]:
     """The text of a file, or its document where it is JSON, without what differs in every bundle."""
     left, found = _LARGEST_TOTAL, {}
-    with _opened(bundle.path.name, bundle.path) as archive:
+    with opened(bundle.path.name, bundle.path) as archive:
         for name in names:
             info = archive.NameToInfo.get(name)
             if info is None or name.startswith(_UPLOADS) or info.file_size > min(_LARGEST_FILE, left):
@@ -168,16 +168,16 @@ def _texts(bundle: _Bundle, names: Sequence[str]) -> dict[str, Any]:
             data = archive.read(info)
             if b"\0" in data:
                 continue
-            document = _json(data) if name.endswith(".json") else None
+            document = read_json(data) if name.endswith(".json") else None
             found[name] = data.decode("utf-8", "replace") if document is None else _without_noise(document)
         if MANIFEST in archive.NameToInfo:
-            manifest = _json(archive.read(MANIFEST))
+            manifest = read_json(archive.read(MANIFEST))
             if isinstance(manifest, dict):
                 found["DSS version"] = str(manifest.get("generatedWithDSSVersion") or "")
     return found
 
 
-def _json(data: bytes) -> Any:
+def read_json(data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):

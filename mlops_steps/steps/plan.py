@@ -25,6 +25,7 @@ from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.errors import MlopsError
 from mlops_steps.insight.difference import compare
+from mlops_steps.insight.no_way_back import lasting
 from mlops_steps.insight.published import archive_of, commits_between
 from mlops_steps.needs.bundle import read_needs
 from mlops_steps.needs.model import BundleNeeds
@@ -64,10 +65,10 @@ def run(context: Context, stage: str, *, out: str | None = None) -> None:
         judge_release(change, target, bundle, Deadline(settings.release.timeout))
         release = _in_waves(members, bundle, needs, context) if members else _at_once(change, bundle, needs)
         with report.case("plan") as case:
-            difference = _difference(target, bundle, archive, release, console)
+            difference, stays = _difference(target, bundle, archive, release, console)
             if difference:
                 report.attach().differences.append(difference)
-            plan = Plan.of(release, _consequences(change, release, difference), refused)
+            plan = Plan.of(release, _consequences(change, release, difference, stays), refused)
             lines = in_words(plan)
             _keep(settings, stage, plan, lines, out, context)
             case.stdout = "\n".join(lines)
@@ -99,25 +100,30 @@ def _in_waves(members: list[Member], bundle: Bundle, needs: BundleNeeds | None, 
 
 def _difference(
     target: BundleTarget, bundle: Bundle, archive: Path, release: PlannedRelease, console: Console
-) -> Difference | None:
-    """What the bundle has otherwise than what is live (on most infrastructures).
+) -> tuple[Difference | None, list[str]]:
+    """What the bundle has otherwise than what is live (on most infrastructures), and what a rollback does not undo.
 
-    ``None`` where nothing is, or that archive cannot be read.
+    Nothing where nothing is live, or that archive cannot be read.
     """
     live = Counter(unit.live for unit in release.units if unit.live)
     before = live.most_common(1)[0][0] if live else None
     if before is None or before == bundle.id:
-        return None
+        return None, []
     try:
         with archive_of(target.settings, before, console) as old:
             commits = commits_between(target.settings, before, bundle.id)
-            return compare((f"bundle {before}", old), (f"bundle {bundle.id}", archive), commits)
+            both = (f"bundle {before}", old), (f"bundle {bundle.id}", archive)
+            with target.within(Deadline(target.settings.compare.timeout)):
+                stays = lasting(*both, target.may_run(target.observe()))
+            return compare(*both, commits), stays
     except MlopsError as error:
         console.warn(f"what differs from bundle {before} is not known: {error.message}")
-        return None
+        return None, []
 
 
-def _consequences(change: Change, release: PlannedRelease, difference: Difference | None) -> Consequences:
+def _consequences(
+    change: Change, release: PlannedRelease, difference: Difference | None, stays: list[str]
+) -> Consequences:
     if release.empty:
         return Consequences()
     measured = change.record.stage(release.stage).gates
@@ -131,6 +137,7 @@ def _consequences(change: Change, release: PlannedRelease, difference: Differenc
         commits=list(difference.commits) if difference else [],
         measured=[f"{name}: {one.verdict}: {one.message}" if one else f"{name}: not measured" for name, one in found],
         approval=approval_in_words(change.target.settings),
+        no_way_back=stays,
     )
 
 

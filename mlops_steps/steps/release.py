@@ -20,6 +20,7 @@ from mlops_steps.delivery.release import interrupted_before, look, release
 from mlops_steps.delivery.rollout.looking import announce_waves, check_plan_of_waves, limit_of, look_at_all
 from mlops_steps.delivery.rollout.members import Member, open_members
 from mlops_steps.delivery.rollout.waves import Waves
+from mlops_steps.delivery.snapshot import check_consent
 from mlops_steps.delivery.targets.bundle_target import BundleTarget
 from mlops_steps.delivery.targets.opening import open_target
 from mlops_steps.errors import MlopsError
@@ -51,6 +52,7 @@ def run(
     with report.case("gate"):
         bundle = gate.tested_bundle(settings, record, stage)
         planned = chosen_plan(record, stage, "bundle", bundle, plan)
+        check_consent(settings.release.no_way_back, planned is not None or record.stage(stage).pending, stage)
     check_release(settings, record, stage, context.build, force, report, console, dry_run=dry_run)
     report.set(bundle=bundle.id, sha256=bundle.sha256)
     if settings.stage(stage).infras:

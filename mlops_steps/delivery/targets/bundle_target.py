@@ -148,6 +148,24 @@ class BundleTarget(ABC):
         for node in self.nodes:
             project_state.set_active(node, self.deployed_key, {name: bool(on[0]) for name, on in flags.items() if on})
 
+    def may_run(self, live: Live) -> dict[str, str]:
+        """The scenarios that may run while the next bundle is live, and why. Raises :class:`NodeError`."""
+        active = project_state.scenarios(self.node, self.deployed_key) if live.version else {}
+        found = {name: "it is active" for name, is_on in active.items() if is_on}
+        flags = project_state.part(self.configured_state, project_state.SCENARIO)
+        found = {**{name: "it is to be active" for name, on in flags.items() if on and on[0]}, **found}
+        found = {name: why for name, why in found.items() if flags.get(name, [True])[0]}
+        return {**found, self.settings.release.smoke_scenario: "the smoke test"}
+
+    def take_snapshot(self, limit: float, say: Callable[[str], None]) -> SmokeResult:
+        """Runs the snapshot scenario, for ``limit`` seconds at most. Raises :class:`NodeError`."""
+        scenario = str(self.settings.release.snapshot_scenario)
+        found = scenarios.run_scenario(
+            self.node, self.deployed_key, scenario, limit=limit, on_state=say, refire=True, reports=False
+        )
+        passed = found.outcome in self._accepted
+        return SmokeResult(passed, found.outcome, found.message, found.log, found.seconds)
+
     def finding_cases(self) -> list[Case]:
         """What the node has found on the last change, by what it names; a warning passes and carries its text."""
         found, self.findings = self.findings, []
