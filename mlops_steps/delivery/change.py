@@ -27,7 +27,8 @@ from mlops_steps.system.waiting import Deadline
 class Change:
     """A change of a unit; with ``dry_run`` nothing is written.
 
-    ``failed`` and ``because`` begin the lines that are printed when its restore fails.
+    ``failed`` and ``because`` begin the lines that are printed when its restore fails. ``blames``: what is rolled back
+    on purpose is quarantined.
     """
 
     target: Target
@@ -40,6 +41,7 @@ class Change:
     lock: AbstractContextManager[Any] = field(default_factory=threading.RLock, repr=False)
     failed: str = "the release failed and what was live before could not be restored"
     because: str = "the release failed because"
+    blames: bool = True
 
     @classmethod
     def of(cls, target: Target, report: Report, console: Console) -> Change:
