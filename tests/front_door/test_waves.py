@@ -334,3 +334,18 @@ class TestBetweenWaves:
         assert result.code == 4, result.err
         assert workspace.all_live() == dict.fromkeys(("eu", "us"), old)
         assert outcomes(result) == {"eu": "failure", "us": "skipped"}
+
+
+class TestWithoutADeployer:
+    def test_waves_over_nodes_that_get_their_bundle_directly(self, workspace: ManyWorkspace) -> None:
+        infras = {place: {"infra": f"auto-{place}", "strategy": "direct"} for place in ("eu", "us")}
+        prod = {"infras": infras, "rollout": {"waves": [["eu"], ["us"]]}}
+        workspace.configure(nodes={"design": {}, "test": {}, "prod": prod})
+        workspace.places = ("eu", "us")
+        old = workspace.released(1)
+        assert workspace.all_live() == dict.fromkeys(("eu", "us"), old)
+        workspace.tested(2, smoke="fail")
+        workspace.local("us", stage="prod")
+        result = workspace.run("release", "--stage", "prod")
+        assert result.code == 4, result.err
+        assert workspace.all_live() == dict.fromkeys(("eu", "us"), old)
