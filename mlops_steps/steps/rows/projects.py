@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlops_steps.steps.rows.options import APPROVAL, FORCE, INFRA, PLAN
+from mlops_steps.steps.rows.options import ALLOW_AGAIN, APPROVAL, FORCE, INFRA, PLAN
 from mlops_steps.steps.rows.row import WAIT, Asks, Changes, Kind, Option, Step
 
 ROWS: tuple[Step, ...] = (
@@ -211,6 +211,7 @@ ROWS: tuple[Step, ...] = (
                 metavar="BUNDLE",
                 jenkins_default="the bundle that was live before",
             ),
+            ALLOW_AGAIN,
             INFRA,
             WAIT,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops_steps.steps.rows.options import APPROVAL, FORCE
+from mlops_steps.steps.rows.options import ALLOW_AGAIN, APPROVAL, FORCE
 from mlops_steps.steps.rows.row import WAIT, Asks, Changes, Kind, Option, Step
 
 ROWS: tuple[Step, ...] = (
@@ -100,6 +100,7 @@ ROWS: tuple[Step, ...] = (
                 metavar="VERSION",
                 jenkins_default="the version that was live before",
             ),
+            ALLOW_AGAIN,
             WAIT,
         ),
         asks=(Asks.DESIGN, Asks.DEPLOYER),
