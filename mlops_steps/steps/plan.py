@@ -79,7 +79,7 @@ def _at_once(change: Change, bundle: Bundle, needs: BundleNeeds | None) -> Plann
     target = change.target
     assert isinstance(target, BundleTarget)
     deadline = Deadline(target.limits.change)
-    live, situation = look(change, bundle.id, deadline)
+    live, situation = look(change, bundle.id, deadline, announce=False)
     check_needed(change, target, needs, live, situation, deadline, ahead=True)
     return planned_release(change, live, situation, bundle)
 
