@@ -159,10 +159,10 @@ class Change:
         unit = self.unit
         self._go(phases.VERIFY, deploy=_passed(unit.deploy, unit.version), smoke_test=Outcome(bundle=unit.version))
 
-    def accept(self, message: str = "") -> None:
-        """The version is live, and verified where there is a smoke test."""
+    def accept(self, message: str = "", *, smoke_tested: bool = False) -> None:
+        """The version is live, and verified where there is a smoke test. ``smoke_tested``: so it is, by another run."""
         unit = self.unit
-        smoke_test = _passed(unit.smoke_test, unit.version) if unit.smoke_test else None
+        smoke_test = _passed(unit.smoke_test, unit.version) if unit.smoke_test or smoke_tested else None
         self._go(phases.ACCEPT, deploy=_passed(unit.deploy, unit.version, message), smoke_test=smoke_test)
 
     def was_live(self, version: str, live: Live) -> None:

@@ -234,7 +234,8 @@ def in_words(plan: Plan) -> list[str]:
     if release.settings.get("api.release.strategy") == "canary" and not release.empty:
         lines.append(f"  by a canary: {release.settings.get('api.release.canary.shares')} % of the calls, step by step")
     if not release.empty:
-        lines.append(f"  then {_smoke_test(release)} on each infrastructure")
+        where = release.units[0].infra if len(release.units) == 1 else "each infrastructure"
+        lines.append(f"  then {_smoke_test(release)} on {where}")
         if any(release.settings.get(f"{section}.rollback") == "off" for section in ("release", "api.release")):
             lines.append("  if that fails: it stays as it is (rollback: off)")
     if release.empty:
