@@ -217,7 +217,8 @@ def in_words(plan: Plan) -> list[str]:
         if len(units) > _MOST:
             lines.append(f"  and {len(units) - _MOST} infrastructures more")
     if not release.empty:
-        lines.append(f"  then {_smoke_test(release)} on each infrastructure")
+        where = release.units[0].infra if len(release.units) == 1 else "each infrastructure"
+        lines.append(f"  then {_smoke_test(release)} on {where}")
         if any(release.settings.get(f"{section}.rollback") == "off" for section in ("release", "api.release")):
             lines.append("  if that fails: it stays as it is (rollback: off)")
     if release.empty:
