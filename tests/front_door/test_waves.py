@@ -71,6 +71,8 @@ class TestAllIsWell:
         workspace.tested(1)
         result = workspace.ok("release", "--stage", "prod")
         assert outcomes(result) == dict.fromkeys(SIX, "passed")
+        page = (workspace.folder / "reports" / "html" / "index.html").read_text()
+        assert "has been live on 6 infrastructures of prod since" in page
         found = suites(result, "release-prod")
         name = f"{workspace.project}.release.prod"
         assert set(found) == {name, *(f"{name}.{place}" for place in SIX)}
@@ -132,6 +134,8 @@ class TestTheFourthFails:
         assert {place: live[place] for place in ("eu", "us", "ap")} == dict.fromkeys(("eu", "us", "ap"), new)
         assert {place: live[place] for place in ("af", "me")} == dict.fromkeys(("af", "me"), old)
         assert "stopped in wave 2 of 3" in result.err
+        page = (workspace.folder / "reports" / "html" / "index.html").read_text()
+        assert f"Bundle {new} is live on 3 of 6 infrastructures of prod: it stopped in wave 2" in page
         assert workspace.live("auto-sa") == old
         # What failed is repaired: the release goes on with those that do not have it.
         workspace.local(FOURTH)

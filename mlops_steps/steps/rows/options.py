@@ -25,6 +25,14 @@ PLAN = Option(
     jenkins_help="File of a plan that the release is held to: it refuses when the version or what is live has changed.",
 )
 
+#: Of the steps that plan.
+OUT = Option(
+    "out",
+    "The file that the plan is written to, as JSON.",
+    default="reports/plan-<stage>.json",
+    metavar="FILE",
+)
+
 #: Of the steps that roll back.
 ALLOW_AGAIN = Option(
     "allow_again",
