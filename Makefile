@@ -54,6 +54,7 @@ faults: $(VENV)/.collected
 
 requests: $(VENV)/.installed
 	$(RUN)/python -m tests.faults.recorded
+	$(RUN)/python -m tests.faults.waves
 
 lint: $(VENV)/.installed
 	$(RUN)/ruff check .

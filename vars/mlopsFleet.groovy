@@ -178,8 +178,10 @@ private void runPhase(Map fleet, String name, String phase) {
         }
     } catch (cut) {
         mine.failed = true
-        mine.steps << [step: at.step, exit: '', verdict: "${cut.message}", state: '']
-        echo("mlopsFleet: ${name}: ${at.step}: ${cut.message}")
+        // An abort has no message.
+        String why = cut.message ?: 'aborted'
+        mine.steps << [step: at.step, exit: '', verdict: why, state: '']
+        echo("mlopsFleet: ${name}: ${at.step}: ${why}")
         if (mlopsStep.isInterruption(cut)) {
             throw cut
         }

@@ -2,6 +2,9 @@ void call(Map given = [:]) {
     Map defaults = [agent: '', skip: [], test: [], release: '', approvers: '', time: 24, unit: 'HOURS', setup: [:],
                     step: [:]]
     String unknown = (given.keySet() - defaults.keySet()).join(', ')
+    if (unknown) {
+        error("mlopsPipeline: unknown parameter ${unknown}; there are ${defaults.keySet().join(', ')}")
+    }
     Map settings = defaults + given
     pipeline {
         agent none
@@ -17,6 +20,7 @@ void call(Map given = [:]) {
             booleanParam(name: 'RELEASE', defaultValue: true, description: 'Release when the tests have passed.')
             booleanParam(name: 'DRY_RUN', defaultValue: false,
                 description: 'Only say what the release would do: no question, no change of production.')
+            string(name: 'REASON', defaultValue: '', description: 'Why it was started; mlopsMonitor fills it in.')
         }
         stages {
             stage('Build and test') {
@@ -25,14 +29,8 @@ void call(Map given = [:]) {
                 stages {
                     stage('Set up') {
                         steps {
-                            script {
-                                if (unknown) {
-                                    error("mlopsPipeline: unknown parameter ${unknown}; there are " +
-                                        defaults.keySet().join(', '))
-                                }
-                            }
                             mlopsSetup(settings.setup)
-                            script { mlopsStep.look(settings.step) }
+                            mlopsUnits('look', settings)
                         }
                     }
                     stage('Doctor') {
@@ -44,7 +42,7 @@ void call(Map given = [:]) {
                         steps { mlopsValidate(settings.step) }
                     }
                     stage('Package') {
-                        steps { script { mlopsUnits.packageAll(settings) } }
+                        steps { mlopsUnits('package', settings) }
                     }
                     stage('Compare') {
                         when { expression { !('compare' in settings.skip) && mlopsUnits.has('bundle', settings) } }
@@ -52,7 +50,7 @@ void call(Map given = [:]) {
                     }
                     stage('Test') {
                         when { expression { !('test' in settings.skip) } }
-                        steps { script { mlopsUnits.testAll(settings) } }
+                        steps { mlopsUnits('test', settings) }
                     }
                     stage('Plan') {
                         when {
@@ -61,7 +59,7 @@ void call(Map given = [:]) {
                                     !('plan' in settings.skip)
                             }
                         }
-                        steps { script { mlopsUnits.planAll(settings) } }
+                        steps { mlopsUnits('plan', settings) }
                     }
                 }
             }
@@ -84,7 +82,7 @@ void call(Map given = [:]) {
                         agent { label settings.agent }
                         steps {
                             mlopsSetup(settings.setup)
-                            script { mlopsUnits.releaseAll(settings, params.DRY_RUN == true) }
+                            mlopsUnits('release', settings)
                         }
                     }
                 }

@@ -5,9 +5,18 @@ import groovy.json.JsonOutput
  * every decision is made in Python. Of the Map that `call` returns the documented keys are exit, verdict, bundle and
  * description.
  *
- * A file in vars/ has no fields: Jenkins makes an instance of it for each file that uses it. What one step has to know
- * of another one is in `env`, which "Restart from Stage" copies to another build.
+ * A file in vars/ has no fields of its own: Jenkins makes an instance of it for each file that uses it. What one step
+ * has to know of another one is in `env`, which "Restart from Stage" copies to another build.
  */
+
+/** What is read once in a build, and once more after a restart of the controller. */
+class MlopsOnce implements Serializable {
+
+    private static final long serialVersionUID = 1
+
+    static String policy
+
+}
 
 /** The version of this library; mlops-steps on the agent has to be of the same one. */
 String version() {
@@ -25,7 +34,7 @@ Map call(String command, Map parameters) {
 Map attempt(String command, Map parameters) {
     String request = JsonOutput.toJson([step: command, library: version(), parameters: parameters])
     List variables = ['MLOPS_STEP=' + request, 'MLOPS_STARTED_BY=' + starters(),
-                      'MLOPS_LIBRARY_POLICY=' + libraryResource('mlops-steps/policy.yml')]
+                      'MLOPS_LIBRARY_POLICY=' + policy()]
     Map ended = [:]
     withEnv(variables) {
         Map plan = ask('plan', command)
@@ -34,7 +43,7 @@ Map attempt(String command, Map parameters) {
         }
         bringBack(plan)
         try {
-            withCredentials(keys(plan, parameters)) {
+            withKeys(keys(plan, parameters)) {
                 ended = runToEnd(command, parameters, noteFirst(plan, command))
             }
         } catch (missing) {
@@ -55,7 +64,7 @@ Map attempt(String command, Map parameters) {
 void look(Map parameters) {
     Map known = [config: parameters.config, project: parameters.project]
     String request = JsonOutput.toJson([step: 'doctor', library: version(), parameters: known])
-    withEnv(['MLOPS_STEP=' + request, 'MLOPS_LIBRARY_POLICY=' + libraryResource('mlops-steps/policy.yml')]) {
+    withEnv(['MLOPS_STEP=' + request, 'MLOPS_LIBRARY_POLICY=' + policy()]) {
         configured(ask('look', 'pipeline'))
     }
 }
@@ -117,6 +126,12 @@ void publish(Map ended) {
         // The checks of a Git server would show the results of the last step alone.
         junit(testResults: ended.report, keepLongStdio: true, allowEmptyResults: false, skipPublishingChecks: true)
     }
+}
+
+/** Not in `env`, which a Jenkinsfile may set. */
+private String policy() {
+    MlopsOnce.policy = MlopsOnce.policy ?: libraryResource('mlops-steps/policy.yml')
+    return MlopsOnce.policy
 }
 
 /** Why this build was started, and the users that Jenkins names for it. What that means is decided in Python. */
@@ -233,6 +248,15 @@ private void bringBack(Map plan) {
             }
             echo("nothing from an earlier step of this build: ${none.message}")
         }
+    }
+}
+
+/** Without keys there is no block, nor its lines in the log. */
+private void withKeys(List bindings, Closure body) {
+    if (bindings) {
+        withCredentials(bindings, body)
+    } else {
+        body()
     }
 }
 

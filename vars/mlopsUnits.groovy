@@ -3,6 +3,29 @@
  * (MLOPS_UNITS), what is left out says the Jenkinsfile (skip).
  */
 
+/** Each stage calls this: a declarative pipeline takes other methods in `script { }` only, four lines in the log. */
+void call(String what, Map settings) {
+    switch (what) {
+        case 'look':
+            mlopsStep.look(settings.step)
+            break
+        case 'package':
+            packageAll(settings)
+            break
+        case 'test':
+            testAll(settings)
+            break
+        case 'plan':
+            planAll(settings)
+            break
+        case 'release':
+            releaseAll(settings, params.DRY_RUN == true)
+            break
+        default:
+            error("mlopsUnits: there is no ${what}")
+    }
+}
+
 /** Whether this job releases it: 'bundle' or 'service'. */
 boolean has(String unit, Map settings) {
     // Without an answer from mlops.yml, the first step of the bundle says what is wrong with it.
@@ -14,7 +37,7 @@ String asked(Map settings) {
     return has('bundle', settings) ? stageOf(settings) : env.MLOPS_API_RELEASE_STAGE
 }
 
-void packageAll(Map settings) {
+private void packageAll(Map settings) {
     if (has('bundle', settings)) {
         mlopsPackage(settings.step)
     }
@@ -23,7 +46,7 @@ void packageAll(Map settings) {
     }
 }
 
-void testAll(Map settings) {
+private void testAll(Map settings) {
     if (has('bundle', settings)) {
         for (String name in (settings.test ?: env.MLOPS_TEST_STAGES.tokenize(' '))) {
             stage("Test on ${name}") {
@@ -43,13 +66,13 @@ void testAll(Map settings) {
 }
 
 /** What the release will do: the approver is asked about that. */
-void planAll(Map settings) {
+private void planAll(Map settings) {
     if (has('bundle', settings)) {
         mlopsPlan(settings.step + [stage: stageOf(settings)])
     }
 }
 
-void releaseAll(Map settings, boolean dryRun) {
+private void releaseAll(Map settings, boolean dryRun) {
     if (has('bundle', settings)) {
         mlopsRelease(settings.step + [stage: stageOf(settings), dryRun: dryRun])
     }

@@ -27,7 +27,8 @@ from mlops_steps.system.waiting import Deadline
 class Change:
     """A change of a unit; with ``dry_run`` nothing is written.
 
-    ``failed`` and ``because`` begin the lines that are printed when its restore fails.
+    ``failed`` and ``because`` begin the lines that are printed when its restore fails. ``blames``: what is rolled back
+    on purpose is quarantined.
     """
 
     target: Target
@@ -40,6 +41,7 @@ class Change:
     lock: AbstractContextManager[Any] = field(default_factory=threading.RLock, repr=False)
     failed: str = "the release failed and what was live before could not be restored"
     because: str = "the release failed because"
+    blames: bool = True
 
     @classmethod
     def of(cls, target: Target, report: Report, console: Console) -> Change:
@@ -168,10 +170,10 @@ class Change:
         unit = self.unit
         self._go(phases.VERIFY, deploy=_passed(unit.deploy, unit.version), smoke_test=Outcome(bundle=unit.version))
 
-    def accept(self, message: str = "") -> None:
-        """The version is live, and verified where there is a smoke test."""
+    def accept(self, message: str = "", *, smoke_tested: bool = False) -> None:
+        """The version is live, and verified where there is a smoke test. ``smoke_tested``: so it is, by another run."""
         unit = self.unit
-        smoke_test = _passed(unit.smoke_test, unit.version) if unit.smoke_test else None
+        smoke_test = _passed(unit.smoke_test, unit.version) if unit.smoke_test or smoke_tested else None
         self._go(phases.ACCEPT, deploy=_passed(unit.deploy, unit.version, message), smoke_test=smoke_test)
 
     def was_live(self, version: str, live: Live) -> None:

@@ -292,8 +292,9 @@ def _others(found: list[Claim], mine: Sequence[Claim]) -> tuple[list[Claim], lis
 def _give_back(targets: Sequence[Claimable], mine: Sequence[Claim], console: Console) -> None:
     first = targets[0]
     noted = next((target.quarantine for target in targets if target.quarantine), None)
-    # Live and verified on one of several is not enough.
-    lifted = None if noted or any(target.lifted is None for target in targets) else first.lifted
+    # Live and verified on one of several is not enough; a rollback puts one version in quarantine and lifts another.
+    everywhere = {target.lifted for target in targets} == {first.lifted}
+    lifted = first.lifted if everywhere and not (noted and noted.version == first.lifted) else None
 
     def amend(tags: list[Any]) -> list[Any]:
         return quarantines.amended(tags, noted, lifted)

@@ -121,12 +121,17 @@ def _project(
         }
         for phase, all_of_it in steps.items():
             found[phase] = [
-                {"step": step, "parameters": {**common, **({"stage": stage} if stage else {})}}
+                {"step": step, "parameters": {**common, **({"stage": stage} if stage else {}), **_only(phase)}}
                 for step, stage in all_of_it
             ]
     except MlopsError as error:
         found["problem"] = error.message
     return found
+
+
+def _only(phase: str) -> dict[str, bool]:
+    """What is taken back because another project of its train failed is not at fault."""
+    return {"allowAgain": True} if phase == "take_back" else {}
 
 
 def _release_steps(settings: Settings, stage: str | None) -> Iterator[tuple[str, str]]:

@@ -74,7 +74,7 @@ def go_back_to(change: Change, found: Found, signals: Interrupts, *, because: st
         return str(live)
     console.line(f"live on {target.stage} now: {live}")
     change.failed, change.because = f"the rollback to {name} {version} did not succeed", because or "asked for"
-    if left != version:
+    if left != version and change.blames:
         quarantine(change, left, because or "rolled back on purpose")
     # `recover` must not take what is live for somebody else's when this rollback is interrupted.
     previous, noted = previous_of(live, version, enabled=True), change.unit.previous

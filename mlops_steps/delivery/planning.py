@@ -11,12 +11,13 @@ from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.evidence import Situation
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.plan import Action, NotedPlan, Plan, PlannedGate, PlannedRelease, PlannedUnit
-from mlops_steps.delivery.record import Bundle, Package, ReleaseRecord
+from mlops_steps.delivery.record import Bundle, Package, ReleaseRecord, load_for
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.unit import Kind
 from mlops_steps.errors import CheckFailed, ConfigError
 from mlops_steps.policy.effective import resolve
 from mlops_steps.report.model import Report
+from mlops_steps.system.console import Console
 from mlops_steps.system.text import one_line
 from mlops_steps.system.waiting import duration
 
@@ -102,6 +103,19 @@ def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
+def keep_plan(settings: Settings, plan: Plan, out: str | None, report: Report, console: Console) -> None:
+    """Writes the plan to its file, and what its approval needs to the release record. Raises :class:`ConfigError`."""
+    release = plan.release
+    prefix = "plan" if release.kind == "bundle" else "plan-api"
+    path = Path(out) if out else settings.reports / f"{prefix}-{release.stage}.json"
+    plan.write(path)
+    record = load_for(settings.record, settings.project)  # without what only the plan has looked at
+    record.stage(release.stage, release.kind).plan = plan.noted(in_words(plan))
+    record.save(settings.record)
+    report.set(plan=plan.sha256, plan_file=str(path))
+    console.detail(f"plan: {path}")
+
+
 def chosen_plan(
     record: ReleaseRecord, stage: str, kind: Kind, archive: Bundle | Package, file: str | None
 ) -> NotedPlan | None:
@@ -156,7 +170,8 @@ def check_plan(plan: NotedPlan | None, now: PlannedRelease, situation: Situation
             raise CheckFailed(
                 f"plan {plan.sha256[:12]} does not hold any more: {differences[0]}; {now.stage} is untouched",
                 details=differences[1:_MOST],
-                next_step=f"make a new plan, and have it approved: `mlops-steps plan --stage {now.stage}`",
+                next_step="make a new plan, and have it approved: "
+                f"`mlops-steps {'plan' if now.kind == 'bundle' else 'api-plan'} --stage {now.stage}`",
             )
 
 
@@ -216,8 +231,11 @@ def in_words(plan: Plan) -> list[str]:
             lines += [f"  {line}" for line in _unit_in_words(unit, release, name)]
         if len(units) > _MOST:
             lines.append(f"  and {len(units) - _MOST} infrastructures more")
+    if release.settings.get("api.release.strategy") == "canary" and not release.empty:
+        lines.append(f"  by a canary: {release.settings.get('api.release.canary.shares')} % of the calls, step by step")
     if not release.empty:
-        lines.append(f"  then {_smoke_test(release)} on each infrastructure")
+        where = release.units[0].infra if len(release.units) == 1 else "each infrastructure"
+        lines.append(f"  then {_smoke_test(release)} on {where}")
         if any(release.settings.get(f"{section}.rollback") == "off" for section in ("release", "api.release")):
             lines.append("  if that fails: it stays as it is (rollback: off)")
     if release.empty:
@@ -248,7 +266,7 @@ def _before_wave(release: PlannedRelease, number: int) -> str:
 
 def _smoke_test(release: PlannedRelease) -> str:
     scenario = release.settings.get("release.smoke_scenario")
-    return f"smoke test {scenario}" if release.kind == "bundle" else "the test queries"
+    return f"smoke test {scenario}" if release.kind == "bundle" else "test queries"
 
 
 def _unit_in_words(unit: PlannedUnit, release: PlannedRelease, name: str) -> list[str]:

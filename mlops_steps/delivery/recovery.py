@@ -36,10 +36,13 @@ def recover(change: Change, place: Claimable, waiting: Deadline, signals: Interr
     if situation.phase not in (Phase.VERIFYING, Phase.RESTORING):
         with report.case("recover"):
             console.good(f"nothing is pending on {target.stage}: {live}")
+        if situation.phase is Phase.LIVE:
+            _accept(change, live)
         return
     with signals.shielded(), claimed(place, console, deadline):
         restored = put_in_order(change, live, situation, deadline)
         if restored is None:
+            _accept(change, live)
             return
     report.set(**{target.words.version: change.noted_before})
     console.good(f"recovered: {restored}, verified")
@@ -85,6 +88,13 @@ def _verified(change: Change, live: Live, situation: Situation) -> bool:
         return False
     console.good(f"nothing is pending on {target.stage}: {live}, verified")
     return True
+
+
+def _accept(change: Change, live: Live) -> None:
+    """Where the record only announces what an agent that is lost has done: it is live, and smoke-tested, by now."""
+    unit = change.unit
+    if unit.phase is Phase.NOTED and unit.version and live.is_healthy(unit.version):
+        change.accept(str(live), smoke_tested=True)
 
 
 def _note(change: Change, live: Live, situation: Situation) -> None:

@@ -15,25 +15,27 @@ from mlops_steps.delivery.snapshot import take_snapshot
 from mlops_steps.delivery.targets.base import Live
 from mlops_steps.delivery.verify import verify
 from mlops_steps.errors import CheckFailed, InternalError, Interrupted, MlopsError
+from mlops_steps.system.console import Console
 from mlops_steps.system.interrupts import Interrupts, Stop
 from mlops_steps.system.waiting import Deadline
 
 
-def look(change: Change, version: str, deadline: Deadline) -> tuple[Live, Situation]:
+def look(change: Change, version: str, deadline: Deadline, *, announce: bool = True) -> tuple[Live, Situation]:
     """What is live now, and which phase the unit is in; prints both, and what a release of the version will do.
 
+    Without ``announce`` it prints what calls for attention alone: a plan says the rest.
     Raises :class:`NodeError`, also when the nodes contradict each other about what is live.
     """
     with change.target.within(deadline):
         live = change.target.look(deadline, change.console, lambda live: evidence.is_canary(change, live))
         situation = evidence.before_release(change, live, version)
-    _announce(change, live, situation, version)
+    _announce(change, live, situation, version, change.console if announce else Console(quiet=True))
     warn_of_another(change, live)
     return live, situation
 
 
-def _announce(change: Change, live: Live, situation: Situation, version: str) -> None:
-    console, target, name = change.console, change.target, change.target.words.version
+def _announce(change: Change, live: Live, situation: Situation, version: str, console: Console) -> None:
+    target, name = change.target, change.target.words.version
     before = situation.previous.version if situation.previous else None
     change.report.set(deployment=change.deployment_id(live), **{f"previous_{name}": before})
     if situation.recorded and situation.phase is not Phase.LIVE:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mlops_steps.config import Settings
 from mlops_steps.delivery.phases import Phase
 from mlops_steps.delivery.record import ReleaseRecord
+from mlops_steps.delivery.rollout.sentence import verdict_of
 from mlops_steps.delivery.unit import Outcome, Unit
 from mlops_steps.errors import MlopsError
 from mlops_steps.report.html import FOLDER
@@ -81,7 +82,13 @@ def _verdict(record: ReleaseRecord, settings: Settings, reports: Sequence[Report
     ]
     release = _release_stages(settings)
     of_release = [one for one in changed if one[0] in release or one[1].restores]
-    found = [_of_unit(record, *one, reports) for one in of_release]
+    in_waves = {name: stage for name, stage in record.stages.items() if stage.rollout and len(stage.units) > 1}
+    found = [_of_unit(record, *one, reports) for one in of_release if one[0] not in in_waves or one[1].kind != "bundle"]
+    found += [
+        verdict_of(name, stage, stage.rollout, when(stage.rollout.since), next_step(reports, last=True))
+        for name, stage in in_waves.items()
+        if stage.rollout
+    ]
     told = [verdict for verdict in found if verdict]
     told.sort(key=lambda verdict: ("doubt", "bad", "open", "good").index(verdict.level))
     if told and told[0].level in ("doubt", "bad"):

@@ -13,7 +13,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from dataikuapi.utils import DataikuException
 
 from mlops_steps.config.fields import is_loopback
 from mlops_steps.dss.url_parts import check_url
-from mlops_steps.system.cancellation import check_cancelled
+from mlops_steps.system.cancellation import check_cancelled, ended_by_cancellation, pause
 from mlops_steps.system.ceiling import Ceiling
 from mlops_steps.system.request_limit import RequestLimit, mount
 from mlops_steps.system.secrets import redact
@@ -121,6 +121,7 @@ class NodeSession(requests.Session):
                 lambda error: not is_stream and _may_repeat(method, url, error, self.scores)
             ),
             before_sleep=_log_retry(method, url),
+            sleep=pause,
             reraise=True,
         )
         return retryer(self._send_once, method, url, patience, limit, kwargs)
@@ -162,7 +163,10 @@ class NodeSession(requests.Session):
             self.ceiling.wait(allowed)
         request_limit = RequestLimit(allowed.remaining)
         response: requests.Response | None = None
+        stack = ExitStack()
         try:
+            stack.enter_context(ended_by_cancellation(request_limit.expire))
+            check_cancelled()  # between the two it may have been told
             with request_limit.running():
                 response = super().request(method, url, **options)
             response.request_limit = request_limit  # type: ignore[attr-defined]
@@ -185,9 +189,12 @@ class NodeSession(requests.Session):
             request_limit.close()
             if response is not None:
                 response.close()
+            check_cancelled()
             if request_limit.expired and isinstance(error, OSError) and not never_arrived(error):
                 raise requests.ReadTimeout("no answer in time") from None
             raise
+        finally:
+            stack.close()
         if stream:
             _limit_download(response, request_limit, limit)
         else:

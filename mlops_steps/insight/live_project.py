@@ -35,8 +35,13 @@ def health(live: Live, settings: MonitorSettings) -> list[Finding]:
     return [Finding("deployment", level, str(live), float(not good), "HEALTHY", details)]
 
 
-def scenario_runs(target: BundleTarget, settings: MonitorSettings, since: float, deadline: Deadline) -> list[Finding]:
-    """How many runs of scenarios have failed since then. Raises :class:`NodeError`."""
+def scenario_runs(
+    target: BundleTarget, settings: MonitorSettings, since: float, released: float | None, deadline: Deadline
+) -> list[Finding]:
+    """How many runs of scenarios have failed since then. Raises :class:`NodeError`.
+
+    ``released``: when a release that is on probation began; it is not to blame for what ran before.
+    """
     limits, key = settings.scenarios, target.deployed_key
     with target.within(deadline):
         known = [one.id for one in scenarios.list_scenarios(target.node, key)]
@@ -44,6 +49,7 @@ def scenario_runs(target: BundleTarget, settings: MonitorSettings, since: float,
         asked = [partial(scenarios.ended_runs, node, key, name, since) for node in target.nodes for name in names]
         runs = [run for found in gather(asked) for run in found]
     bad = [run for run in runs if run.outcome in _BAD]
+    to_blame = [run for run in bad if released is None or run.started >= released]
     by_name = {run.scenario_id: sum(one.scenario_id == run.scenario_id for one in bad) for run in bad}
     shown = "".join(f"; {name}: {count}" for name, count in sorted(by_name.items()))
     return [
@@ -56,6 +62,7 @@ def scenario_runs(target: BundleTarget, settings: MonitorSettings, since: float,
                 *(None if limit is None else f"{limit} failed runs" for limit in (limits.warn, limits.act))
             ),
             tuple(f"{run.scenario_id}: {run.outcome}, ended {_moment(run.ended)}" for run in bad[:20]),
+            of_release=above(float(len(to_blame)), None, limits.act) is Level.ACT,
         )
     ]
 

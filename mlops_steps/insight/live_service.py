@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlops_steps.config.monitor import ErrorLimits, LatencyLimits, MonitorSettings
@@ -53,6 +54,7 @@ def response_times(found: list[EndpointActivity], limits: LatencyLimits) -> list
                 f"{1000 * one.response_time:.1f} ms on average, {one.calls} calls in {_period(one.period)}",
                 1000 * one.response_time,
                 words,
+                of_release=False,
             )
         )
     return findings
@@ -67,7 +69,7 @@ def errors(found: list[EndpointActivity], limits: ErrorLimits) -> list[Finding]:
             findings.append(_skipped(name, _too_few(one.calls, limits.calls, one.period), limits))
         else:
             period = f"of {one.calls} calls in {_period(one.period)}"
-            findings.append(_share(name, one.error_rate, period, limits))
+            findings.append(replace(_share(name, one.error_rate, period, limits), of_release=False))
     return findings
 
 

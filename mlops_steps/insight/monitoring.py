@@ -84,7 +84,9 @@ def _look_at_unit(settings: Settings, stage: str, infra: str | None, seen: Seen,
         seen.add(found)
         if any(one.level in (Level.UNKNOWN, Level.SKIPPED) for one in found) or "bundle" not in seen.live:
             return
-        seen.add(measured("scenarios", partial(live_project.scenario_runs, target, monitor, seen.since, deadline)))
+        released = max((one.since for one in seen.probations if one.infra == target.infra), default=None)
+        runs = partial(live_project.scenario_runs, target, monitor, seen.since, released, deadline)
+        seen.add(measured("scenarios", runs))
         if monitor.age:
             asked = partial(live_project.age, target, monitor.age, seen.now, seen.models, deadline)
             seen.add(measured("age of the model", asked))

@@ -32,12 +32,13 @@ _LONGEST_REASON = 300
 
 @dataclass(frozen=True)
 class OnProbation:
-    """A version that is on probation on an infrastructure, ``until`` (seconds since 1970)."""
+    """A version that is on probation on an infrastructure, from ``since`` ``until`` (seconds since 1970)."""
 
     kind: Kind
     stage: str
     infra: str
     version: str
+    since: float
     until: float
 
 
@@ -63,8 +64,9 @@ def on_probation(target: Target, live: Live, seconds: float | None, now: float) 
         run += 1
     if not run or any(past.version == version for past in history[run:]):
         return None
-    until = history[run - 1].started / 1000 + seconds
-    return OnProbation(target.words.kind, target.stage, target.infra, version, until) if now < until else None
+    since = history[run - 1].started / 1000
+    found = OnProbation(target.words.kind, target.stage, target.infra, version, since, since + seconds)
+    return found if now < found.until else None
 
 
 def finding(found: Sequence[OnProbation], findings: Sequence[Finding], name: str) -> Finding:

@@ -152,13 +152,15 @@ def _release(settings: Settings, mark: str, version: str, reason: str, console: 
         refused = refusal(earlier, version, time.time(), monitor.period, monitor.budget)
         if refused:
             return _none(*refused)
+        values = {monitor.parameter: reason}
+        builds.check(session, job, values)  # before a training that nothing would follow
         if monitor.retrain_scenario:
             before = next((run for run in _runs(settings, mark) if run.version == version), None)
             # One that was interrupted before it started the pipeline goes on there; a failed one is not tried again.
             if before is not None and before.result not in ("", "SUCCESS", "WARNING"):
                 return _none(Level.ACT, f"the retraining of {version} ended with {before.result}; no pipeline is run")
             _train(settings, f"{mark}{version}", console)
-        item = builds.trigger(session, job, {monitor.parameter: reason})
+        item = builds.trigger(session, job, values)
         try:
             build = builds.wait_for_start(session, job, item, Deadline(pace().look))
             done = f"{build} releases what comes out, through all its gates: {build.url}"

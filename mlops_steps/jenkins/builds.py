@@ -41,6 +41,18 @@ class Build:
         return f"{self.job} #{self.number}"
 
 
+def check(session: Session, job: str, values: Mapping[str, str]) -> dict[str, Any]:
+    """What Jenkins says of a job that can be started with these values. Raises as :func:`trigger` does."""
+    with errors_in_words(f"job {job}"):
+        info: dict[str, Any] = session.get_job_info(job)
+    if "builds" not in info:
+        raise ControllerError(f"{job} is not a job that can be built")
+    parameters.check(info, job, values)
+    if not info.get("buildable", True):
+        raise ControllerError(f"{job} is disabled", next_step="enable it in Jenkins")
+    return info
+
+
 def trigger(session: Session, job: str, values: Mapping[str, str]) -> int:
     """Starts a build; returns the number of its item in the queue.
 
@@ -48,13 +60,7 @@ def trigger(session: Session, job: str, values: Mapping[str, str]) -> int:
     answers 400. Values travel in the body, so that no proxy logs them. Raises :class:`ConfigError` for parameters
     that do not fit, :class:`ControllerError` when there is no such job, it is disabled, or Jenkins refuses.
     """
-    with errors_in_words(f"job {job}"):
-        info = session.get_job_info(job)
-    if "builds" not in info:
-        raise ControllerError(f"{job} is not a job that can be built")
-    parameters.check(info, job, values)
-    if not info.get("buildable", True):
-        raise ControllerError(f"{job} is disabled", next_step="enable it in Jenkins")
+    info = check(session, job, values)
     with errors_in_words(f"starting {job}"):
         url = session.build_job_url(job)
         if parameters.definitions(info):

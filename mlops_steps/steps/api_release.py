@@ -11,6 +11,7 @@ from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.exclusive import claimed, infra_lock
 from mlops_steps.delivery.judging_services import judge_service_release
 from mlops_steps.delivery.phases import Phase
+from mlops_steps.delivery.planning import check_plan, chosen_plan, planned_release
 from mlops_steps.delivery.policing import check_release
 from mlops_steps.delivery.quarantine import check_quarantine
 from mlops_steps.delivery.record import load_for
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from mlops_steps.trials.queries import Query
 
 
-def run(context: Context, stage: str, *, dry_run: bool = False, force: str | None = None) -> None:
+def run(
+    context: Context, stage: str, *, plan: str | None = None, dry_run: bool = False, force: str | None = None
+) -> None:
     """Releases the record's version of the API service to the stage.
 
     ``force`` is the reason for a release during a freeze, or of a version that is quarantined. The version is live when
@@ -49,6 +52,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
     record = load_for(settings.record, settings.project)
     with report.case("gate"):
         package = tested_package(settings, record, stage)
+        planned = chosen_plan(record, stage, "api service", package, plan)
     check_release(settings, record, stage, context.build, force, report, console, kind="api service", dry_run=dry_run)
     report.set(service=package.service, version=package.version, sha256=package.sha256, infrastructure=infra)
     release_settings = settings.api.release
@@ -68,7 +72,8 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
                 check_same_package(target, package, console)
             judge_service_release(change, target, package.version)
             if dry_run:
-                live, _ = look(change, package.version, deadline)
+                live, situation = look(change, package.version, deadline)
+                check_plan(planned, planned_release(change, live, situation, package), situation, report)
                 if release_settings.strategy == "canary":
                     _canary(context, stack, target, live)
                 console.line("dry run: nothing was changed")
@@ -78,6 +83,7 @@ def run(context: Context, stage: str, *, dry_run: bool = False, force: str | Non
                 users_counted(target, report, console, context.signals),
             ):
                 live, situation = look(change, package.version, deadline)
+                check_plan(planned, planned_release(change, live, situation, package), situation, report)
                 # What was given up is restored, and what is live stays, whatever the canary's configuration says.
                 begins = situation.phase not in (Phase.RESTORING, Phase.LIVE)
                 canary = begins and release_settings.strategy == "canary"

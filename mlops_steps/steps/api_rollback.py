@@ -13,8 +13,10 @@ from mlops_steps.steps.context import Context
 from mlops_steps.system.waiting import Deadline
 
 
-def run(context: Context, stage: str, *, to: str | None = None) -> None:
+def run(context: Context, stage: str, *, to: str | None = None, allow_again: bool = False) -> None:
     """Makes an earlier version live and verified: ``to``, or the one that was live before.
+
+    ``allow_again``: what is rolled back is not at fault, so it is not quarantined.
 
     Raises :class:`CheckFailed` when there is no such version (nothing was changed), :class:`ProductionInDoubt` when the
     rollback did not succeed.
@@ -30,7 +32,7 @@ def run(context: Context, stage: str, *, to: str | None = None) -> None:
             claimed(target, console, deadline),
             users_counted(target, report, console, context.signals),
         ):
-            change = Change(target, report, console, record, settings.record)
+            change = Change(target, report, console, record, settings.record, blames=not allow_again)
             with target.within(deadline):
                 published = api_services.published_versions(target.deployer, target.service)
             go_back(change, to, published, deadline, context.signals)

@@ -107,7 +107,8 @@ def _report(seen: Seen, report: Report, console: Console, stage: str) -> None:
         if finding.level in (Level.GOOD, Level.SKIPPED):
             console.line(line)
         else:
-            console.warn(f"{line} ({finding.limit})" if finding.limit else line)
+            said = not finding.limit or finding.limit in line
+            console.warn(line if said else f"{line} ({finding.limit})")
     report.set(**{f"live_{kind}": version for kind, version in seen.live.items()})
     report.set(**{f"monitor.{one.name}": f"{one.value:.6g}" for one in seen.findings if one.value is not None})
     kept = report.attach()

@@ -6,14 +6,13 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-from mlops_steps.config import Settings
 from mlops_steps.delivery import gate
 from mlops_steps.delivery.attestation import check_provenance, trusted_key
 from mlops_steps.delivery.change import Change
 from mlops_steps.delivery.judging import judge_release
 from mlops_steps.delivery.needed import check_needed
 from mlops_steps.delivery.plan import ChangedObject, Consequences, Plan, PlannedRelease
-from mlops_steps.delivery.planning import in_words, planned_release
+from mlops_steps.delivery.planning import in_words, keep_plan, planned_release
 from mlops_steps.delivery.policing import approval_in_words, refusals
 from mlops_steps.delivery.quarantine import quarantined
 from mlops_steps.delivery.record import Bundle, load_for
@@ -69,9 +68,8 @@ def run(context: Context, stage: str, *, out: str | None = None) -> None:
             if difference:
                 report.attach().differences.append(difference)
             plan = Plan.of(release, _consequences(change, release, difference, stays), refused)
-            lines = in_words(plan)
-            _keep(settings, stage, plan, lines, out, context)
-            case.stdout = "\n".join(lines)
+            keep_plan(settings, plan, out, report, console)
+            case.stdout = "\n".join(in_words(plan))
     console.result(case.stdout)
 
 
@@ -79,7 +77,7 @@ def _at_once(change: Change, bundle: Bundle, needs: BundleNeeds | None) -> Plann
     target = change.target
     assert isinstance(target, BundleTarget)
     deadline = Deadline(target.limits.change)
-    live, situation = look(change, bundle.id, deadline)
+    live, situation = look(change, bundle.id, deadline, announce=False)
     check_needed(change, target, needs, live, situation, deadline, ahead=True)
     return planned_release(change, live, situation, bundle)
 
@@ -139,14 +137,3 @@ def _consequences(
         approval=approval_in_words(change.target.settings),
         no_way_back=stays,
     )
-
-
-def _keep(settings: Settings, stage: str, plan: Plan, lines: list[str], out: str | None, context: Context) -> None:
-    """Writes the plan to its file, and what its approval needs to the record."""
-    path = Path(out) if out else settings.reports / f"plan-{stage}.json"
-    plan.write(path)
-    record = load_for(settings.record, settings.project)  # without what only the plan has looked at
-    record.stage(stage).plan = plan.noted(lines)
-    record.save(settings.record)
-    context.report.set(plan=plan.sha256, plan_file=str(path))
-    context.console.detail(f"plan: {path}")

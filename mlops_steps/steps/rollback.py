@@ -13,8 +13,12 @@ from mlops_steps.steps.context import Context
 from mlops_steps.system.waiting import Deadline
 
 
-def run(context: Context, stage: str, *, to: str | None = None, infra: str | None = None) -> None:
+def run(
+    context: Context, stage: str, *, to: str | None = None, infra: str | None = None, allow_again: bool = False
+) -> None:
     """Makes an earlier bundle live, healthy and smoke-tested: ``to``, or the one that was live before.
+
+    ``allow_again``: what is rolled back is not at fault, so it is not quarantined.
 
     On ``infra``, or on all infrastructures of the stage, the newest first: nothing is changed unless each has a bundle
     to go back to.
@@ -29,6 +33,8 @@ def run(context: Context, stage: str, *, to: str | None = None, infra: str | Non
             stage_lock(settings, stage, console),
             open_members(settings, stage, report, console, record) as members,
         ):
+            for member in members:
+                member.change.blames = not allow_again
             roll_back_all(members, to, record, report, console, context.signals)
         return
     report.set(infrastructure=settings.units(stage, infra)[0].infra)
@@ -38,7 +44,7 @@ def run(context: Context, stage: str, *, to: str | None = None, infra: str | Non
         open_target(settings, stage, infra) as target,
         claimed(target, console, deadline),
     ):
-        change = Change(target, report, console, record, settings.record)
+        change = Change(target, report, console, record, settings.record, blames=not allow_again)
         with target.within(deadline):
             published = target.available()
         go_back(change, to, published, deadline, context.signals)

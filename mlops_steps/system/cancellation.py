@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 from mlops_steps.system.interrupts import Interrupts, Stop
@@ -24,6 +24,8 @@ class Cancellation:
     def __init__(self) -> None:
         self._told = threading.Event()
         self._stop: Stop | None = None
+        self._lock = threading.Lock()
+        self._under_way: set[Callable[[], None]] = set()
 
     @property
     def requested(self) -> bool:
@@ -31,9 +33,23 @@ class Cancellation:
 
     def cancel(self, stop: Stop) -> None:
         """From now on what runs in :meth:`heard` raises such a stop; the first one counts."""
-        if self._stop is None:
-            self._stop = stop
-        self._told.set()
+        with self._lock:
+            self._stop = self._stop or stop
+            self._told.set()
+            under_way = list(self._under_way)
+        for end in under_way:
+            end()
+
+    @contextmanager
+    def ending(self, end: Callable[[], None]) -> Iterator[None]:
+        """When it is told to stop, ``end`` is called if the block is not over: it ends what the block waits for."""
+        with self._lock:
+            self._under_way.add(end)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.discard(end)
 
     @contextmanager
     def heard(self) -> Iterator[None]:
@@ -75,6 +91,12 @@ def check_cancelled() -> None:
     told = _current.get()
     if told is not None:
         told.check()
+
+
+def ended_by_cancellation(end: Callable[[], None]) -> AbstractContextManager[None]:
+    """What this thread waits for in the block is ended by ``end`` when it is told to stop."""
+    told = _current.get()
+    return told.ending(end) if told else nullcontext()
 
 
 def pause(seconds: float) -> None:

@@ -62,7 +62,7 @@ def test_the_plan_has_steps_levels_and_questions(tmp_path: Path) -> None:
         {"step": "plan", "parameters": {**common, "stage": "prod"}},
     ]
     assert a["release"] == [{"step": "release", "parameters": {**common, "stage": "prod"}}]
-    assert a["take_back"] == [{"step": "rollback", "parameters": {**common, "stage": "prod"}}]
+    assert a["take_back"] == [{"step": "rollback", "parameters": {**common, "stage": "prod", "allowAgain": True}}]
     # What is downstream in a train cannot be planned before what is upstream is live.
     assert [one["step"] for one in found["projects"]["c"]["prepare"]] == ["package", "deploy", "test"]
     assert (found["projects"]["d"]["release"], found["projects"]["d"]["agent"]) == ([], "linux")

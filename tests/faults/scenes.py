@@ -17,6 +17,7 @@ from mlops_steps.steps import (
     api_test,
     deploy,
     doctor,
+    monitor,
     recover,
     rollback,
     smoke_test,
@@ -47,11 +48,14 @@ class Scene:
     after: Callable[[World, Attempt, Case], list[str]]
     clean: int = 0
     canary: bool = False
+    probation: bool = False
 
     def settings(self, world: World, *, patient: bool = False) -> Settings:
         """What the step is configured with; ``patient``: with limits for what has to succeed."""
         if self.canary:
             return world.patient_canary if patient else world.canary
+        if self.probation:
+            return world.patient_monitoring if patient else world.monitoring
         return world.patient if patient else world.settings
 
 
@@ -126,6 +130,15 @@ def _restored(world: World, attempt: Attempt, case: Case) -> list[str]:
     return _recovered(world, attempt, OLD)
 
 
+def _taken_back(world: World, attempt: Attempt, _case: Case) -> list[str]:
+    found = (world.active, world.health, world.deployed["bundleId"], world.deployed["enabled"])
+    if attempt.code == 5:
+        return _recovered(world, attempt, OLD)
+    wanted = OLD if attempt.code == 4 else NEW
+    wrong = [] if found == (wanted, "HEALTHY", wanted, True) else [f"exit code {attempt.code}, and {found}"]
+    return wrong + (["a restore is pending"] if attempt.pending else [])
+
+
 def _recovered(world: World, attempt: Attempt, wanted: str) -> list[str]:
     wrong = [] if attempt.pending else [f"exit code {attempt.code}, and no restore is pending"]
     again = world.recover()
@@ -146,6 +159,16 @@ def _scenes() -> Iterator[Scene]:
         "rollback", lambda context: rollback.run(context, STAGE, to=NEW), 12 + 6, (0, 1, 3, 5), _nothing, _rolled_back
     )
     yield Scene("recover", lambda context: recover.run(context, STAGE), 6 * 3 + 12, (0, 3, 5), World.cut_off, _restored)
+    yield Scene(
+        "monitor",
+        lambda context: monitor.run(context, STAGE),
+        4 + 6 * 2 + 12,
+        (0, 1, 3, 4, 5),
+        World.on_probation,
+        _taken_back,
+        clean=4,
+        probation=True,
+    )
     yield Scene(
         "api-package",
         lambda context: api_package.run(context, version=service.MADE),

@@ -109,6 +109,12 @@ def _live(bundle: str) -> Callable[[World, list[str], int], list[str]]:
     return check
 
 
+def _live_either(world: World, arguments: list[str], since: int) -> list[str]:
+    """Taken back, or not yet: nothing is pending, and what is live is verified."""
+    wrong = [_live(bundle)(world, arguments, since) for bundle in (OLD, NEW)]
+    return [] if [] in wrong else wrong[0]
+
+
 def _service_live(*versions: str, updates_at_most: int = 1) -> Callable[[World, list[str], int], list[str]]:
     def check(world: World, _arguments: list[str], since: int) -> list[str]:
         now = service.state(world)
@@ -189,6 +195,17 @@ SCENES = {
             _live(NEW),
             (KEPT, LOST),
             f"rollback-{STAGE}",
+        ),
+        Scene(
+            "monitor",
+            ["--stage", STAGE],
+            "monitor",
+            World.on_probation,
+            _live_either,
+            (KEPT, LOST),
+            f"recover-{STAGE}",
+            "steady-monitor.yml",
+            then="recover",
         ),
         Scene(
             "api-package",
@@ -310,12 +327,12 @@ def play(world: World, scene: Scene, cut: Cut) -> tuple[str, list[str]]:
     wrong = []
     if number != KILL:
         # What is not to be cut off, and what was done already, goes on to its end.
-        through = code == 0 and any(
+        through = code in ((1, 4) if scene.step == "monitor" else (0,)) and any(
             text in said for text in ("deployed: ", "released: ", "recovered: ", "rolled back: ")
         )
         if code != 128 + signal.Signals[number] and not through:
             wrong.append(f"exit code {code}")
-        wrong += report_of(world, replace(scene, report=f"api-release-{STAGE}") if scene.then else scene)
+        wrong += report_of(world, replace(scene, report=f"{scene.step}-{STAGE}") if scene.then else scene)
         tags = world.deployer.get_project(KEY).get_settings().get_raw().get("tags") or []
         # Else an agent elsewhere would wait for a process that is gone.
         wrong += [f"the note is left behind: {tag}" for tag in tags if tag.startswith("mlops-steps|")]

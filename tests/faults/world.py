@@ -125,6 +125,9 @@ class World:
         self.canary = self._settings("canary.yml", with_canary(LIMITS))
         self.patient_canary = self._settings("patient-canary.yml", with_canary(PATIENT))
         self._settings("steady-canary.yml", with_canary(STEADY))
+        self.monitoring = self._settings("monitor.yml", with_probation(LIMITS))
+        self.patient_monitoring = self._settings("patient-monitor.yml", with_probation(PATIENT))
+        self._settings("steady-monitor.yml", with_probation(STEADY))
         self._snapshots: dict[str, Snapshot] = {}
         self._create_project()
         self._deploy_old()
@@ -300,6 +303,14 @@ class World:
         deploying(record, NEW, OLD)
         record.save(self.settings.record)
 
+    def on_probation(self) -> None:
+        """The new bundle was released, and a scenario has failed since."""
+        assert self.release(self.patient).code == 0
+        node = self.sandbox.nodes[INFRA]
+        node.faults.add("scenario-ends", outcome="FAILED", target="TEST_ONE")
+        self.prod.get_project(KEY).get_scenario("TEST_ONE").run_and_wait(no_fail=True)
+        node.faults.clear()
+
     # ---- the release
 
     def run(self, step: Callable[[Context], object], name: str, settings: Settings | None = None) -> Attempt:
@@ -345,6 +356,13 @@ def with_canary(limits: dict[str, Any]) -> dict[str, Any]:
     """The same, with a canary in place of a release that is all at once."""
     api = limits["api"]
     return {**limits, "api": {**api, "release": {**api.get("release", {}), **CANARY}}}
+
+
+def with_probation(limits: dict[str, Any]) -> dict[str, Any]:
+    """The same without the API service, where a release is on probation."""
+    monitor = {"timeout": "4s", "scenarios": {"names": ["TEST_ONE"], "warn": None, "act": 1}}
+    rest = {name: section for name, section in limits.items() if name != "api"}
+    return {**rest, "release": {**limits.get("release", {}), "probation": "2h"}, "monitor": monitor}
 
 
 def deploying(record: ReleaseRecord, new: str, old: str | None) -> None:

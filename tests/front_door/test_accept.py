@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from importlib import resources
+from pathlib import Path
 
+import dataikuapi
 import yaml
 
 from mlops_steps.acceptance.list import assumptions
 from mlops_steps.acceptance.world import PREFIX, SERVICE_PREFIX
-from tests.front_door.conftest import Workspace
+from mlops_steps.sandbox.site import Sandbox
+from tests.front_door.conftest import Workspace, create_project
+from tests.front_door.many import ManyWorkspace
 
 API = {"service": "tiny", "stages": {"dev": {"infra": "api-dev"}, "prod": {"infra": "api-prod"}}}
 
@@ -183,3 +187,20 @@ def test_jenkins_keeps_what_is_to_be_committed(workspace: Workspace) -> None:
     told = dict(line.split("=", 1) for line in result.out.splitlines() if "=" in line)
     archived = told["archive"].split(",")
     assert {"mlops-accepted.yml", "shapes.yml", "reports/mlops-accept-test.xml"} <= set(archived)
+
+
+def test_an_infrastructure_of_three_nodes_is_accepted_on_all_of_them(many_sandbox: Sandbox, tmp_path: Path) -> None:
+    create_project(many_sandbox, "MANYACCEPT")
+    workspace = ManyWorkspace(tmp_path, many_sandbox, "MANYACCEPT")
+    workspace.many([["multi"], ["eu"]], multi=["multi"])
+    result = workspace.ok("accept", "--stage", "prod", "--infra", "multi", "--yes")
+    assert "assumptions hold on prod-multi" in result.err
+    assert all(f"on node 'prod-multi-n{number}'" in result.err for number in (1, 2, 3))
+    doctor = workspace.ok("doctor")
+    for node, accepted in (("prod-multi-n1", True), ("prod-multi-n3", True), ("prod-eu", False)):
+        said = doctor.case("doctor", f"{node} version").findtext("system-out") or ""
+        assert ("; accepted 20" in said, "accept --stage prod --infra eu" in said) == (accepted, not accepted)
+    for node in many_sandbox.nodes.values():
+        if node.type != "API":
+            keys = dataikuapi.DSSClient(node.url, node.api_key).list_project_keys()
+            assert not [key for key in keys if key.startswith(PREFIX)]

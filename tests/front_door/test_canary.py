@@ -116,6 +116,33 @@ def test_a_good_version_gets_all_calls_step_by_step(canary: ApiWorkspace) -> Non
     assert "canary 50 %: latency" in page
 
 
+def test_a_service_goes_from_its_package_to_all_calls(api: ApiWorkspace) -> None:
+    """Each step as a pipeline runs it, on two builds; the release requires the tests."""
+    configure(api)
+    records = json.loads((api.folder / "records.yml").read_text())
+    records["queries"] = [query for query in records["queries"] if query["name"] != "age 50"]  # the model is in doubt
+    (api.folder / "records.yml").write_text(json.dumps(records))
+    path = api.folder / "mlops.yml"
+    document = json.loads(path.read_text())
+    del document["api"]["release"]["tests"]
+    path.write_text(json.dumps({**document, "api": {**document["api"], "test": {"queries": "records.yml"}}}))
+    versions = []
+    for build in ("1", "2"):
+        build_number = {"BUILD_NUMBER": build}
+        api.ok("api-package", **build_number)
+        api.ok("api-deploy", "--stage", "dev", **build_number)
+        untested = api.run("api-release", "--stage", "prod", **build_number)
+        assert untested.code == 1, untested.err
+        assert "its tests there: none" in untested.err
+        api.ok("api-test", "--stage", "dev", **build_number)
+        released = api.ok("api-release", "--stage", "prod", **build_number)
+        versions.append(api.record["package"]["version"])
+        assert api.serving("api-prod") == on_prod(versions[-1])
+    assert sorted(versions) == versions
+    assert "canary 5 %" in [case.get("name") for case in released.report("api-release-prod").iter("testcase")]
+    assert unit(api)["previous"]["version"] == versions[0]
+
+
 @pytest.mark.parametrize(
     ("model", "settings", "words"),
     [

@@ -151,8 +151,8 @@ class TestMultiNode:
         workspace.ok("release", "--stage", "prod")
         assert {node: workspace.live(node) for node in self.NODES} == dict.fromkeys(self.NODES, new)
         third.activate_bundle(old)
-        said = workspace.ok("status").out
-        assert "prod" in said
+        rows = json.loads(workspace.ok("status", "--json").out)
+        assert [row["bundle"] for row in rows if row["stage"] == "prod"] == [None]
         result = workspace.run("release", "--stage", "prod")
         assert result.code == 3, result.err
         assert f"prod-multi-n3 has {old} active" in result.err

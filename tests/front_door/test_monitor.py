@@ -358,15 +358,20 @@ def test_decay_starts_the_pipeline_with_the_reason_once(live: Monitored) -> None
 
 
 def test_a_job_without_the_parameter_is_not_started(live: Monitored) -> None:
-    live.configure(monitor={**MONITOR, "react": "release", "job": "churn"})
+    strict = {"gate": "metric", "name": "strict", "model": "Model", "metric": "auc", "at_least": 1.0}
+    settings = {**MONITOR, "react": "release", "job": "churn", "retrain_scenario": "RETRAIN"}
+    live.configure(monitor={**settings, "gates": [*GATES, strict]})
     live.file("incoming").write_text(csv_rows(3, 800, shift=1.5))
     controller = FakeController()
     with controller.running():
         access = {"JENKINS_URL": controller.url, "JENKINS_USER": USER, "JENKINS_API_TOKEN": TOKEN}
         controller.add_job("churn", FakeBuild())
-        assert "churn has no parameters" in live.look(1, **access).err
+        said = live.look(1, **access).err
+        assert "churn has no parameters" in said
         assert live.levels()["reaction"] == "unknown"
         assert not controller.posts
+    assert not live.runs("design", "RETRAIN")
+    assert "(required: at least 1)\n" in said  # its limit is not said twice
 
 
 def test_the_looks_before_are_found_in_the_builds_of_the_job(live: Monitored) -> None:

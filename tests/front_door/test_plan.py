@@ -33,6 +33,7 @@ def test_a_plan_says_what_the_release_does_and_is_empty_after_it(workspace: Work
     result = workspace.ok("plan", "--stage", "prod")
     assert f"auto-prod: create deployment {workspace.project}-on-auto-prod with bundle {first}" in result.out
     assert "if that fails: nothing was live: the deployment is disabled" in result.out
+    assert "  then smoke test TEST_SMOKE on auto-prod\n" in result.out
     assert workspace.live() is None
     assert result.case("plan-prod", "plan").find("system-out") is not None
     assert workspace.record["bundle"] == before[1]["bundle"]
@@ -49,6 +50,7 @@ def test_a_plan_says_what_the_release_does_and_is_empty_after_it(workspace: Work
     second = workspace.tested(2, rate="0.2")
     plan = planned(workspace, "--out", "plan.json")
     assert plan["empty"] is False
+    assert "will be live" not in workspace.ok("plan", "--stage", "prod").err  # the plan says it
     assert plan["release"]["version"] == second
     assert plan["release"]["sha256"] == workspace.record["bundle"]["sha256"]
     assert plan["release"]["waves"] == [["auto-prod"]]

@@ -80,6 +80,18 @@ def test_after_the_window_and_without_one_nothing_is_changed(workspace: Workspac
     assert workspace.live() == two
 
 
+def test_what_ran_before_the_release_is_not_held_against_it(workspace: Workspace) -> None:
+    on_probation(workspace)
+    workspace.released(1)
+    fail_in_production(workspace)
+    two = workspace.released(2)
+    result = monitor(workspace, 1)
+    assert "scenarios: 1 of 1 runs failed" in result.err
+    assert f"{two} is on probation until" in result.err
+    assert "nothing against it" in result.err
+    assert workspace.live() == two
+
+
 def test_the_first_release_has_nothing_to_go_back_to(workspace: Workspace) -> None:
     on_probation(workspace)
     one = workspace.released(1)

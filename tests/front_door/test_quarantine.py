@@ -79,6 +79,18 @@ def test_a_bundle_that_was_rolled_back_is_refused_until_it_is_forced(workspace: 
     assert workspace.record["stages"]["prod"]["quarantined"] is None
 
 
+def test_what_is_not_at_fault_may_be_released_again(workspace: Workspace) -> None:
+    first = workspace.released(1, rate="0.1")
+    second = workspace.released(2, rate="0.2")
+    workspace.ok("rollback", "--stage", "prod", "--allow-again")
+    assert workspace.live() == first
+    assert workspace.record["stages"]["prod"]["quarantined"] is None
+    workspace.ok("deploy", "--stage", "test")
+    workspace.ok("test", "--stage", "test")
+    workspace.ok("release", "--stage", "prod")
+    assert workspace.live() == second
+
+
 def test_another_bundle_of_the_same_commit_is_refused_and_one_of_another_is_not(workspace: Workspace) -> None:
     _, second = rolled_back(workspace)
     heal(workspace)

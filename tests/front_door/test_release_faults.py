@@ -276,6 +276,30 @@ def test_the_record_that_was_archived_before_the_change_restores_on_another_agen
     assert_restored(elsewhere, first)
 
 
+def test_what_an_agent_that_is_lost_has_made_live_stands_in_the_record_when_it_is_verified(
+    ready: tuple[Workspace, str, str], tmp_path: Path
+) -> None:
+    workspace, _, second = ready
+    step = json.dumps({"step": "release", "library": __version__, "parameters": {"stage": "prod"}})
+    workspace.ok("from-environment", "note", MLOPS_STEP=step)
+    archived = (workspace.folder / ".mlops" / "release.json").read_text()
+    fault(workspace, "auto-prod", "scenario-hangs")
+    process = workspace.start("release", "--stage", "prod")
+    while process.poll() is None and workspace.record["stages"]["prod"]["units"]["auto-prod"]["phase"] != "verifying":
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    workspace.finish(process)
+    for node in workspace.sandbox.nodes.values():
+        node.faults.clear()
+    elsewhere = Workspace(tmp_path, workspace.sandbox, workspace.project)
+    (tmp_path / ".mlops").mkdir()
+    (tmp_path / ".mlops" / "release.json").write_text(archived)
+    assert f"nothing is pending on prod: bundle {second} " in elsewhere.ok("recover", "--stage", "prod").err
+    known = unit(elsewhere.record, "prod")
+    assert (known["phase"], known["version"], known["smoke_test"]["result"]) == ("live", second, "passed")
+    assert known["deploy"]["result"] == "passed"
+
+
 def test_a_change_that_was_noted_and_not_begun_leaves_nothing_pending(ready: tuple[Workspace, str, str]) -> None:
     workspace, first, second = ready
     step = json.dumps({"step": "release", "library": __version__, "parameters": {"stage": "prod"}})

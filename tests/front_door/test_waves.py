@@ -71,6 +71,8 @@ class TestAllIsWell:
         workspace.tested(1)
         result = workspace.ok("release", "--stage", "prod")
         assert outcomes(result) == dict.fromkeys(SIX, "passed")
+        page = (workspace.folder / "reports" / "html" / "index.html").read_text()
+        assert "has been live on 6 infrastructures of prod since" in page
         found = suites(result, "release-prod")
         name = f"{workspace.project}.release.prod"
         assert set(found) == {name, *(f"{name}.{place}" for place in SIX)}
@@ -132,6 +134,8 @@ class TestTheFourthFails:
         assert {place: live[place] for place in ("eu", "us", "ap")} == dict.fromkeys(("eu", "us", "ap"), new)
         assert {place: live[place] for place in ("af", "me")} == dict.fromkeys(("af", "me"), old)
         assert "stopped in wave 2 of 3" in result.err
+        page = (workspace.folder / "reports" / "html" / "index.html").read_text()
+        assert f"Bundle {new} is live on 3 of 6 infrastructures of prod: it stopped in wave 2" in page
         assert workspace.live("auto-sa") == old
         # What failed is repaired: the release goes on with those that do not have it.
         workspace.local(FOURTH)
@@ -279,6 +283,21 @@ class TestInterrupted:
         assert "what was live before is live again on all that were changed" in result.err
         assert workspace.all_live() == dict.fromkeys(SIX, old)
 
+    def test_an_abort_does_not_wait_for_a_node_that_hangs(self, workspace: ManyWorkspace) -> None:
+        old = workspace.released(1)
+        workspace.many(http={"read_timeout": "300s"}, release={"timeout": "300s", "rollback_timeout": "300s"})
+        workspace.tested(2)
+        smoke = "POST /projects/*/scenarios/*/run"
+        held = workspace.faults(FOURTH).add("never", operation=smoke, by="clients", act="before")
+        running = workspace.start("release", "--stage", "prod")
+        while not held.fired:
+            assert running.poll() is None
+            time.sleep(0.02)
+        running.send_signal(signal.SIGTERM)
+        result = workspace.finish(running, timeout=90)
+        assert result.code == 143, result.err
+        assert workspace.all_live() == dict.fromkeys(SIX, old)
+
     def test_two_at_once(self, workspace: ManyWorkspace, tmp_path_factory: pytest.TempPathFactory) -> None:
         """The second one names them in another order, and works on another agent: one of them is told so."""
         workspace.released(1)
@@ -334,3 +353,18 @@ class TestBetweenWaves:
         assert result.code == 4, result.err
         assert workspace.all_live() == dict.fromkeys(("eu", "us"), old)
         assert outcomes(result) == {"eu": "failure", "us": "skipped"}
+
+
+class TestWithoutADeployer:
+    def test_waves_over_nodes_that_get_their_bundle_directly(self, workspace: ManyWorkspace) -> None:
+        infras = {place: {"infra": f"auto-{place}", "strategy": "direct"} for place in ("eu", "us")}
+        prod = {"infras": infras, "rollout": {"waves": [["eu"], ["us"]]}}
+        workspace.configure(nodes={"design": {}, "test": {}, "prod": prod})
+        workspace.places = ("eu", "us")
+        old = workspace.released(1)
+        assert workspace.all_live() == dict.fromkeys(("eu", "us"), old)
+        workspace.tested(2, smoke="fail")
+        workspace.local("us", stage="prod")
+        result = workspace.run("release", "--stage", "prod")
+        assert result.code == 4, result.err
+        assert workspace.all_live() == dict.fromkeys(("eu", "us"), old)

@@ -190,6 +190,9 @@ def test_a_train_is_taken_back_in_reverse(ran: dict[str, Build], fleets: dict[st
     up = record["projects"]["up"]
     assert (up["result"], up["message"]) == ("taken back", "down failed, so it was taken back")
     assert [step["step"] for step in up["steps"]] == ["package", "deploy", "test", "plan", "release", "rollback"]
+    # It is not at fault: it may be released again.
+    assert json.loads(build.artifact("up/.mlops/release.json"))["stages"]["prod"]["quarantined"] is None
+    assert json.loads(build.artifact("down/.mlops/release.json"))["stages"]["prod"]["quarantined"] is not None
     log = build.log
     assert log.index("(release up)") < log.index("(release down)") < log.index("(take back up)")
 

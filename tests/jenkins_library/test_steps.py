@@ -236,6 +236,19 @@ def test_keys_are_bound_for_the_run_only_and_masked(ran: dict[str, Build]) -> No
     assert "MLOPS_PROD_API_KEY" not in environment(build, 0)
 
 
+def test_the_console_has_no_lines_that_say_nothing(ran: dict[str, Build]) -> None:
+    build = ran["shortest form of README.md"]
+    set_ups = build.called.count("mlopsSetup")
+    assert build.stepsRun.count("libraryResource") == 3 * set_ups + 1  # the policy is read once
+    assert "script" not in build.stepsRun
+    assert "withCredentials" not in ran["no keys"].stepsRun
+
+
+def test_the_pipelines_have_the_parameter_that_monitor_gives_its_reason_to(ran: dict[str, Build]) -> None:
+    assert ran["shortest form of README.md"].parameters["REASON"] == ""
+    assert ran["example"].parameters["REASON"] == ""
+
+
 def test_ids_of_credentials_can_be_chosen_per_node(ran: dict[str, Build]) -> None:
     found = environment(ran["own keys"], 1)
     assert (found["MLOPS_DESIGN_API_KEY"], found["MLOPS_PROD_API_KEY"]) == ("design-key-1", "other-key-1")

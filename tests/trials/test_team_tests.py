@@ -44,7 +44,8 @@ def run_suite(folder: Path, files: dict[str, str] | None, **test: object) -> tup
     settings = settings_of(folder, **test)
     report = Report("DKU_CHURN", "test", "uat")
     console = Console(io.StringIO())
-    team_tests.run_suite(settings, report, console, settings.stage("uat"), "DKU_CHURN_ON_UAT")
+    unit = settings.units("uat")[0]
+    team_tests.run_suite(settings, report, console, "uat", unit, "DKU_CHURN_ON_UAT")
     run, *inner = report.cases
     assert run.name == "pytest"
     return run, {case.name: case for case in inner}

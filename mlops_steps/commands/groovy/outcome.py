@@ -115,6 +115,8 @@ def outcome(
 def _named(properties: dict[str, str], *names: str) -> list[Path]:
     """The files that a report names, as far as they lie in the workspace."""
     found = [Path(properties[name]) for name in names if properties.get(name)]
+    if not found:
+        return []
     inside = current_folder().resolve()
     return [path for path in found if path.is_file() and path.resolve().is_relative_to(inside)]
 

@@ -27,6 +27,8 @@ from mlops_steps.system.prefixed import PrefixedConsole
 
 # So many infrastructures have a line for each of their steps in the log; of more, the report has them.
 _FEW = 10
+# Lines of progress about one wave, about.
+_LINES = 10
 # The number of the signal that a work is stopped with which is not wanted any more.
 _NOT_WANTED = 15
 
@@ -152,7 +154,9 @@ def side_by_side(
             active.discard(one.member.place)
             if one.error and all_or_none:
                 cancellation.cancel(Cancelled(_NOT_WANTED))
-            say(len(ended), len(active))
+            # A log has a line for each change of what is said: of hundreds, ten or twenty are enough.
+            if len(ended) % max(1, len(members) // _LINES) == 0 or len(ended) == len(members):
+                say(len(ended), len(active))
         if heard and stop is None and signals.received is not None:
             stop = Stop(signals.received)
     return ended, stop

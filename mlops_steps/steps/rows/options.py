@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops_steps.steps.rows.row import Option
+from mlops_steps.steps.rows.row import Kind, Option
 
 #: Of the steps that release.
 FORCE = Option(
@@ -23,6 +23,21 @@ PLAN = Option(
     default="the plan that was approved, if there is one",
     metavar="FILE",
     jenkins_help="File of a plan that the release is held to: it refuses when the version or what is live has changed.",
+)
+
+#: Of the steps that plan.
+OUT = Option(
+    "out",
+    "The file that the plan is written to, as JSON.",
+    default="reports/plan-<stage>.json",
+    metavar="FILE",
+)
+
+#: Of the steps that roll back.
+ALLOW_AGAIN = Option(
+    "allow_again",
+    "What is rolled back is not at fault: it is not quarantined, and may be released again.",
+    Kind.FLAG,
 )
 
 #: Of the steps that note an approval.

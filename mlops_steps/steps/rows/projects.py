@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlops_steps.steps.rows.options import APPROVAL, FORCE, INFRA, PLAN
+from mlops_steps.steps.rows.options import ALLOW_AGAIN, APPROVAL, FORCE, INFRA, OUT, PLAN
 from mlops_steps.steps.rows.row import WAIT, Asks, Changes, Kind, Option, Step
 
 ROWS: tuple[Step, ...] = (
@@ -160,14 +160,7 @@ ROWS: tuple[Step, ...] = (
         "needed, what would refuse it now. Its SHA-256 is what is approved, and `release --plan` does exactly what "
         "it says. Right after a release it is empty. Makes the checks that `release` makes before its first "
         "change.",
-        options=(
-            Option(
-                "out",
-                "The file that the plan is written to, as JSON.",
-                default="reports/plan-<stage>.json",
-                metavar="FILE",
-            ),
-        ),
+        options=(OUT,),
         asks=(Asks.DESIGN, Asks.DEPLOYER, Asks.STAGE, Asks.CANDIDATE, Asks.GOVERN),
     ),
     Step(
@@ -211,6 +204,7 @@ ROWS: tuple[Step, ...] = (
                 metavar="BUNDLE",
                 jenkins_default="the bundle that was live before",
             ),
+            ALLOW_AGAIN,
             INFRA,
             WAIT,
         ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mlops_steps.steps.rows.options import APPROVAL, FORCE
+from dataclasses import replace
+
+from mlops_steps.steps.rows.options import ALLOW_AGAIN, APPROVAL, FORCE, OUT, PLAN
 from mlops_steps.steps.rows.row import WAIT, Asks, Changes, Kind, Option, Step
 
 ROWS: tuple[Step, ...] = (
@@ -60,12 +62,21 @@ ROWS: tuple[Step, ...] = (
         of_service=True,
     ),
     Step(
+        "api-plan",
+        "Show exactly what a release of the API service to a stage would do; change nothing.",
+        "As `plan` does for a bundle. Its SHA-256 is what is approved, and `api-release` does exactly what it says.",
+        options=(replace(OUT, default="reports/plan-api-<stage>.json"),),
+        asks=(Asks.DESIGN, Asks.DEPLOYER),
+        of_service=True,
+    ),
+    Step(
         "api-release",
         "Make a version of the API service live on a stage, verify it, and roll back when that fails.",
         "Refuses a version that has not passed `api-test` on the stage before, or whose archive has changed since. "
         "Ends with 0 when each API node answers the test queries with it, with 4 when the version before is live "
         "again and verified, and with 5 when a person must act.",
         options=(
+            PLAN,
             Option(
                 "dry_run",
                 "Print what would happen; change nothing.",
@@ -100,6 +111,7 @@ ROWS: tuple[Step, ...] = (
                 metavar="VERSION",
                 jenkins_default="the version that was live before",
             ),
+            ALLOW_AGAIN,
             WAIT,
         ),
         asks=(Asks.DESIGN, Asks.DEPLOYER),

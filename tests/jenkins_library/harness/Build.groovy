@@ -19,6 +19,8 @@ class Build {
     final List<Map> stages = []
     final List<Map> inputs = []
     final List<String> called = []
+    /** The steps of Jenkins that ran: each has a line in the console there. */
+    final List<String> stepsRun = [].asSynchronized()
     final Map<String, String> secrets = [:]
     final List<String> lines = [].asSynchronized()
     final CurrentBuild currentBuild = new CurrentBuild(this)
@@ -211,7 +213,7 @@ class Build {
     Map outcome() {
         return [
             name: scenario.name, result: result, description: description, error: error, stages: stages, junit: junit,
-            inputs: inputs, called: called, log: lines.join('\n'), environment: overrides, stashes: stashes.keySet() as List,
+            inputs: inputs, called: called, stepsRun: stepsRun, parameters: parameters, log: lines.join('\n'), environment: overrides, stashes: stashes.keySet() as List,
             seconds: (System.currentTimeMillis() - started) / 1000,
             artifacts: filesIn(artifacts),
         ]

@@ -1,9 +1,15 @@
+import java.lang.reflect.Modifier
+
 import org.codehaus.groovy.control.CompilerConfiguration
 import org.codehaus.groovy.control.customizers.ImportCustomizer
 
-/** The library's files, compiled as Jenkins would compile them. */
+/**
+ * The library's files, compiled as Jenkins would compile them. Jenkins loads them anew for each build: here they are
+ * compiled once, and what their classes keep is forgotten at the beginning of a build.
+ */
 class Sources {
     private static final Map<File, Map<String, Class>> COMPILED = [:]
+    private static final List<GroovyClassLoader> LOADERS = []
 
     private final File repository
     private final Map<Script, Map<String, Script>> loaded = new IdentityHashMap<>()
@@ -16,6 +22,15 @@ class Sources {
         imports.addImports('com.cloudbees.groovy.cps.NonCPS')
         configuration.addCompilationCustomizers(imports, new CpsRules())
         loader = new GroovyClassLoader(getClass().classLoader, configuration)
+        LOADERS*.loadedClasses.flatten().each { forget(it as Class) }
+        LOADERS << loader
+    }
+
+    private static void forget(Class loaded) {
+        loaded.declaredFields.findAll { Modifier.isStatic(it.modifiers) && it.type == String }.each {
+            it.accessible = true
+            it.set(null, null)
+        }
     }
 
     boolean has(String name) {

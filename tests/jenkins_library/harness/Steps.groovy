@@ -72,6 +72,7 @@ class Steps {
             throw new AgentOfflineException("Unable to create live FilePath for ${agent.name}")
         }
         Rules.atStep(name)
+        build.stepsRun << name
         checkSecrets(name, given)
         return body ? this."$name"(given, body) : this."$name"(given)
     }

@@ -1,0 +1,3 @@
+Map call(Map parameters = [:]) {
+    return mlopsStep('api-plan', parameters)
+}
