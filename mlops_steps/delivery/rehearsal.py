@@ -25,7 +25,7 @@ _NAME = "rehearsal"
 
 
 def rehearse(change: Change, bundle: Bundle, deploy: Callable[[str, str], None], signals: Interrupts) -> None:
-    """Ends with the old bundle live again, and noted; the caller deploys the new one then.
+    """Ends with the new bundle live, smoke-tested twice, and noted.
 
     ``deploy`` makes a bundle live; its second argument is the name of the test case. Raises :class:`CheckFailed` when
     one of the two does not work, or the way back does not; :class:`NodeError`.
@@ -41,19 +41,24 @@ def rehearse(change: Change, bundle: Bundle, deploy: Callable[[str, str], None],
     part.rehearsal = Rehearsed(old=old, outcome=Outcome(bundle=new))
     try:
         with change.report.case(_NAME) as case:
-            for title, version in (("the old bundle", old), ("the new bundle", new)):
-                change.console.line(f"rehearsal on {target.stage}: {title}, {version}")
-                deploy(version, f"{_NAME}: {title}")
-                smoke(target, change.report, change.console, name=f"{_NAME}: smoke-test of {title}")
+            _try(change, "the old bundle", old, deploy)
+            _try(change, "the new bundle", new, deploy)
             _back(change, old, new, signals)
-            case.stdout = f"{old} → {new} → {old}"
+            _try(change, "the new bundle again", new, deploy)
+            case.stdout = f"{old} → {new} → {old} → {new}"
     except MlopsError as error:
         part.rehearsal.outcome.end("failed", error.message)
         change.record.save(change.record_path)
         raise
-    part.rehearsal.outcome.end("passed", f"{old} → {new} → {old}")
+    part.rehearsal.outcome.end("passed", f"{old} → {new} → {old} → {new}")
     change.record.save(change.record_path)
-    change.console.good(f"rehearsed on {target.stage}: from {new} back to {old}")
+    change.console.good(f"rehearsed on {target.stage}: from {new} back to {old}, and forward again")
+
+
+def _try(change: Change, title: str, version: str, deploy: Callable[[str, str], None]) -> None:
+    change.console.line(f"rehearsal on {change.target.stage}: {title}, {version}")
+    deploy(version, f"{_NAME}: {title}")
+    smoke(change.target, change.report, change.console, name=f"{_NAME}: smoke-test of {title}")
 
 
 def is_rehearsed(record: ReleaseRecord, stage: str, bundle: str) -> bool:

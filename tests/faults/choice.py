@@ -16,11 +16,17 @@ from tests.support import seed
 C = TypeVar("C")
 
 
-def chosen(matrix: str, cases: Iterable[C], shows: Callable[[C], set[Hashable]] = lambda _case: set()) -> list[C]:
+def chosen(
+    matrix: str,
+    cases: Iterable[C],
+    shows: Callable[[C], set[Hashable]] = lambda _case: set(),
+    parts: int = seed.SLICES,
+) -> list[C]:
     """The cases of a matrix to run, in their order.
 
     ``shows`` says what a case shows, its kind and its request for instance: a sample has a core that shows each once.
     Only the matrices of a release have one. What the others show once is shown by them, or by tests of their own.
+    ``parts``: a sample is one of so many.
     """
     found = list(cases)
     what = seed.what()
@@ -31,7 +37,7 @@ def chosen(matrix: str, cases: Iterable[C], shows: Callable[[C], set[Hashable]] 
     return [
         case
         for at, case in enumerate(found)
-        if at in core or (crc32(f"{matrix}: {case}".encode()) - number) % seed.SLICES == 0
+        if at in core or (crc32(f"{matrix}: {case}".encode()) - number) % parts == 0
     ]
 
 

@@ -16,6 +16,7 @@ from tests.faults.matrix import Case, at_requests
 from tests.faults.recorded import DIRECT, DIRECT_FAILED, DIRECT_FIRST, own, recorded
 from tests.faults.world import INFRA, LONGEST, NEW, OLD, SMOKE, STAGE, World, until
 from tests.records import pending
+from tests.support import seed
 from tests.support.commands import Child
 from tests.support.counts import longest, tally
 
@@ -35,12 +36,12 @@ def test_a_clean_release(one_world: World, scene: str) -> None:
     assert "claims" not in direct.note(one_world)
 
 
-@parametrized("case", chosen(DIRECT, at_requests(recorded(DIRECT))))
+@parametrized("case", chosen(DIRECT, at_requests(recorded(DIRECT)), parts=seed.LARGE))
 def test_whatever_happens_to_a_request_what_is_said_is_true(one_world: World, case: Case) -> None:
     _under_a_fault(one_world, DIRECT, case)
 
 
-@parametrized("case", chosen(DIRECT_FIRST, at_requests(recorded(DIRECT_FIRST))))
+@parametrized("case", chosen(DIRECT_FIRST, at_requests(recorded(DIRECT_FIRST)), parts=seed.LARGE))
 def test_whatever_happens_to_a_first_release_what_is_said_is_true(one_world: World, case: Case) -> None:
     _under_a_fault(one_world, DIRECT_FIRST, case)
 

@@ -9,6 +9,7 @@ from tests.faults.matrix import Case, at_requests
 from tests.faults.recorded import recorded
 from tests.faults.scenes import SCENES, ready
 from tests.faults.world import World
+from tests.support import seed
 from tests.support.counts import longest, tally
 
 
@@ -16,7 +17,7 @@ def cases() -> list[object]:
     return [
         pytest.param(name, case, id=f"{name}: {case}")
         for name in SCENES
-        for case in chosen(name, at_requests(recorded(name)))
+        for case in chosen(name, at_requests(recorded(name)), parts=seed.LARGE)
     ]
 
 

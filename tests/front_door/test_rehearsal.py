@@ -33,9 +33,9 @@ def test_old_and_new_and_old_and_new_are_live_in_turn(workspace: Workspace, stra
     result = workspace.ok("deploy", "--stage", "test")
     assert f"rehearsed on test: from {second} back to {first}" in result.err
     assert workspace.live("auto-test") == second
-    assert smoked(workspace)[before:] == [first, second, first]
+    assert smoked(workspace)[before:] == [first, second, first, second]
     assert workspace.live() == first
-    for name in ("rehearsal", "rehearsal: smoke-test of the new bundle", "smoke-test after rollback", "deploy"):
+    for name in ("rehearsal", "rehearsal: smoke-test of the new bundle again", "smoke-test after rollback", "deploy"):
         assert result.case("deploy-test", name).find("failure") is None
     assert "was rehearsed on test already" in workspace.ok("deploy", "--stage", "test").err
     workspace.ok("test", "--stage", "test")

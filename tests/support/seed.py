@@ -1,9 +1,9 @@
 """Which part of the matrices of faults a run of the tests takes.
 
 ``MLOPS_FAULTS`` is ``sample`` (the default), ``all``, or a text that the name of a case has to hold. A sample is one
-of :data:`SLICES` parts of every matrix, and a small core. The seed says which part: ``MLOPS_FAULTS_SEED``, or the
-number of commits, so that as many commits, one after the other, see all of it. A shallow clone does not know that
-number: there it comes from the hash of the commit.
+of :data:`SLICES` parts of every matrix (of the largest: of :data:`LARGE`), and a small core. The seed says which part:
+``MLOPS_FAULTS_SEED``, or the number of commits, so that as many commits, one after the other, see all of it. A shallow
+clone does not know that number: there it comes from the hash of the commit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pathlib import Path
 
 ALL, SAMPLE = "all", "sample"
 SLICES = 24
+#: Of the matrices of all steps beside `release`, which are far larger together.
+LARGE = 3 * SLICES
 WHAT, SEED = "MLOPS_FAULTS", "MLOPS_FAULTS_SEED"
 
 
