@@ -70,6 +70,9 @@ private void planAll(Map settings) {
     if (has('bundle', settings)) {
         mlopsPlan(settings.step + [stage: stageOf(settings)])
     }
+    if (has('service', settings)) {
+        mlopsApiPlan(settings.step + [stage: env.MLOPS_API_RELEASE_STAGE])
+    }
 }
 
 private void releaseAll(Map settings, boolean dryRun) {

@@ -225,7 +225,7 @@ def test_the_example_is_green_from_end_to_end_on_two_agents(ran: dict[str, Build
     build = ran["example"]
     assert build.result == "SUCCESS", build.log
     assert set(build.statuses.values()) == {"SUCCESS"}
-    assert len(build.statuses) == 13
+    assert len(build.statuses) == 14
     bundle, version = build.record["bundle"]["id"], build.record["package"]["version"]
     assert jobs.projects["DKU_CHURN"].workspace.live() == bundle
     assert jobs.serving("churn", "api-prod") == jobs.serving("churn", "api-dev") == {version}
@@ -240,10 +240,9 @@ def test_the_example_is_green_from_end_to_end_on_two_agents(ran: dict[str, Build
     plan = build.record["stages"]["prod"]["plan"]
     assert details[0] == f"plan {plan['sha256'][:12]}: bundle {bundle} of project DKU_CHURN to prod"
     assert details[1] == f"  auto-prod: create deployment DKU_CHURN-on-auto-prod with bundle {bundle}"
-    assert details[:-2] == plan["lines"]
-    service = details[-2:]
-    assert service[0].startswith(f"New: version {version} of API service churn, packaged ")
-    assert service[1] == "Tests of the service on dev: passed"
+    service = build.record["api_stages"]["prod"]["plan"]
+    assert service["lines"][0].startswith(f"plan {service['sha256'][:12]}: version {version} of API service churn")
+    assert details == [*plan["lines"], *service["lines"]]
 
 
 def test_one_answer_is_for_the_bundle_and_the_service(ran: dict[str, Build]) -> None:
@@ -289,7 +288,8 @@ def test_a_service_goes_along_with_the_bundle(ran: dict[str, Build], jobs: Jobs)
     assert jobs.projects["BOTH"].workspace.live() == build.record["bundle"]["id"]
     assert jobs.serving("both", "api-prod") == {build.record["package"]["version"]}
     called = [name for name in build.called if name.startswith("mlops")]
-    order = ["mlopsPackage", "mlopsApiPackage", "mlopsTest", "mlopsApiTest", "mlopsRelease", "mlopsApiRelease"]
+    order = ["mlopsPackage", "mlopsApiPackage", "mlopsTest", "mlopsApiTest", "mlopsPlan", "mlopsApiPlan"]
+    order += ["mlopsRelease", "mlopsApiRelease"]
     assert [name for name in called if name in order] == order
 
 
@@ -340,6 +340,7 @@ def test_record_checksum_and_page_are_archived(ran: dict[str, Build]) -> None:
         "reports/mlops-api-approve-prod.xml",
         "reports/mlops-api-deploy-dev.xml",
         "reports/mlops-api-package.xml",
+        "reports/mlops-api-plan-prod.xml",
         "reports/mlops-api-release-prod.xml",
         "reports/mlops-api-test-dev.xml",
         "reports/mlops-approve-prod.xml",
@@ -350,6 +351,7 @@ def test_record_checksum_and_page_are_archived(ran: dict[str, Build]) -> None:
         "reports/mlops-release-prod.xml",
         "reports/mlops-test-test.xml",
         "reports/mlops-validate.xml",
+        "reports/plan-api-prod.json",
         "reports/plan-prod.json",
     ]
     bundle = build.record["bundle"]

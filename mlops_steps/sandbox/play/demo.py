@@ -17,13 +17,15 @@ from mlops_steps.report import junit
 from mlops_steps.sandbox.content import PROJECT_KEY, Revision
 from mlops_steps.sandbox.play.demo_base import DEVELOP, Demo, label, play, print_closing, short
 from mlops_steps.sandbox.play.demo_board import State
-from mlops_steps.sandbox.play.demo_stories import ROLLED_BACK, STOPPED, Story
+from mlops_steps.sandbox.play.demo_stories import AGAIN, ROLLED_BACK, STOPPED, Story
 from mlops_steps.sandbox.signals import Signals
 from mlops_steps.sandbox.site import Sandbox
 from mlops_steps.system.console import Console
 from mlops_steps.system.waiting import duration
 
 TABLE_WIDTH = 100
+# How the test cases begin that say what a node lacks.
+_NEEDS = ("variable", "connection", "plugin", "code")
 
 
 @dataclass
@@ -36,8 +38,8 @@ class Outcome:
     tests: str = "-"
     release: int | None = None
     reason: str = ""
-    #: What stopped it, a line for each gate.
-    gates: list[str] = field(default_factory=list)
+    #: What stopped it, a line for each gate, or for each need that production does not meet.
+    stopped: list[str] = field(default_factory=list)
 
 
 def run_demo(story: Story, out: Path, console: Console, signals: Signals) -> int:
@@ -49,7 +51,8 @@ def run_demo(story: Story, out: Path, console: Console, signals: Signals) -> int
 class _Demo(Demo):
     def __init__(self, story: Story, sandbox: Sandbox, out: Path, console: Console, signals: Signals) -> None:
         rows = [label(revision) for revision in story.revisions]
-        super().__init__(sandbox, out, console, signals, rows, [DEVELOP, *story.steps])
+        columns = [DEVELOP, *story.steps, *([AGAIN] if story.again else [])]
+        super().__init__(sandbox, out, console, signals, rows, columns)
         self.story = story
         self.outcomes = [Outcome(revision) for revision in story.revisions]
         self.live: str | None = None
@@ -65,8 +68,18 @@ class _Demo(Demo):
                     outcome.metrics = self.develop(outcome.revision, folder).metrics
                     for step, arguments in self.story.steps.items():
                         self._step(outcome, step, arguments, folder)
+                    self._again(outcome, folder)
                 finally:
                     self._keep(folder)
+
+    def _again(self, outcome: Outcome, folder: Path) -> None:
+        """Releases a revision that was stopped once more, without what has stopped it."""
+        more = self.story.again.get(outcome.revision.number)
+        if more is None:
+            return
+        config = self.out / "mlops.yml"
+        config.write_text(config.read_text(encoding="utf-8") + more, encoding="utf-8")
+        self._step(outcome, AGAIN, self.story.steps["release"], folder)
 
     def _step(self, outcome: Outcome, step: str, arguments: list[str], folder: Path) -> None:
         number = outcome.revision.number
@@ -85,15 +98,17 @@ class _Demo(Demo):
         """What a step left behind: notes it in the outcome, returns what the board shows."""
         if step == "package":
             outcome.bundle = _bundle_of(self.out / ".mlops" / "release.json")
-        if step == "release":
+        if step in ("release", AGAIN):
             outcome.release = code
+            if code == STOPPED:
+                outcome.stopped += _missing(self.out / "reports")
             outcome.reason = _smoke_test_of(self.out / ".mlops" / "release.json")
             if code in (0, ROLLED_BACK):
                 return ("good", "released") if code == 0 else ("rolled back", "rolled back")
         passed, checks = _counts(self.out / "reports", step)
         if step == "test" and checks:
             outcome.tests = f"{passed} of {checks}"
-            outcome.gates = _failed_gates(self.out / "reports")
+            outcome.stopped = _failed_gates(self.out / "reports")
         if code == STOPPED == self.story.end(outcome.revision.number, step):
             return "stopped", "stopped"
         if code != 0:
@@ -119,9 +134,11 @@ class _Demo(Demo):
             table.add_row(label(outcome.revision), *quality, outcome.bundle, outcome.tests, _fate(outcome, live))
         lines = []
         for outcome in self.outcomes:
+            number = outcome.revision.number
+            lines += [f"revision {number} was stopped by {what}" for what in outcome.stopped]
             if outcome.release == ROLLED_BACK:
-                lines.append(f"revision {outcome.revision.number} was rolled back: {outcome.reason}")
-            lines += [f"revision {outcome.revision.number} was stopped by {gate}" for gate in outcome.gates]
+                again = ", released once more without that check," if outcome.stopped else ""
+                lines.append(f"revision {number}{again} was rolled back: {outcome.reason}")
         folder = short(self.out)
         lines += [
             f"live on auto-prod, as the node itself says: {live or 'nothing'}",
@@ -198,6 +215,16 @@ def _failed_gates(reports: Path) -> list[str]:
                 found.append(
                     f"{case.name}: {case.message}; limit: {facts[0]}" + (f"; {facts[1]} rows" if facts[1] else "")
                 )
+    return found
+
+
+def _missing(reports: Path) -> list[str]:
+    """What production lacks, from the report of the step `release`."""
+    found = []
+    for path in reports.glob("mlops-release*.xml"):
+        for case in junit.read(path).cases:
+            if case.outcome.value == "failure" and case.name.partition(" ")[0] in _NEEDS:
+                found.append(f"{case.name}: {case.message}")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlops_steps.sandbox.content import JUDGED, REVISIONS, Revision
 
@@ -36,8 +36,7 @@ test:
 """
 _COMPARE = """\
 compare:
-  # Revision 3 needs a variable that production lacks. Without this line `release` stops before it changes anything;
-  # the demo shows what happens otherwise.
+  # Revision 3 needs a variable that production lacks. Without this line `release` stops before it changes anything.
   at_release: off
 """
 _GATES = """\
@@ -77,25 +76,38 @@ STEPS: dict[str, list[str]] = {
     "test": ["test", "--stage", "test"],
     "release": ["release", "--stage", "prod"],
 }
+#: A release once more, with something added to the configuration.
+AGAIN = "again"
 STOPPED, ROLLED_BACK = 1, 4
 
 
 @dataclass(frozen=True)
 class Story:
-    """A demo. ``ends`` are the exit codes that are not 0, by revision and step; ``live`` is live at the end."""
+    """A demo. ``ends`` are the exit codes that are not 0, by revision and step; ``live`` is live at the end.
+
+    ``again``: revisions that are released once more, and what is added to mlops.yml before that.
+    """
 
     revisions: tuple[Revision, ...]
     config: str
     steps: Mapping[str, list[str]]
     ends: Mapping[tuple[int, str], int]
     live: int
+    again: Mapping[int, str] = field(default_factory=dict)
 
     def end(self, number: int, step: str) -> int:
         """The exit code with which a step has to end."""
         return self.ends.get((number, step), 0)
 
 
-RELEASES = Story(REVISIONS, _NODES + _ALL_TESTS + _COMPARE, STEPS, {(3, "release"): ROLLED_BACK}, live=2)
+RELEASES = Story(
+    REVISIONS,
+    _NODES + _ALL_TESTS,
+    STEPS,
+    {(3, "release"): STOPPED, (3, AGAIN): ROLLED_BACK},
+    live=2,
+    again={3: _COMPARE},
+)
 
 #: The champion, and three candidates: a better model, one that is worse for everybody, one for one state only.
 _SHOWN = tuple(revision for revision in JUDGED if revision.number in (8, 9, 10, 11))

@@ -26,7 +26,7 @@ from mlops_steps.sandbox.play import demo
 from mlops_steps.sandbox.play.demo import _smoke_test_of
 from mlops_steps.sandbox.play.demo_base import prepare
 from mlops_steps.sandbox.play.demo_board import Board, last_line
-from mlops_steps.sandbox.play.demo_stories import GATES, MARK, RELEASES, STORIES, Story
+from mlops_steps.sandbox.play.demo_stories import AGAIN, GATES, MARK, RELEASES, STORIES, Story
 from mlops_steps.system.console import Console
 from mlops_steps.system.secrets import register
 
@@ -46,8 +46,9 @@ def test_what_an_earlier_demo_left_is_replaced_and_nothing_else(tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mlops.yml"]
 
 
-def test_every_revision_has_an_expected_end_and_only_the_last_is_rolled_back() -> None:
-    assert {revision.number: RELEASES.end(revision.number, "release") for revision in REVISIONS} == {1: 0, 2: 0, 3: 4}
+def test_only_the_last_revision_is_stopped_and_rolled_back_when_it_is_released_all_the_same() -> None:
+    assert {revision.number: RELEASES.end(revision.number, "release") for revision in REVISIONS} == {1: 0, 2: 0, 3: 1}
+    assert (list(RELEASES.again), RELEASES.end(3, AGAIN)) == ([3], 4)
     assert RELEASES.revisions == REVISIONS
 
 
@@ -59,7 +60,11 @@ def test_two_of_three_candidates_are_stopped_by_gates_and_the_better_one_is_live
 @pytest.mark.parametrize("story", STORIES.values(), ids=list(STORIES))
 def test_the_configuration_of_a_story_is_valid(story: Story, tmp_path: Path) -> None:
     path = tmp_path / "mlops.yml"
-    path.write_text(story.config.format(project="P", design="http://d", test="http://t", prod="http://p"))
+    text = story.config.format(project="P", design="http://d", test="http://t", prod="http://p")
+    for more in story.again.values():
+        path.write_text(text + more)
+        assert load(path, {}).compare.at_release == "off"
+    path.write_text(text)
     assert [stage.name for stage in load(path, {}).stages()] == ["test", "prod"]
 
 
