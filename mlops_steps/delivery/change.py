@@ -20,6 +20,7 @@ from mlops_steps.delivery.unit import Named, Outcome, Previous, Unit
 from mlops_steps.errors import ConfigError
 from mlops_steps.report.model import Case, Report
 from mlops_steps.system.console import Console
+from mlops_steps.system.pace import pace
 from mlops_steps.system.waiting import Deadline
 
 
@@ -139,7 +140,8 @@ class Change:
         if noted is not None and (interrupted or live.version != previous.version):
             return previous.model_copy(update={"state": noted})
         if live.version == previous.version:
-            return previous.model_copy(update={"state": self.target.state_of(live)})
+            with self.target.within(Deadline(pace().look)):
+                return previous.model_copy(update={"state": self.target.state_of(live)})
         same = known is not None and known.version == previous.version
         return previous.model_copy(update={"state": known.state}) if known and same else previous
 

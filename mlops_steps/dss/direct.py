@@ -32,6 +32,7 @@ _MOST_FINDINGS = 100
 _LARGEST_VARIABLES = 4 * 1024 * 1024
 # How often what may be done twice is tried.
 _TRIES = 3
+_SHARE_FOR_AN_ANSWER = 0.7
 _NAMED = re.compile(r"\b(connection|code[ -]?env(?:ironment)?|plugin)\s+['\"]?([\w.@-]*\w)", re.IGNORECASE)
 
 
@@ -163,7 +164,9 @@ def activate(node: Dss, key: str, bundle: str, scenarios: Mapping[str, bool], de
     A lost answer is made up for by looking. Raises :class:`NodeError`.
     """
     try:
-        with node.within(deadline, read=max(deadline.remaining, 0.1)), node.asking(f"activate bundle {bundle}"):
+        # Some of the time is left to look, when no answer comes.
+        limit = max(deadline.remaining * _SHARE_FOR_AN_ANSWER, 0.1)
+        with node.within(deadline, read=limit), node.asking(f"activate bundle {bundle}"):
             return findings(node.client.get_project(key).activate_bundle(bundle, dict(scenarios)))
     except Refusal as refusal:
         if refusal.status in (401, 403, 404, 429) or refusal.status >= 500:

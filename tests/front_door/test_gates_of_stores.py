@@ -26,7 +26,7 @@ TEST_NOTHING = {
 
 
 def train(workspace: Workspace) -> None:
-    job = workspace.client("design").get_project(KEY).new_job("NON_RECURSIVE_FORCED_BUILD")
+    job = workspace.client("design").get_project(workspace.project).new_job("NON_RECURSIVE_FORCED_BUILD")
     started = job.with_output("model", object_type="SAVED_MODEL").start()
     while (state := started.get_status()["baseStatus"]["state"]) not in ("DONE", "FAILED", "ABORTED"):
         time.sleep(0.05)

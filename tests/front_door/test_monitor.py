@@ -24,7 +24,7 @@ from tests.jenkins.fake_controller import TOKEN, USER, FakeBuild, FakeController
 from tests.sandbox.evaluated import csv_rows, evaluated_files
 from tests.sandbox.flows import make_project
 
-KEY = "GATESTORE"
+KEY = "WATCHED"
 GATES = [
     {"gate": "drift", "name": "inputs", "reference": "training", "current": "incoming", "psi": 0.1, "rows": 200},
     {"gate": "metric", "model": "Model", "metric": "auc", "at_least": 0.8},

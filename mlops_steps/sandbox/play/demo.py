@@ -220,12 +220,9 @@ def _failed_gates(reports: Path) -> list[str]:
 
 def _missing(reports: Path) -> list[str]:
     """What production lacks, from the report of the step `release`."""
-    found = []
-    for path in reports.glob("mlops-release*.xml"):
-        for case in junit.read(path).cases:
-            if case.outcome.value == "failure" and case.name.partition(" ")[0] in _NEEDS:
-                found.append(f"{case.name}: {case.message}")
-    return found
+    cases = [case for path in reports.glob("mlops-release*.xml") for case in junit.read(path).cases]
+    failed = [case for case in cases if case.outcome.value == "failure"]
+    return [f"{case.name}: {case.message}" for case in failed if case.name.partition(" ")[0] in _NEEDS]
 
 
 def _fate(outcome: Outcome, live: str | None) -> str:

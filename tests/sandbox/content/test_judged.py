@@ -38,6 +38,9 @@ class Scored:
         self.champion = Version("8", "prod", cast(Any, None), "DKU_CHURN")
         self._scored = scored
 
+    def of(self, _gate: Any) -> Scored:
+        return self
+
     def read(self, version: Version, dataset: str, columns: list[str], *_: Any) -> Columns:
         return {name: self._scored[int(version.bundle)][dataset][name] for name in columns}
 
