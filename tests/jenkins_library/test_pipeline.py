@@ -241,7 +241,9 @@ def test_the_example_is_green_from_end_to_end_on_two_agents(ran: dict[str, Build
     assert details[0] == f"plan {plan['sha256'][:12]}: bundle {bundle} of project DKU_CHURN to prod"
     assert details[1] == f"  auto-prod: create deployment DKU_CHURN-on-auto-prod with bundle {bundle}"
     service = build.record["api_stages"]["prod"]["plan"]
-    assert service["lines"][0].startswith(f"plan {service['sha256'][:12]}: version {version} of API service churn")
+    assert service["lines"][0].startswith(
+        f"plan {service['sha256'][:12]}: version {version} of project DKU_CHURN to prod"
+    )
     assert details == [*plan["lines"], *service["lines"]]
 
 
