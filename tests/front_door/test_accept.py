@@ -135,8 +135,10 @@ def test_recorded_shapes_hold_no_name_of_the_site_and_are_those_of_the_sandbox(w
     for name in (workspace.project, "ACCEPT", "auto-test", "accept_prepare", "127.0.0.1"):
         assert name not in text.replace("`mlops-steps accept --record`", ""), name
     assert "outcome: state ABORTED FAILED SUCCESS" in text
-    result = workspace.ok("sandbox", "compare", "--shapes", "shapes.yml")
-    assert (result.out, "no difference" in result.err) == ("", True)
+    result = workspace.run("sandbox", "compare", "--shapes", "shapes.yml")
+    # A run that is over when it is first looked at has its end there, too: on a busy machine it may be.
+    assert [line for line in result.out.splitlines() if "get-run-for-trigger: scenarioRun." not in line] == []
+    assert result.code == bool(result.out)
     (workspace.folder / "site.yml").write_text(text.replace("timestamp: ISO +0000", "timestamp: milliseconds"))
     result = workspace.run("sandbox", "compare", "--shapes", "site.yml")
     assert result.code == 1
