@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import tempfile
 import urllib.request
 from pathlib import Path
@@ -39,6 +40,7 @@ def rows() -> list[Row]:
             1,
             note=f"{late:.2f} s after {lasted:.1f} s",
         ),
+        limited(what, "the same, the median", statistics.median(map(_share, waited)), 1),
         limited(what, "requests in the first minute of a wait, the most", most, 60),
     ]
 
